@@ -1,0 +1,2 @@
+//! The meshlite command.
+fn main() {}
