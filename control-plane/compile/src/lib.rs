@@ -25,3 +25,8 @@ pub struct Compiled {
     /// What is wrong with the objects, sorted, without sources: whoever read the objects knows where they came from.
     pub findings: Vec<Finding>,
 }
+
+/// What these objects mean.
+pub fn compile(_inputs: &Inputs, _settings: &Settings) -> Compiled {
+    Compiled::default()
+}
