@@ -1,1 +1,1 @@
-//! placeholder
+//! Shared by the tests and benchmarks that cross crates.

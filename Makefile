@@ -1,0 +1,40 @@
+# The project's commands. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.cache/bin:$(PATH)
+
+.PHONY: help check fmt clippy doc deny test tools soak bench demo
+
+help: ## Lists these commands.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
+
+check: fmt clippy doc deny ## Formatting, lints, documentation, licences: everything that needs no run.
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items
+
+deny: ## Licences, bans and sources of all dependencies (cargo-deny), where it is installed or can be.
+	tests/tools/ensure cargo-deny
+	if command -v cargo-deny >/dev/null; then cargo deny --locked check bans licenses sources; fi
+
+test: tools ## Everything that is tested. Installs what it needs where it can, else says what to install.
+	cargo test --workspace --locked
+
+tools: ## What the tests need beside Rust: grpcurl.
+	tests/tools/ensure cc grpcurl
+
+soak: ## Long repetitions; not part of `make test`.
+	PROPTEST_CASES=20000 cargo test --workspace --locked --release
+
+bench: ## Every benchmark, quickly.
+	for bench in tests/bench/*; do if [ -x "$$bench" ] && [ -f "$$bench" ]; then "$$bench" --quick; fi; done
+
+demo: ## The main job, on this machine.
+	cargo run --release -- demo
