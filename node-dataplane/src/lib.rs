@@ -1,1 +1,19 @@
-//! placeholder
+//! Programs what a snapshot says on one node.
+//!
+//! ```text
+//! Commit ─> desired ─> plan ─> program ─> Kernel (userspace | memory)
+//!            ^          ^                    │
+//!   facts ───┘          └──── observed ──────┘
+//! ```
+//!
+//! Input: commits of the node topics, and facts about this node. Output: virtual servers that carry traffic, health
+//! checks that answer for them, and the table of what is programmed. `desired` and `plan` are pure; `program` is the loop.
+
+mod config;
+mod facts;
+mod mode;
+mod node;
+
+pub use config::Config;
+pub use mode::{InvalidMode, Mode, ModeError};
+pub use node::{BindError, Node, RunError};
