@@ -1,6 +1,6 @@
 //! The Kubernetes objects that Meshlite reads, as one type.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -14,20 +14,22 @@ use k8s_openapi::{
 use meshlite_snapshot::ObjectRef;
 
 /// An object of a kind that Meshlite reads. Legacy forms were converted: every variant is the newest version.
+///
+/// Shared, because what is admitted unchanged goes to the compiler without a copy.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is its kind")]
 pub enum Object {
-    Service(Box<Service>),
-    Endpoints(Box<Endpoints>),
-    EndpointSlice(Box<EndpointSlice>),
-    Ingress(Box<Ingress>),
-    IngressClass(Box<IngressClass>),
-    Secret(Box<Secret>),
-    Pod(Box<Pod>),
-    Node(Box<Node>),
-    Namespace(Box<Namespace>),
-    Deployment(Box<Deployment>),
-    StatefulSet(Box<StatefulSet>),
+    Service(Arc<Service>),
+    Endpoints(Arc<Endpoints>),
+    EndpointSlice(Arc<EndpointSlice>),
+    Ingress(Arc<Ingress>),
+    IngressClass(Arc<IngressClass>),
+    Secret(Arc<Secret>),
+    Pod(Arc<Pod>),
+    Node(Arc<Node>),
+    Namespace(Arc<Namespace>),
+    Deployment(Arc<Deployment>),
+    StatefulSet(Arc<StatefulSet>),
 }
 
 /// One expression for every variant's object.
@@ -82,7 +84,7 @@ impl Object {
 
     /// Name, namespace, labels.
     pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        each!(self, object => &mut object.metadata)
+        each!(self, object => &mut Arc::make_mut(object).metadata)
     }
 
     /// The object's name; empty where it has none.
