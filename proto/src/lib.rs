@@ -7,4 +7,9 @@
 //! Input: resources of `meshlite-snapshot` on the server's side, a stream of messages on the client's.
 //! Output: bytes with content-hash versions, and on the other side whole commits that are proved complete.
 
+pub mod decode;
+pub mod encode;
+pub mod frame;
+pub mod session;
+pub mod subscribe;
 pub mod v1;
