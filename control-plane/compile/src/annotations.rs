@@ -1,0 +1,177 @@
+//! The annotations of the domain `meshlite.io`: which there are, and what their values mean.
+
+use std::collections::BTreeMap;
+
+use crate::report::About;
+
+/// On a Service: the IPVS scheduler that balances it.
+pub(crate) const IPVS_SCHEDULER: &str = "meshlite.io/ipvs-scheduler";
+/// On an Ingress: how long its backends may take to answer.
+pub(crate) const REQUEST_TIMEOUT: &str = "meshlite.io/request-timeout";
+
+const DOMAIN: &str = "meshlite.io/";
+/// Every annotation that means something, and on which kind.
+const KNOWN: [(&str, &str); 2] = [("Service", IPVS_SCHEDULER), ("Ingress", REQUEST_TIMEOUT)];
+/// How alike two names must be for one to be taken for the other, from 0 to 1.
+const ALIKE: f64 = 0.8;
+
+/// The path of an annotation, as the API server writes it.
+pub(crate) fn field(annotation: &str) -> String {
+    format!("metadata.annotations[{annotation}]")
+}
+
+/// Warns of annotations that look like ours and mean nothing on this kind of object.
+pub(crate) fn check(
+    kind: &'static str,
+    annotations: Option<&BTreeMap<String, String>>,
+    about: &mut About<'_>,
+) {
+    let ours = annotations
+        .into_iter()
+        .flat_map(|all| all.range(DOMAIN.to_owned()..))
+        .map(|(annotation, _)| annotation)
+        .take_while(|annotation| annotation.starts_with(DOMAIN));
+    for annotation in ours {
+        let meaning = KNOWN.iter().find(|(_, known)| known == annotation);
+        let message = match meaning {
+            Some((meant_for, _)) if *meant_for == kind => continue,
+            Some((meant_for, _)) => format!("means something on a {meant_for} only"),
+            None => match alike(annotation, KNOWN.iter().map(|(_, known)| *known)) {
+                Some(known) => format!("unknown annotation; did you mean {known}?"),
+                None => "unknown annotation".to_owned(),
+            },
+        };
+        about.warning(field(annotation), "UnknownAnnotation", message);
+    }
+}
+
+/// The known name that this one is probably a misspelling of.
+pub(crate) fn alike<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| {
+            let likeness = strsim::normalized_damerau_levenshtein(name, candidate);
+            (likeness, candidate)
+        })
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Reads whole seconds (`30`) or a duration as Go writes it (`1m30s`, `1.5s`, `500ms`), as milliseconds rounded up.
+pub(crate) fn milliseconds(text: &str) -> Result<u32, &'static str> {
+    const FORM: &str = "is not a duration; write seconds (30) or units (1m30s, 500ms)";
+    let text = text.trim();
+    let nanoseconds = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse::<u128>()
+            .ok()
+            .and_then(|seconds| seconds.checked_mul(1_000_000_000))
+    } else {
+        Some(go_duration(text).ok_or(FORM)?)
+    };
+    match nanoseconds.map(|ns| u32::try_from(ns.div_ceil(1_000_000))) {
+        Some(Ok(0)) => Err("must be longer than 0"),
+        Some(Ok(ms)) => Ok(ms),
+        Some(Err(_)) | None => Err("is longer than 49 days"),
+    }
+}
+
+/// Reads a positive duration as Go's `time.ParseDuration` does, in nanoseconds.
+fn go_duration(text: &str) -> Option<u128> {
+    const UNITS: [(&str, u128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("\u{b5}s", 1_000),
+        ("\u{3bc}s", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total: u128 = 0;
+    while !rest.is_empty() {
+        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(number_end);
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        total = total.checked_add(times(number, *size)?)?;
+        rest = tail;
+    }
+    Some(total)
+}
+
+/// A decimal number of things of this size, rounded down. Digits past the tenth decimal do not count.
+fn times(number: &str, size: u128) -> Option<u128> {
+    const DECIMALS: usize = 10;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let whole = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let mut scale = 1;
+    let mut decimals: u128 = 0;
+    for digit in fraction.bytes().take(DECIMALS) {
+        decimals = decimals * 10 + u128::from(digit - b'0');
+        scale *= 10;
+    }
+    size.checked_mul(whole)?
+        .checked_add(size * decimals / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_seconds_or_go_durations() {
+        for (text, expected) in [
+            ("30", Some(30_000)),
+            ("5s", Some(5_000)),
+            ("1m30s", Some(90_000)),
+            ("500ms", Some(500)),
+            ("1.5h", Some(5_400_000)),
+            (".5s", Some(500)),
+            ("+1s", Some(1_000)),
+            ("1us", Some(1)),
+            ("1500us", Some(2)),
+            ("0", None),
+            ("0s", None),
+            ("", None),
+            ("-1s", None),
+            ("5", Some(5_000)),
+            ("5 s", None),
+            ("5x", None),
+            (".s", None),
+            ("s", None),
+            ("1.2.3s", None),
+            ("1000h", Some(3_600_000_000)),
+            ("1200h", None),
+            ("99999999999999999999999999999999999999999", None),
+            ("99999999999999999999999999999999999999999h", None),
+        ] {
+            assert_eq!(milliseconds(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelling_finds_what_was_meant() {
+        let known = ["wlc", "wrr", "meshlite.io/request-timeout"];
+        assert_eq!(
+            alike("meshlite.io/request-timout", known),
+            Some("meshlite.io/request-timeout")
+        );
+        assert_eq!(alike("meshlite.io/retries", known), None);
+    }
+}
