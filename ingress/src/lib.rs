@@ -1,1 +1,19 @@
-//! placeholder
+//! Serves HTTP by host and path from a streamed route table.
+//!
+//! ```text
+//! Commit ─> install ─> table ─┐ (swapped whole)
+//!                             v
+//! client ─> listen ─> accept ─> sanitise ─> route ─> balance ─> forward ─> respond ─> client
+//!                                                                  │^
+//!                                                                  v│
+//!                                                               endpoint
+//! ```
+//!
+//! Input: commits of the ingress topics, and requests. Output: responses of the endpoints that routes lead to.
+//! The functions that a request passes are named after these phases.
+
+mod config;
+mod ingress;
+
+pub use config::Config;
+pub use ingress::{BindError, Ingress, RunError};
