@@ -40,7 +40,7 @@ pub(crate) fn group<'a>(
 ) -> Option<(Name, EndpointGroup)> {
     let name = about.resource_name(&[&key.namespace, &service.name, &key.name])?;
     let Some(address_family) = values::family(&slice.address_type) else {
-        let message = values::unsupported(&slice.address_type, ["IPv4", "IPv6"]);
+        let message = values::unsupported(&slice.address_type, &["IPv4", "IPv6"]);
         about.error("addressType", "UnsupportedValue", message);
         return None;
     };

@@ -56,7 +56,7 @@ pub struct Settings {
     /// The ingress class served by name, also through the annotation `kubernetes.io/ingress.class`; it names the
     /// listeners too.
     pub ingress_class: String,
-    /// IngressClasses with this `spec.controller` are ours.
+    /// An IngressClass with this `spec.controller` is ours.
     pub ingress_controller: String,
     /// Serve Ingresses that name no class. File mode does.
     pub watch_ingress_without_class: bool,

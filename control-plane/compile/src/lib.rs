@@ -9,6 +9,7 @@
 
 mod annotations;
 mod endpoints;
+mod ingress;
 mod inputs;
 mod node;
 mod report;
@@ -42,29 +43,48 @@ pub struct Compiled {
 
 /// What these objects mean.
 pub fn compile(inputs: &Inputs, settings: &Settings) -> Compiled {
-    let _ = settings;
     let mut findings = Findings::default();
-    let nodes = inputs.nodes.iter().filter_map(|(name, object)| {
-        node::node(name, object, &mut findings.about_cluster("Node", name))
-    });
-    let nodes = table(nodes);
+    let (services, endpoint_groups) = services(inputs, &mut findings);
+    let ingress = ingress::compile(inputs, &services, settings, &mut findings);
     let namespaces = inputs
         .namespaces
         .keys()
         .filter_map(|name| node::namespace(name, &mut findings.about_cluster("Namespace", name)));
     let namespaces = table(namespaces);
-    let (services, endpoint_groups) = services(inputs, &mut findings);
+    let nodes = inputs.nodes.iter().filter_map(|(name, object)| {
+        node::node(name, object, &mut findings.about_cluster("Node", name))
+    });
+    let nodes = table(nodes);
+    let snapshot = Snapshot {
+        namespaces,
+        nodes,
+        services,
+        endpoint_groups,
+        tls_secrets: table(ingress.tls_secrets),
+        clusters: table(ingress.clusters),
+        route_tables: table(ingress.route_tables),
+        listeners: table(ingress.listeners),
+        ..Snapshot::default()
+    };
     Compiled {
-        snapshot: Snapshot {
-            namespaces,
-            nodes,
-            services,
-            endpoint_groups,
-            ..Snapshot::default()
-        },
-        ingress_endpoint_groups: BTreeSet::new(),
+        ingress_endpoint_groups: ingress_endpoint_groups(&snapshot),
+        snapshot,
         findings: findings.into_sorted(),
     }
+}
+
+/// The groups of every Service that a route can send to.
+fn ingress_endpoint_groups(snapshot: &Snapshot) -> BTreeSet<Name> {
+    let services: BTreeSet<_> = snapshot
+        .clusters
+        .values()
+        .map(|cluster| (cluster.namespace.as_str(), cluster.service.as_str()))
+        .collect();
+    services
+        .into_iter()
+        .flat_map(|(namespace, service)| snapshot.endpoint_groups_of(namespace, service))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// Services and their endpoints, one Service at a time.

@@ -95,7 +95,7 @@ fn kind(spec: &k8s::ServiceSpec, about: &mut About<'_>) -> Option<ServiceType> {
             about.error(
                 "spec.type",
                 "UnsupportedValue",
-                values::unsupported(other, types),
+                values::unsupported(other, &types),
             );
             None
         }
@@ -136,7 +136,7 @@ fn ip_families(
             None => about.error(
                 format!("spec.ipFamilies[{i}]"),
                 "UnsupportedValue",
-                values::unsupported(text, ["IPv4", "IPv6"]),
+                values::unsupported(text, &["IPv4", "IPv6"]),
             ),
         }
     }
@@ -153,7 +153,7 @@ fn ip_family_policy(spec: &k8s::ServiceSpec, about: &mut About<'_>) -> IpFamilyP
             about.error(
                 "spec.ipFamilyPolicy",
                 "UnsupportedValue",
-                values::unsupported(other, policies),
+                values::unsupported(other, &policies),
             );
             IpFamilyPolicy::default()
         }
@@ -170,7 +170,7 @@ fn traffic_policy(text: Option<&str>, field: &str, about: &mut About<'_>) -> Tra
                 "UnsupportedValue",
                 format!(
                     "{}; Cluster is used",
-                    values::unsupported(other, ["Cluster", "Local"])
+                    values::unsupported(other, &["Cluster", "Local"])
                 ),
             );
             TrafficPolicy::Cluster
@@ -190,7 +190,7 @@ fn traffic_distribution(
             about.warning(
                 "spec.trafficDistribution",
                 "UnsupportedValue",
-                values::unsupported(other, known),
+                values::unsupported(other, &known),
             );
             None
         }
@@ -205,7 +205,7 @@ fn session_affinity(spec: &k8s::ServiceSpec, about: &mut About<'_>) -> Option<u3
             about.error(
                 "spec.sessionAffinity",
                 "UnsupportedValue",
-                values::unsupported(other, ["ClientIP", "None"]),
+                values::unsupported(other, &["ClientIP", "None"]),
             );
             return None;
         }
@@ -218,19 +218,17 @@ fn session_affinity(spec: &k8s::ServiceSpec, about: &mut About<'_>) -> Option<u3
     let Some(timeout) = timeout else {
         return Some(DEFAULT_AFFINITY_SECONDS);
     };
-    match u32::try_from(timeout) {
-        Ok(seconds @ 1..=MAX_AFFINITY_SECONDS) => Some(seconds),
-        _ => {
-            about.error(
-                "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
-                "InvalidValue",
-                format!(
-                    "{timeout} is not between 1 and {MAX_AFFINITY_SECONDS}; {DEFAULT_AFFINITY_SECONDS} is used"
-                ),
-            );
-            Some(DEFAULT_AFFINITY_SECONDS)
-        }
+    if let Ok(seconds @ 1..=MAX_AFFINITY_SECONDS) = u32::try_from(timeout) {
+        return Some(seconds);
     }
+    about.error(
+        "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+        "InvalidValue",
+        format!(
+            "{timeout} is not between 1 and {MAX_AFFINITY_SECONDS}; {DEFAULT_AFFINITY_SECONDS} is used"
+        ),
+    );
+    Some(DEFAULT_AFFINITY_SECONDS)
 }
 
 fn health_check_node_port(
@@ -275,7 +273,7 @@ fn ipvs_scheduler(object: &k8s::Service, about: &mut About<'_>) -> Option<String
     about.error(
         annotations::field(annotations::IPVS_SCHEDULER),
         "UnsupportedValue",
-        values::unsupported(scheduler, IPVS_SCHEDULERS),
+        values::unsupported(scheduler, &IPVS_SCHEDULERS),
     );
     None
 }

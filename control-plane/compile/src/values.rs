@@ -51,7 +51,7 @@ pub(crate) fn protocol(text: Option<&str>) -> Result<Protocol, String> {
         None | Some("TCP") => Ok(Protocol::Tcp),
         Some("UDP") => Ok(Protocol::Udp),
         Some("SCTP") => Ok(Protocol::Sctp),
-        Some(other) => Err(unsupported(other, ["TCP", "UDP", "SCTP"])),
+        Some(other) => Err(unsupported(other, &["TCP", "UDP", "SCTP"])),
     }
 }
 
@@ -73,8 +73,7 @@ pub(crate) const fn family_name(family: AddressFamily) -> &'static str {
 }
 
 /// Says that a value is none of those that there are.
-pub(crate) fn unsupported<'a>(value: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<_> = known.into_iter().collect();
+pub(crate) fn unsupported(value: &str, known: &[&str]) -> String {
     format!(
         "unsupported value {value:?}; supported values: {}",
         known.join(", ")

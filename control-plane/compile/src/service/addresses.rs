@@ -137,7 +137,7 @@ fn load_balancer_addresses(
                 about.error(
                     format!("status.loadBalancer.ingress[{i}].ipMode"),
                     "UnsupportedValue",
-                    values::unsupported(other, ["VIP", "Proxy"]),
+                    values::unsupported(other, &["VIP", "Proxy"]),
                 );
                 continue;
             }
