@@ -55,6 +55,11 @@ pub fn topic_of(kind: i32, scope: &str) -> Result<Topic, DecodeError> {
     })
 }
 
+/// A resource's name.
+pub fn name(name: &str) -> Result<Name, DecodeError> {
+    field::name("name", name)
+}
+
 /// The digest of a topic's set and the number of its members.
 pub fn topic_digest(message: &v1::TopicDigest) -> Result<(Topic, SetDigest, u64), DecodeError> {
     let set = topic(field::required("topic", message.topic.as_ref())?)?;
@@ -163,7 +168,7 @@ impl Decoder {
             Body::Node(body) => Resource::Node(node::node(body)?.into()),
             Body::Namespace(body) => Resource::Namespace(node::namespace(body)?.into()),
             Body::Weights(body) => Resource::Weights(endpoints::weights(body)?.into()),
-            Body::Listener(body) => Resource::Listener(route::listener(body)?.into()),
+            Body::Listener(body) => Resource::Listener(route::listener(&body)?.into()),
             Body::RouteTable(body) => Resource::RouteTable(route::table(body)?.into()),
             Body::Cluster(body) => Resource::Cluster(cluster::cluster(body)?.into()),
             Body::TlsSecret(body) => Resource::TlsSecret(secret::secret(body)?.into()),

@@ -12,7 +12,6 @@ use meshlite_snapshot::{
     AddressFamily, Finding, Name, ObjectRef, Protocol, Resource, ResourceType, SetDigest, Severity,
     Topic, Version,
 };
-use prost::Message as _;
 
 use crate::v1;
 

@@ -1,5 +1,448 @@
-//! The client's side of a stream, without I/O.
+//! The client's side of a stream, without I/O: messages and the time in, actions out.
+//!
+//! ```text
+//! connected ─> Hello ─> CommitBegin, ResourceChunk…, CommitEnd ─> proved? ─> Deliver ─> installed ─> Ack
+//!                                                                    └─ no ─> Ack{digest_mismatch} ─> a full commit
+//! ```
+//!
+//! What a client may count on a server for, and the other way round:
+//! - Nonces count the commits of a stream from 1. A generation never goes down within an epoch.
+//! - A delta starts at the generation of the commit before it on the stream; the first one, at the cursor in `Hello`.
+//!   Its epoch may be another than the cursor's if the server found every digest in `Hello` equal to its own.
+//! - An acknowledgement also covers the commits before it, and carries everything that is rejected at that time.
+//! - `Hello` and heartbeats tell what is installed; `CommitEnd.expected` is compared with what was offered.
 
+mod held;
+mod staging;
 mod status;
+mod stream;
 
+use std::time::Duration;
+
+use meshlite_snapshot::{Name, ResourceType, Snapshot, Topic};
+use tokio::time::Instant;
+
+use self::{
+    held::{Held, Next},
+    stream::{AfterDamage, Stream},
+};
+use crate::{encode, v1};
+
+pub use staging::Damage;
 pub use status::{Change, RejectReason, Rejection, SessionStatus, TopicDigest};
+pub use stream::Fault;
+
+/// How often a client says what it holds.
+pub const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A server that says nothing for this long is given up: three missed heartbeats.
+pub const SILENCE: Duration = Duration::from_secs(30);
+/// How long a commit that takes away most of a set is held, if it comes from a replica that was not followed before.
+pub const GUARD: Duration = Duration::from_mins(2);
+
+/// The most rejections that one acknowledgement carries.
+const MOST_REJECTIONS: usize = 1000;
+
+/// A client that follows one control plane over any number of streams.
+#[derive(Debug)]
+pub struct Session {
+    identity: v1::ClientIdentity,
+    role: v1::Role,
+    /// Servers to choose from.
+    replicas: usize,
+    held: Held,
+    /// The next `Hello` may say what is held.
+    resume: bool,
+    stream: Option<Stream>,
+    guard: Option<Guard>,
+    server: Option<String>,
+    last_commit: Option<Instant>,
+    last_error: Option<String>,
+}
+
+/// What the caller has to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this on the stream.
+    Send(v1::DiscoveryRequest),
+    /// Give this to the plane, then call [`Session::installed`] or [`Session::abandoned`].
+    Deliver(Delivery),
+    /// Close the stream, which is over for the session, and connect again.
+    Reconnect(Reconnect),
+}
+
+/// A whole, proved state and what differs from the one that is installed.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its generation.
+    pub generation: u64,
+    /// What is installed.
+    pub before: Snapshot,
+    /// What is to be installed.
+    pub snapshot: Snapshot,
+    /// The difference.
+    pub changes: Vec<Change>,
+}
+
+/// What the plane made of a [`Delivery`].
+#[derive(Clone, Debug)]
+pub struct Installed {
+    /// What is installed now.
+    pub snapshot: Snapshot,
+    /// What of the delivery is not in it.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A resource that the plane did not take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in Rejection")]
+pub struct Rejected {
+    pub topic: Topic,
+    pub name: Name,
+    pub reason: RejectReason,
+    pub message: String,
+}
+
+/// Why a stream is over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reconnect {
+    /// The server broke the protocol.
+    #[error("the control plane broke the protocol: {0}")]
+    Fault(#[from] Fault),
+    /// The server is gone or hangs.
+    #[error("the control plane said nothing for {} s", SILENCE.as_secs())]
+    Silent,
+    /// A full commit was asked for and did not come.
+    #[error("the control plane did not send the full snapshot it was asked for")]
+    NoFull,
+    /// The server asked for it.
+    #[error("the control plane asked to connect again: {0}")]
+    Drained(String),
+    /// The plane dropped a commit.
+    #[error("the data plane did not install a commit")]
+    NotInstalled,
+    /// Another replica should confirm a commit that takes away most of a set.
+    #[error("looking for another control plane to confirm that most of a set is gone")]
+    Confirm,
+}
+
+/// A commit is held because it takes away most of a set.
+#[derive(Debug)]
+struct Guard {
+    until: Instant,
+    epoch: String,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// A client that holds nothing yet. Of topics of the same type only the widest counts.
+    pub fn new(
+        identity: v1::ClientIdentity,
+        role: v1::Role,
+        topics: &[Topic],
+        replicas: usize,
+    ) -> Self {
+        let wanted = |kind: ResourceType| {
+            let of_kind = topics.iter().filter(|topic| topic.kind == kind);
+            of_kind.min_by_key(|topic| topic.scope).copied()
+        };
+        Self {
+            identity,
+            role,
+            replicas,
+            held: Held::new(ResourceType::ALL.into_iter().filter_map(wanted)),
+            resume: true,
+            stream: None,
+            guard: None,
+            server: None,
+            last_commit: None,
+            last_error: None,
+        }
+    }
+
+    /// A stream was opened.
+    pub fn connected(&mut self, now: Instant, server: &str) -> Vec<Action> {
+        let cursor = self.held.installed_at().filter(|_| self.resume).cloned();
+        let hello = self.hello();
+        self.stream = Some(Stream::new(now, cursor));
+        self.server = Some(server.to_owned());
+        vec![send(v1::discovery_request::Kind::Hello(hello))]
+    }
+
+    /// The stream ended, or could not be opened.
+    pub fn disconnected(&mut self, error: String) {
+        self.stream = None;
+        self.last_error = Some(error);
+    }
+
+    /// The server said something.
+    pub fn received(&mut self, now: Instant, response: v1::DiscoveryResponse) -> Vec<Action> {
+        use v1::discovery_response::Kind;
+        let Some(stream) = &mut self.stream else {
+            return Vec::new();
+        };
+        stream.heard(now);
+        let result = match response.kind {
+            Some(Kind::Begin(begin)) => stream.begin(begin, &self.held),
+            Some(Kind::Chunk(chunk)) => stream.chunk(&chunk.data, &self.held),
+            Some(Kind::End(end)) => return self.end(now, &end),
+            Some(Kind::Drain(drain)) => {
+                stream.drain(now, drain);
+                Ok(())
+            }
+            // A newer server may say more than this client understands.
+            Some(Kind::Heartbeat(_)) | None => Ok(()),
+        };
+        match result {
+            Ok(()) => self.tick(now),
+            Err(fault) => self.fault(fault),
+        }
+    }
+
+    /// The plane has installed what it was given.
+    pub fn installed(&mut self, now: Instant, installed: Installed) -> Vec<Action> {
+        if !self.held.is_busy() {
+            return Vec::new();
+        }
+        self.held.install(installed);
+        let acknowledged = self
+            .stream
+            .as_mut()
+            .and_then(|stream| stream.installed(now));
+        let mut actions = self.acknowledge(now, acknowledged);
+        actions.extend(self.next(now));
+        actions
+    }
+
+    /// The plane dropped what it was given.
+    pub fn abandoned(&mut self) -> Vec<Action> {
+        if !self.held.is_busy() {
+            return Vec::new();
+        }
+        self.held.abandon();
+        self.resume = false;
+        self.reconnect(Reconnect::NotInstalled)
+    }
+
+    /// Time has passed. Call it at [`Session::next_deadline`].
+    pub fn tick(&mut self, now: Instant) -> Vec<Action> {
+        let Some(stream) = &mut self.stream else {
+            return Vec::new();
+        };
+        if let Some(reason) = stream.overdue(now) {
+            if reason == Reconnect::NoFull {
+                self.resume = false;
+            }
+            return self.reconnect(reason);
+        }
+        let mut actions = Vec::new();
+        if stream.heartbeat_due(now) {
+            let heartbeat = v1::Heartbeat {
+                generation: self.generation(),
+                digests: self.digests(),
+                ..v1::Heartbeat::default()
+            };
+            actions.push(send(v1::discovery_request::Kind::Heartbeat(heartbeat)));
+        }
+        actions.extend(self.next(now));
+        actions
+    }
+
+    /// When [`Session::tick`] has something to do, if nothing happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let stream = self.stream.as_ref()?.next_deadline();
+        let guard = self.guard.as_ref().filter(|_| !self.held.is_busy());
+        Some(guard.map_or(stream, |guard| stream.min(guard.until)))
+    }
+
+    /// The open stream is good for something: a backoff may start from the beginning after it.
+    pub fn is_healthy(&self, now: Instant) -> bool {
+        self.stream
+            .as_ref()
+            .is_some_and(|stream| stream.is_healthy(now))
+    }
+
+    /// Where the client stands.
+    pub fn status(&self) -> SessionStatus {
+        let connected = self.stream.as_ref().is_some_and(Stream::is_answered);
+        let installed_at = self.held.installed_at();
+        SessionStatus {
+            connected,
+            server: self.server.clone(),
+            epoch: installed_at.map_or_else(String::new, |at| at.epoch.clone()),
+            generation: self.generation(),
+            digests: self.held.digests(),
+            rejections: self.held.rejections().cloned().collect(),
+            last_commit: self.last_commit,
+            last_error: self.last_error.clone(),
+        }
+    }
+
+    fn end(&mut self, now: Instant, end: &v1::CommitEnd) -> Vec<Action> {
+        let Some(stream) = &mut self.stream else {
+            return Vec::new();
+        };
+        match stream.end(now, end, &self.held) {
+            Ok(Some((staged, at))) => {
+                self.held.offer(staged, at);
+                self.resume = true;
+                self.next(now)
+            }
+            Ok(None) => self.tick(now),
+            Err(AfterDamage::AskForFull(nonce, damage)) => {
+                tracing::error!(%damage, "a commit is damaged, asking for a full one");
+                self.last_error = Some(format!("a commit is damaged: {damage}"));
+                let mut ack = self.ack(nonce);
+                ack.digest_mismatch = true;
+                vec![send(v1::discovery_request::Kind::Ack(ack))]
+            }
+            Err(AfterDamage::GiveUp(fault)) => self.fault(fault),
+        }
+    }
+
+    /// Hands over what is ready, unless the guard holds it.
+    fn next(&mut self, now: Instant) -> Vec<Action> {
+        if self.held.is_busy() || !self.held.is_ready() {
+            return Vec::new();
+        }
+        if let Some(actions) = self.guarded(now) {
+            return actions;
+        }
+        match self.held.hand_over() {
+            Next::Wait => Vec::new(),
+            Next::Done => {
+                let acknowledged = self.stream.as_mut().and_then(Stream::done);
+                self.acknowledge(now, acknowledged)
+            }
+            Next::Deliver(delivery) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.delivered(now);
+                }
+                vec![Action::Deliver(delivery)]
+            }
+        }
+    }
+
+    /// What to do instead of handing over, if a replica that was not followed before would take away most of a set.
+    fn guarded(&mut self, now: Instant) -> Option<Vec<Action>> {
+        let (offered, installed) = (self.held.offered_at()?, self.held.installed_at()?);
+        let regression = self
+            .held
+            .regression()
+            .filter(|_| offered.epoch != installed.epoch);
+        let Some(regression) = regression else {
+            self.guard = None;
+            return None;
+        };
+        match &self.guard {
+            Some(guard) if guard.epoch != offered.epoch => {
+                tracing::warn!("another control plane confirms that most of a set is gone");
+            }
+            Some(guard) if now < guard.until || self.stream.is_none() => return Some(Vec::new()),
+            Some(_) => tracing::warn!("obeying a commit that takes away most of a set"),
+            None => {
+                self.guard = Some(Guard {
+                    until: now + GUARD,
+                    epoch: offered.epoch.clone(),
+                });
+                let held::Regression { topic, removed, of } = regression;
+                tracing::error!(
+                    %topic, removed, of, seconds = GUARD.as_secs(),
+                    "a new control plane takes away most of a set, holding its commit"
+                );
+                self.last_error = Some(format!(
+                    "a new control plane takes away {removed} of {of} {topic} resources: held for {} s",
+                    GUARD.as_secs()
+                ));
+                let alone = self.replicas < 2 || self.stream.is_none();
+                return Some(if alone {
+                    Vec::new()
+                } else {
+                    self.stream = None;
+                    vec![Action::Reconnect(Reconnect::Confirm)]
+                });
+            }
+        }
+        self.guard = None;
+        None
+    }
+
+    fn acknowledge(&mut self, now: Instant, nonce: Option<(u64, Duration)>) -> Vec<Action> {
+        self.last_commit = Some(now);
+        self.last_error = None;
+        let Some((nonce, took)) = nonce else {
+            return Vec::new();
+        };
+        let mut ack = self.ack(nonce);
+        ack.install_time = took.try_into().ok();
+        vec![send(v1::discovery_request::Kind::Ack(ack))]
+    }
+
+    fn ack(&self, nonce: u64) -> v1::Ack {
+        let rejections = self.held.rejections().take(MOST_REJECTIONS);
+        v1::Ack {
+            nonce,
+            generation: self.generation(),
+            installed: self.digests(),
+            rejections: rejections.map(Into::into).collect(),
+            ..v1::Ack::default()
+        }
+    }
+
+    fn hello(&self) -> v1::Hello {
+        let cursor = self.held.installed_at().filter(|_| self.resume);
+        let subscriptions = self
+            .held
+            .digests()
+            .into_iter()
+            .map(|held| v1::Subscription {
+                topic: Some(encode::topic(held.topic)),
+                set_digest: match cursor {
+                    Some(_) => held.digest.to_bytes().to_vec().into(),
+                    None => bytes::Bytes::new(),
+                },
+                ..v1::Subscription::default()
+            });
+        v1::Hello {
+            client: Some(self.identity.clone()),
+            role: self.role.into(),
+            subscriptions: subscriptions.collect(),
+            accept: vec![v1::Encoding::Identity.into()],
+            max_chunk_bytes: u32::try_from(encode::MAX_CHUNK_BYTES).unwrap_or(0),
+            cursor: cursor.map(|at| v1::Cursor {
+                epoch: at.epoch.clone(),
+                generation: at.generation,
+            }),
+            ..v1::Hello::default()
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) -> Vec<Action> {
+        if fault.forget_cursor() {
+            self.resume = false;
+        }
+        self.reconnect(fault.into())
+    }
+
+    fn reconnect(&mut self, reason: Reconnect) -> Vec<Action> {
+        self.stream = None;
+        if !matches!(reason, Reconnect::Drained(_)) {
+            self.last_error = Some(reason.to_string());
+        }
+        vec![Action::Reconnect(reason)]
+    }
+
+    fn generation(&self) -> u64 {
+        self.held.installed_at().map_or(0, |at| at.generation)
+    }
+
+    fn digests(&self) -> Vec<v1::TopicDigest> {
+        let held = self.held.digests().into_iter();
+        held.map(|held| encode::topic_digest(held.topic, held.digest, held.count))
+            .collect()
+    }
+}
+
+fn send(kind: v1::discovery_request::Kind) -> Action {
+    Action::Send(v1::DiscoveryRequest { kind: Some(kind) })
+}

@@ -1,10 +1,17 @@
 //! Follows the control plane's snapshots: connects, reconnects for ever, and hands over one proved commit after another.
 
+mod backoff;
+mod follow;
+
 use meshlite_snapshot::{Name, Snapshot, Topic};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use crate::v1;
+use crate::{
+    session::{Delivery, Installed, Rejected},
+    v1,
+};
 
 pub use crate::session::{Change, RejectReason, Rejection, SessionStatus, TopicDigest};
 
@@ -33,36 +40,21 @@ pub struct Subscription {
 /// Dropped without [`Commit::acknowledge`] it counts as not installed, and the state is asked for again.
 #[derive(Debug)]
 pub struct Commit {
-    generation: u64,
-    before: Snapshot,
-    snapshot: Snapshot,
-    changes: Vec<Change>,
+    delivery: Delivery,
     rejected: Vec<Rejected>,
     installed: oneshot::Sender<Installed>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Installed {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) rejected: Vec<Rejected>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Rejected {
-    pub(crate) topic: Topic,
-    pub(crate) name: Name,
-    pub(crate) reason: RejectReason,
-    pub(crate) message: String,
-}
-
-/// Starts to follow the control plane until `stop`.
+/// Starts to follow the control plane until `stop`. Needs a tokio runtime.
 pub fn subscribe(config: ClientConfig, stop: CancellationToken) -> Subscription {
     let (commits, received) = mpsc::channel(1);
     let (status, reported) = watch::channel(SessionStatus::default());
-    tokio::spawn(async move {
-        let _held = (config, commits, status);
-        stop.cancelled().await;
-    });
+    let follower = follow::Follower::new(config, commits, status);
+    tokio::spawn(
+        follower
+            .run(stop)
+            .instrument(tracing::info_span!("subscription")),
+    );
     Subscription {
         commits: received,
         status: reported,
@@ -88,27 +80,35 @@ impl Subscription {
 // === impl Commit ===
 
 impl Commit {
+    fn new(delivery: Delivery, installed: oneshot::Sender<Installed>) -> Self {
+        Self {
+            delivery,
+            rejected: Vec::new(),
+            installed,
+        }
+    }
+
     /// The generation of this state in the control plane's log.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.delivery.generation
     }
 
     /// The whole state after this commit. Cheap to clone.
     pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+        &self.delivery.snapshot
     }
 
     /// What differs from the last commit that was acknowledged; everything, on the first.
     pub fn changes(&self) -> &[Change] {
-        &self.changes
+        &self.delivery.changes
     }
 
     /// Refuses one resource: its last good version, or nothing, goes back into [`Commit::snapshot`], and the control
     /// plane is told why. It is offered again when it changes.
     pub fn reject(&mut self, topic: Topic, name: &Name, reason: RejectReason, message: String) {
-        match self.before.get(topic.kind, name) {
-            Some(last_good) => self.snapshot.insert(name.clone(), last_good),
-            None => self.snapshot.remove(topic.kind, name),
+        match self.delivery.before.get(topic.kind, name) {
+            Some(last_good) => self.delivery.snapshot.insert(name.clone(), last_good),
+            None => self.delivery.snapshot.remove(topic.kind, name),
         }
         self.rejected.push(Rejected {
             topic,
@@ -121,7 +121,7 @@ impl Commit {
     /// Says that [`Commit::snapshot`] is installed.
     pub fn acknowledge(self) {
         let installed = Installed {
-            snapshot: self.snapshot,
+            snapshot: self.delivery.snapshot,
             rejected: self.rejected,
         };
         // Nobody waits for it once the subscription has ended.

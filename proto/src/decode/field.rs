@@ -38,7 +38,7 @@ pub(super) fn networks(field: &str, values: &[String]) -> Result<Vec<IpNet>, Dec
 pub(super) fn address(field: &str, value: &str) -> Result<IpAddr, DecodeError> {
     value
         .parse()
-        .map_err(|_| DecodeError::invalid(field, format_args!("{value:?} is not an IP address")))
+        .map_err(|_unhelpful| not_a(field, value, "an IP address"))
 }
 
 /// A port, where 0 stands for none.
@@ -69,7 +69,7 @@ pub(super) fn number(
 
 /// An enum value of this build. The caller decides what an unspecified one means.
 pub(super) fn known<E: TryFrom<i32>>(field: &str, value: i32) -> Result<E, DecodeError> {
-    E::try_from(value).map_err(|_| DecodeError::unsupported(field, value))
+    E::try_from(value).map_err(|_unit| DecodeError::unsupported(field, value))
 }
 
 pub(super) fn unspecified(field: &str) -> DecodeError {
@@ -130,10 +130,13 @@ fn all_parsed<T: FromStr>(
         .iter()
         .enumerate()
         .map(|(index, value)| {
-            value.parse().map_err(|_| {
-                let field = format!("{field}[{index}]");
-                DecodeError::invalid(&field, format_args!("{value:?} is not {what}"))
-            })
+            value
+                .parse()
+                .map_err(|_unhelpful| not_a(&format!("{field}[{index}]"), value, what))
         })
         .collect()
+}
+
+fn not_a(field: &str, value: &str, what: &str) -> DecodeError {
+    DecodeError::invalid(field, format_args!("{value:?} is not {what}"))
 }

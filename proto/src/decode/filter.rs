@@ -12,7 +12,7 @@ pub(super) fn filter(from: v1::Filter) -> Result<Filter, DecodeError> {
         Some(Kind::ResponseHeaders(change)) => headers(change).map(Filter::ResponseHeaders),
         Some(Kind::Redirect(to)) => redirect(to).map(Filter::Redirect),
         Some(Kind::Rewrite(to)) => Ok(Filter::Rewrite(rewrite(to))),
-        Some(Kind::Mirror(to)) => route::weighted(to).map(Filter::Mirror),
+        Some(Kind::Mirror(to)) => route::weighted(&to).map(Filter::Mirror),
         Some(Kind::Respond(status)) => {
             field::number("respond", status, &(200..=599)).map(Filter::Respond)
         }

@@ -9,7 +9,7 @@ pub(super) fn node(from: v1::Node) -> Result<Node, DecodeError> {
     Ok(Node {
         name: field::object_name("name", from.name)?,
         zone: field::optional(from.zone),
-        addresses: field::each("addresses", from.addresses, address)?,
+        addresses: field::each("addresses", &from.addresses, address)?,
         pod_cidrs: field::networks("pod_cidrs", &from.pod_cidrs)?,
         leaving: from.leaving,
     })
@@ -21,7 +21,7 @@ pub(super) fn namespace(from: v1::Namespace) -> Result<Namespace, DecodeError> {
     })
 }
 
-fn address(from: v1::NodeAddress) -> Result<NodeAddress, DecodeError> {
+fn address(from: &v1::NodeAddress) -> Result<NodeAddress, DecodeError> {
     use v1::node_address::Type;
     let kind = match field::known("type", from.r#type)? {
         Type::InternalIp => NodeAddressKind::InternalIP,

@@ -8,7 +8,7 @@ use meshlite_snapshot::{
 use super::{DecodeError, field, filter, object};
 use crate::v1;
 
-pub(super) fn listener(from: v1::Listener) -> Result<Listener, DecodeError> {
+pub(super) fn listener(from: &v1::Listener) -> Result<Listener, DecodeError> {
     use v1::listener::ListenerProtocol as Spoken;
     let protocol = match field::known("protocol", from.protocol)? {
         Spoken::Http => ListenerProtocol::Http,
@@ -23,7 +23,7 @@ pub(super) fn listener(from: v1::Listener) -> Result<Listener, DecodeError> {
         port: field::port("port", from.port)?,
         proxy_port: field::number("proxy_port", from.proxy_port, &(0..=u16::MAX))?,
         protocol,
-        tls: from.tls.map(tls).transpose()?,
+        tls: from.tls.as_ref().map(tls).transpose()?,
     })
 }
 
@@ -62,14 +62,14 @@ pub(super) fn host(from: v1::HostMatch) -> Result<HostMatch, DecodeError> {
     }
 }
 
-pub(super) fn weighted(from: v1::WeightedCluster) -> Result<WeightedCluster, DecodeError> {
+pub(super) fn weighted(from: &v1::WeightedCluster) -> Result<WeightedCluster, DecodeError> {
     Ok(WeightedCluster {
         cluster: field::name("cluster", &from.cluster)?,
         weight: from.weight,
     })
 }
 
-fn tls(from: v1::TlsPolicy) -> Result<TlsPolicy, DecodeError> {
+fn tls(from: &v1::TlsPolicy) -> Result<TlsPolicy, DecodeError> {
     use v1::tls_policy::TlsVersion as Oldest;
     let min_version = match field::known("tls.min_version", from.min_version)? {
         Oldest::Tls12 => TlsVersion::Tls12,
@@ -97,7 +97,7 @@ fn route(from: v1::Route) -> Result<Route, DecodeError> {
         headers: field::each("headers", from.headers, value)?,
         query: field::each("query", from.query, value)?,
         filters: field::each("filters", from.filters, filter::filter)?,
-        backends: field::each("backends", from.backends, weighted)?,
+        backends: field::each("backends", &from.backends, weighted)?,
         timeouts: RouteTimeouts {
             response_ms: milliseconds(from.response_timeout_ms),
             idle_ms: milliseconds(from.idle_timeout_ms),

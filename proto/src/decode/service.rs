@@ -22,7 +22,7 @@ pub(super) fn service(from: v1::Service) -> Result<Service, DecodeError> {
         })?,
         ip_family_policy: family_policy(from.ip_family_policy)?,
         external_ips: field::addresses("external_ips", &from.external_ips)?,
-        load_balancer: field::each("load_balancer", from.load_balancer, address)?,
+        load_balancer: field::each("load_balancer", &from.load_balancer, address)?,
         load_balancer_ip: match from.load_balancer_ip.as_str() {
             "" => None,
             ip => Some(field::address("load_balancer_ip", ip)?),
@@ -73,7 +73,7 @@ fn service_port(from: v1::ServicePort) -> Result<ServicePort, DecodeError> {
     })
 }
 
-fn address(from: v1::LoadBalancerAddress) -> Result<LoadBalancerAddress, DecodeError> {
+fn address(from: &v1::LoadBalancerAddress) -> Result<LoadBalancerAddress, DecodeError> {
     use v1::load_balancer_address::IpMode;
     let ip_mode = match field::known("ip_mode", from.ip_mode)? {
         IpMode::Vip => LoadBalancerIpMode::Vip,

@@ -106,6 +106,10 @@ impl From<&Rejection> for v1::Rejection {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes fields by reference"
+)]
 fn shown<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(topic)
 }
