@@ -10,9 +10,16 @@
 //! checks that answer for them, and the table of what is programmed. `desired` and `plan` are pure; `program` is the loop.
 
 mod config;
+mod desired;
 mod facts;
+mod kernel;
+mod metrics;
 mod mode;
 mod node;
+mod plan;
+mod table;
+#[cfg(test)]
+mod testing;
 
 pub use config::Config;
 pub use mode::{InvalidMode, Mode, ModeError};

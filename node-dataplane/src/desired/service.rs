@@ -1,0 +1,293 @@
+//! What one Service asks of this node: its addresses, each with the endpoints that its traffic policy allows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use meshlite_snapshot::{
+    AddressFamily, EndpointGroup, Finding, LoadBalancerIpMode, ObjectRef, Service, ServicePort,
+    Severity, TrafficPolicy, Weights,
+};
+
+use super::{
+    Desired, HealthCheck,
+    endpoints::{Categorized, Place, candidates, categorize},
+};
+use crate::{
+    facts::Facts,
+    kernel::Capabilities,
+    table::{
+        Frontend, Origin, Scheduler, ServicePortName, Settings, VipKind, VirtualAddress,
+        VirtualServer, WhenEmpty,
+    },
+};
+
+/// The weight of an endpoint that a Weights resource does not list.
+const UNLISTED_WEIGHT: u16 = 100;
+
+/// A Service as this node sees it.
+#[derive(Debug)]
+pub(super) struct View<'a> {
+    pub(super) service: &'a Service,
+    pub(super) groups: Vec<&'a Arc<EndpointGroup>>,
+    pub(super) weights: Option<&'a Weights>,
+    pub(super) place: Place<'a>,
+    pub(super) facts: &'a Facts,
+    pub(super) capabilities: &'a Capabilities,
+}
+
+/// A Service port's claim to a place.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) frontend: Frontend,
+    pub(super) everyone: VirtualServer,
+    pub(super) inside: Option<VirtualServer>,
+}
+
+/// What the virtual servers of one Service port have in common.
+struct Shared<'a> {
+    port: &'a ServicePort,
+    name: ServicePortName,
+    scheduler: Scheduler,
+    ranges: Arc<BTreeSet<ipnet::IpNet>>,
+}
+
+impl Claim {
+    /// Whose it is.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.everyone.settings.origin
+    }
+
+    /// Of two claims to one place, the lower one wins.
+    pub(super) fn rank(&self) -> (VipKind, &ServicePortName) {
+        (self.origin().kind, &self.origin().service_port)
+    }
+}
+
+impl View<'_> {
+    /// Adds what the Service asks for.
+    pub(super) fn claim(&self, claims: &mut Vec<Claim>, desired: &mut Desired) {
+        let scheduler = self.scheduler(&mut desired.findings);
+        self.check_families(&mut desired.findings);
+        let (namespace, service): (Arc<str>, Arc<str>) = (
+            self.service.namespace.as_str().into(),
+            self.service.name.as_str().into(),
+        );
+        let ranges = Arc::new(
+            self.service
+                .load_balancer_source_ranges
+                .iter()
+                .copied()
+                .collect(),
+        );
+        let mut local_ready = BTreeSet::new();
+        for port in &self.service.ports {
+            let shared = Shared {
+                port,
+                name: ServicePortName {
+                    namespace: Arc::clone(&namespace),
+                    service: Arc::clone(&service),
+                    port: port.name.as_str().into(),
+                },
+                scheduler,
+                ranges: Arc::clone(&ranges),
+            };
+            let (mut without_internal, mut without_external) = (false, false);
+            for cluster_ip in &self.service.cluster_ips {
+                let family = AddressFamily::of(*cluster_ip);
+                let found = candidates(self.groups.iter().copied(), port, family, self.place.node);
+                let endpoints = categorize(&found, self.place);
+                local_ready.extend(endpoints.local_ready.iter().map(SocketAddr::ip));
+                let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
+                without_internal |= has_none_here && self.is_internal_local();
+                without_external |= has_none_here && self.is_external_local(port);
+                self.claim_family(*cluster_ip, &shared, &endpoints, claims);
+            }
+            desired.no_local_endpoints.internal += u32::from(without_internal);
+            desired.no_local_endpoints.external += u32::from(without_external);
+        }
+        if let Some(port) = self.service.health_check_node_port {
+            desired.health_checks.insert(
+                port,
+                HealthCheck {
+                    namespace: self.service.namespace.clone(),
+                    name: self.service.name.clone(),
+                    local_endpoints: local_ready.len(),
+                },
+            );
+        }
+    }
+
+    /// The addresses of one family.
+    fn claim_family(
+        &self,
+        cluster_ip: IpAddr,
+        shared: &Shared<'_>,
+        endpoints: &Categorized,
+        claims: &mut Vec<Claim>,
+    ) {
+        let family = AddressFamily::of(cluster_ip);
+        let in_family = |ip: &IpAddr| AddressFamily::of(*ip) == family;
+        let mut add = |address, port, kind| {
+            let frontend = Frontend {
+                address,
+                port,
+                protocol: shared.port.protocol,
+            };
+            claims.push(self.claim_of(frontend, kind, shared, endpoints));
+        };
+        let port = shared.port.port;
+        add(VirtualAddress::Ip(cluster_ip), port, VipKind::ClusterIP);
+        for ip in self.service.external_ips.iter().copied().filter(in_family) {
+            add(VirtualAddress::Ip(ip), port, VipKind::ExternalIP);
+        }
+        for ip in self.vips().filter(in_family) {
+            add(VirtualAddress::Ip(ip), port, VipKind::LoadBalancer);
+        }
+        if let Some(node_port) = shared.port.node_port {
+            let can_wildcard = self.capabilities.every_node_address;
+            let addresses = self
+                .facts
+                .node_port_addresses(family, can_wildcard.contains(&shared.port.protocol));
+            for address in addresses {
+                add(address, node_port, VipKind::NodePort);
+            }
+        }
+    }
+
+    /// One address, with the endpoints that its traffic policy allows.
+    fn claim_of(
+        &self,
+        frontend: Frontend,
+        kind: VipKind,
+        shared: &Shared<'_>,
+        endpoints: &Categorized,
+    ) -> Claim {
+        let policy = match kind {
+            VipKind::ClusterIP => self.service.internal_traffic_policy,
+            VipKind::NodePort | VipKind::LoadBalancer | VipKind::ExternalIP => {
+                self.service.external_traffic_policy
+            }
+        };
+        let is_local = policy == TrafficPolicy::Local;
+        let server = |addresses: &[SocketAddr], is_local: bool| VirtualServer {
+            settings: Settings {
+                scheduler: shared.scheduler,
+                persistence: self.service.session_affinity_seconds,
+                source_ranges: match kind {
+                    VipKind::LoadBalancer => Arc::clone(&shared.ranges),
+                    VipKind::ClusterIP | VipKind::NodePort | VipKind::ExternalIP => Arc::default(),
+                },
+                when_empty: if is_local && endpoints.has_any {
+                    WhenEmpty::Drop
+                } else {
+                    WhenEmpty::Reject
+                },
+                origin: Origin {
+                    service_port: shared.name.clone(),
+                    kind,
+                },
+            },
+            real_servers: self.weighted(addresses),
+        };
+        Claim {
+            frontend,
+            everyone: match policy {
+                TrafficPolicy::Cluster => server(&endpoints.cluster, false),
+                TrafficPolicy::Local => server(&endpoints.local, true),
+            },
+            // Pods and the node itself are no outside clients, whatever address they use.
+            inside: (is_local && kind != VipKind::ClusterIP)
+                .then(|| server(&endpoints.cluster, false)),
+        }
+    }
+
+    fn weighted(&self, addresses: &[SocketAddr]) -> BTreeMap<SocketAddr, u16> {
+        let weight = |address: &SocketAddr| {
+            let Some(weights) = self.weights else {
+                return 1;
+            };
+            weights
+                .endpoints
+                .iter()
+                .find(|w| {
+                    w.address == address.ip() && w.port.is_none_or(|port| port == address.port())
+                })
+                .map_or(UNLISTED_WEIGHT, |listed| listed.weight)
+        };
+        addresses.iter().map(|a| (*a, weight(a))).collect()
+    }
+
+    /// Load-balancer addresses that nodes serve.
+    fn vips(&self) -> impl Iterator<Item = IpAddr> {
+        let addresses = self.service.load_balancer.iter();
+        addresses
+            .filter(|address| address.ip_mode == LoadBalancerIpMode::Vip)
+            .map(|address| address.ip)
+    }
+
+    fn is_internal_local(&self) -> bool {
+        self.service.internal_traffic_policy == TrafficPolicy::Local
+    }
+
+    fn is_external_local(&self, port: &ServicePort) -> bool {
+        self.service.external_traffic_policy == TrafficPolicy::Local
+            && (port.node_port.is_some()
+                || !self.service.external_ips.is_empty()
+                || self.vips().next().is_some())
+    }
+
+    fn scheduler(&self, findings: &mut Vec<Finding>) -> Scheduler {
+        let Some(wanted) = &self.service.ipvs_scheduler else {
+            return Scheduler::default();
+        };
+        wanted.parse().unwrap_or_else(|()| {
+            findings.push(self.finding(
+                "metadata.annotations[meshlite.io/ipvs-scheduler]",
+                "UnknownScheduler",
+                format!(
+                    "IPVS has no scheduler {wanted:?}; {} is used",
+                    Scheduler::default()
+                ),
+            ));
+            Scheduler::default()
+        })
+    }
+
+    /// Addresses of a family in which the Service has no cluster IP are not served.
+    fn check_families(&self, findings: &mut Vec<Finding>) {
+        let families: BTreeSet<_> = self
+            .service
+            .cluster_ips
+            .iter()
+            .map(|ip| AddressFamily::of(*ip))
+            .collect();
+        let externals = self.service.external_ips.iter().copied();
+        let all = externals
+            .map(|ip| ("spec.externalIPs", ip))
+            .chain(self.vips().map(|ip| ("status.loadBalancer.ingress", ip)));
+        for (field, ip) in all.filter(|(_, ip)| !families.contains(&AddressFamily::of(*ip))) {
+            findings.push(self.finding(
+                field,
+                "FamilyNotServed",
+                format!(
+                    "{ip} is not served: the Service has no cluster IP of its address family; add the family to \
+                     spec.ipFamilies"
+                ),
+            ));
+        }
+    }
+
+    fn finding(&self, field: &str, reason: &'static str, message: String) -> Finding {
+        Finding {
+            severity: Severity::Warning,
+            object: ObjectRef::new("Service", &*self.service.namespace, &*self.service.name),
+            field: field.to_owned(),
+            reason: reason.into(),
+            message,
+            source: None,
+        }
+    }
+}

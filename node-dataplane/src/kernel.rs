@@ -1,0 +1,70 @@
+//! What programs virtual servers, in our own words.
+//!
+//! A kernel is read as a whole, and changed by steps that a plan has put in order. It makes no choices: what it cannot
+//! do it says, for each step, as what to do next.
+
+pub(crate) mod memory;
+pub(crate) mod print;
+pub(crate) mod userspace;
+
+use std::future::Future;
+
+use meshlite_snapshot::Protocol;
+
+use crate::{
+    plan::Step,
+    table::{Observed, Scheduler},
+};
+
+/// A kernel: something that carries traffic as a table of virtual servers says.
+///
+/// What it must hold to:
+/// - [`read`](Self::read) shows what is really there, whoever changed it. What it cannot store (whose a virtual server
+///   is, say) it remembers from the steps.
+/// - A step that succeeded shows in the next read, and only that step does.
+/// - A step that failed changed nothing, and the steps after it were tried all the same.
+/// - No step closes an established connection but [`Step::RemoveRealServer`] and [`Step::RemoveVirtualServer`].
+/// - A kernel in which established connections need no real server any more reports 0 connections.
+pub(crate) trait Kernel: Send + 'static {
+    /// What this kernel can do here. Changes nothing that lasts.
+    fn probe(&mut self) -> impl Future<Output = Result<Capabilities, KernelError>> + Send;
+
+    /// Everything that is programmed, also by others where they share the kernel.
+    fn read(&mut self) -> impl Future<Output = Result<Observed, KernelError>> + Send;
+
+    /// Applies steps in order, as one batch where the kernel has batches. Answers for each, in the same order.
+    fn apply(
+        &mut self,
+        steps: &[Step],
+    ) -> impl Future<Output = Vec<Result<(), KernelError>>> + Send;
+}
+
+/// What a kernel can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    /// The name by which users know it.
+    pub(crate) name: &'static str,
+    /// Transport protocols that it carries.
+    pub(crate) protocols: &'static [Protocol],
+    /// Schedulers that it has; rr is among them.
+    pub(crate) schedulers: &'static [Scheduler],
+    /// Protocols for which it can serve every address of the node with one virtual server.
+    pub(crate) every_node_address: &'static [Protocol],
+}
+
+/// Why a kernel did not do something. The variant is what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum KernelError {
+    /// It may work later: try again.
+    #[error("{0}")]
+    Retry(String),
+    /// The kernel is not as the plan took it to be: read and plan anew.
+    #[error("{0}")]
+    Resync(String),
+    /// It will not work as long as the same is asked for: leave this one out.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+#[cfg(test)]
+mod contract;

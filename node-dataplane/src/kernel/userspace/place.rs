@@ -1,0 +1,342 @@
+//! One bound address: its socket, the virtual servers there, and their real servers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use meshlite_snapshot::Protocol;
+use tokio::{net::TcpSocket, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    Context,
+    affinity::Affinity,
+    backend::Backend,
+    bind,
+    pool::{Persistence, Pool, PoolParts, Routes},
+    tcp, udp,
+};
+use crate::{
+    kernel::KernelError,
+    table::{
+        Audience, Frontend, Key, ObservedRealServer, ObservedServer, Owner, ServicePortName,
+        Settings,
+    },
+};
+
+/// Connections that may wait to be accepted; the kernel's own bound applies too.
+const BACKLOG: u32 = 4096;
+
+/// One bound address.
+#[derive(Debug)]
+pub(super) struct Place {
+    frontend: Frontend,
+    bound: SocketAddr,
+    socket: Socket,
+    servers: BTreeMap<Audience, Server>,
+    backends: BTreeMap<SocketAddr, Arc<Backend>>,
+    shared: Arc<Shared>,
+}
+
+/// What the tasks of a place share with it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) frontend: Frontend,
+    pub(super) routes: ArcSwap<Routes>,
+    pub(super) context: Context,
+}
+
+#[derive(Debug)]
+struct Server {
+    settings: Settings,
+    weights: BTreeMap<SocketAddr, u16>,
+    next: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    /// TCP without a usable real server: connections are refused.
+    Refusing(TcpSocket),
+    /// A task accepts connections or receives datagrams.
+    Serving {
+        stop: CancellationToken,
+        task: JoinHandle<()>,
+    },
+    /// On the way from one to the other.
+    Closed,
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Binds the address. Nothing is accepted yet.
+    pub(super) fn bind(frontend: Frontend, context: &Context) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            frontend,
+            routes: ArcSwap::default(),
+            context: context.clone(),
+        });
+        let addr = frontend.socket_address();
+        let offset = context.low_port_offset;
+        let (socket, bound) = match frontend.protocol {
+            Protocol::Tcp => {
+                let (socket, bound) = bind::or_above(addr, offset, bind::tcp)?;
+                (Socket::Refusing(socket), bound)
+            }
+            Protocol::Udp => {
+                let (socket, bound) = bind::or_above(addr, offset, bind::udp)?;
+                let stop = context.stop.child_token();
+                let task = tokio::spawn(udp::serve(socket, Arc::clone(&shared), stop.clone()));
+                (Socket::Serving { stop, task }, bound)
+            }
+            Protocol::Sctp => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        Ok(Self {
+            frontend,
+            bound,
+            socket,
+            servers: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            shared,
+        })
+    }
+
+    pub(super) fn add(&mut self, key: Key, settings: &Settings) -> Result<(), KernelError> {
+        if self.servers.contains_key(&key.audience) {
+            return Err(KernelError::Resync(format!("{key} is there already")));
+        }
+        let server = Server {
+            settings: settings.clone(),
+            weights: BTreeMap::new(),
+            next: Arc::default(),
+        };
+        self.servers.insert(key.audience, server);
+        Ok(())
+    }
+
+    pub(super) fn edit(&mut self, key: &Key, settings: &Settings) -> Result<(), KernelError> {
+        self.server(key)?.settings = settings.clone();
+        Ok(())
+    }
+
+    pub(super) fn add_real_server(
+        &mut self,
+        key: &Key,
+        address: SocketAddr,
+        weight: u16,
+    ) -> Result<(), KernelError> {
+        let server = self.server(key)?;
+        if server.weights.contains_key(&address) {
+            return Err(KernelError::Resync(format!("{key} has {address} already")));
+        }
+        server.weights.insert(address, weight);
+        self.backends
+            .entry(address)
+            .or_insert_with(|| Backend::new(address));
+        Ok(())
+    }
+
+    pub(super) fn set_weight(
+        &mut self,
+        key: &Key,
+        address: SocketAddr,
+        weight: u16,
+    ) -> Result<(), KernelError> {
+        let found = self.server(key)?.weights.get_mut(&address);
+        *found.ok_or_else(|| missing(key, address))? = weight;
+        Ok(())
+    }
+
+    pub(super) fn remove_real_server(
+        &mut self,
+        key: &Key,
+        address: SocketAddr,
+    ) -> Result<(), KernelError> {
+        let removed = self.server(key)?.weights.remove(&address);
+        removed.ok_or_else(|| missing(key, address))?;
+        self.drop_unused_backends();
+        Ok(())
+    }
+
+    /// Takes out one of the virtual servers.
+    pub(super) fn remove(&mut self, key: &Key) -> Result<(), KernelError> {
+        self.server(key)?;
+        self.servers.remove(&key.audience);
+        self.drop_unused_backends();
+        Ok(())
+    }
+
+    /// Whether no virtual server is left.
+    pub(super) fn is_unused(&self) -> bool {
+        self.servers.is_empty()
+    }
+
+    /// Whether its socket is served.
+    pub(super) fn is_alive(&self) -> bool {
+        match &self.socket {
+            Socket::Refusing(_) => true,
+            Socket::Serving { task, .. } => !task.is_finished(),
+            Socket::Closed => false,
+        }
+    }
+
+    /// Its virtual servers.
+    pub(super) fn observe(&self) -> Vec<(Key, ObservedServer)> {
+        let real = |(address, weight): (&SocketAddr, &u16)| {
+            let backend = self.backends.get(address);
+            let real = ObservedRealServer {
+                weight: *weight,
+                connections: backend.map_or(0, |backend| backend.active()),
+            };
+            (*address, real)
+        };
+        let observe = |(audience, server): (&Audience, &Server)| {
+            let key = Key {
+                frontend: self.frontend,
+                audience: *audience,
+            };
+            let observed = ObservedServer {
+                owner: Owner::Ours,
+                settings: server.settings.clone(),
+                real_servers: server.weights.iter().map(real).collect(),
+                bound: Some(self.bound),
+            };
+            (key, observed)
+        };
+        self.servers.iter().map(observe).collect()
+    }
+
+    /// Lets traffic follow the books. After a failure the place is of no use any more.
+    pub(super) async fn publish(
+        &mut self,
+        inside: &Arc<BTreeSet<IpNet>>,
+        affinity_of: &mut (dyn FnMut(&ServicePortName) -> Arc<Affinity> + Send),
+    ) -> io::Result<()> {
+        let mut routes = Routes {
+            networks: Arc::clone(inside),
+            ..Routes::default()
+        };
+        for (audience, server) in &self.servers {
+            let pool = Some(self.pool(server, affinity_of));
+            match audience {
+                Audience::Everyone => routes.everyone = pool,
+                Audience::Inside => routes.inside = pool,
+            }
+        }
+        let is_usable = routes.is_usable();
+        self.shared.routes.store(Arc::new(routes));
+        if self.frontend.protocol != Protocol::Tcp {
+            return Ok(());
+        }
+        match (&self.socket, is_usable) {
+            (Socket::Refusing(_), true) => self.listen(),
+            (Socket::Serving { .. }, false) => self.refuse().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Whose it is, to be named in an error.
+    pub(super) fn owner(&self) -> String {
+        let first = self.servers.values().next();
+        first.map_or_else(String::new, |server| owner(&server.settings))
+    }
+
+    /// Ends everything, established connections too.
+    pub(super) async fn close(&mut self) {
+        self.end_task().await;
+        self.drop_unused_backends();
+    }
+
+    fn pool(
+        &self,
+        server: &Server,
+        affinity_of: &mut (dyn FnMut(&ServicePortName) -> Arc<Affinity> + Send),
+    ) -> Pool {
+        let settings = &server.settings;
+        let persistence = settings.persistence.map(|seconds| Persistence {
+            timeout: Duration::from_secs(seconds.into()),
+            affinity: affinity_of(&settings.origin.service_port),
+        });
+        let backend = |(address, weight): (&SocketAddr, &u16)| {
+            Some((Arc::clone(self.backends.get(address)?), *weight))
+        };
+        Pool::new(PoolParts {
+            scheduler: settings.scheduler,
+            source_ranges: Arc::clone(&settings.source_ranges),
+            persistence,
+            backends: server.weights.iter().filter_map(backend).collect(),
+            next: Arc::clone(&server.next),
+        })
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        let Socket::Refusing(socket) = std::mem::replace(&mut self.socket, Socket::Closed) else {
+            return Ok(());
+        };
+        let listener = socket.listen(BACKLOG)?;
+        let stop = self.shared.context.stop.child_token();
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(tcp::serve(listener, shared, stop.clone()));
+        self.socket = Socket::Serving { stop, task };
+        debug!(frontend = %self.frontend, "listening");
+        Ok(())
+    }
+
+    async fn refuse(&mut self) -> io::Result<()> {
+        self.end_task().await;
+        self.socket = Socket::Refusing(bind::tcp(self.bound)?);
+        debug!(frontend = %self.frontend, "refusing: no usable real server");
+        Ok(())
+    }
+
+    async fn end_task(&mut self) {
+        if let Socket::Serving { stop, task } = std::mem::replace(&mut self.socket, Socket::Closed)
+        {
+            stop.cancel();
+            if let Err(error) = task.await {
+                debug!(%error, frontend = %self.frontend, "socket task failed");
+            }
+        }
+    }
+
+    fn server(&mut self, key: &Key) -> Result<&mut Server, KernelError> {
+        self.servers
+            .get_mut(&key.audience)
+            .ok_or_else(|| KernelError::Resync(format!("{key} is not served")))
+    }
+
+    fn drop_unused_backends(&mut self) {
+        let servers = &self.servers;
+        self.backends.retain(|address, backend| {
+            let is_used = servers.values().any(|s| s.weights.contains_key(address));
+            if !is_used {
+                backend.close();
+            }
+            is_used
+        });
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Socket::Serving { stop, .. } = &self.socket {
+            stop.cancel();
+        }
+    }
+}
+
+/// Whose a virtual server is, to be named in an error.
+pub(super) fn owner(settings: &Settings) -> String {
+    format!("Service {}", settings.origin.service_port)
+}
+
+fn missing(key: &Key, address: SocketAddr) -> KernelError {
+    KernelError::Resync(format!("{key} has no {address}"))
+}

@@ -1,0 +1,161 @@
+//! TCP: accept, choose, connect, copy both ways.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::copy_bidirectional_with_sizes,
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, trace, warn};
+
+use super::{
+    backend::Lease,
+    bind,
+    place::Shared,
+    pool::{Choice, Persistence},
+};
+
+/// How long each attempt to connect may take. An endpoint that is there answers within the first; a later attempt
+/// waits for a lost SYN to be sent again.
+const ATTEMPTS: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(2),
+];
+
+/// Waits after a failure to accept: the first, and the longest.
+const ACCEPT_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+const BUFFER: usize = 16 * 1024;
+
+/// A connection to a real server.
+struct Upstream {
+    stream: TcpStream,
+    lease: Lease,
+    persistence: Option<Persistence>,
+}
+
+/// Accepts connections until `stop`. Connections that are under way go on.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut wait = ACCEPT_WAIT.0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                wait = ACCEPT_WAIT.0;
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    let stop = shared.context.stop.clone();
+                    tokio::select! {
+                        () = connection(stream, peer, &shared) => {}
+                        () = stop.cancelled() => {}
+                    }
+                });
+            }
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                if wait == ACCEPT_WAIT.0 {
+                    warn!(%error, frontend = %shared.frontend, "cannot accept connections");
+                }
+                shared.context.traffic.accept_failed();
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = sleep(wait) => {}
+                }
+                wait = (wait * 2).min(ACCEPT_WAIT.1);
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn connection(mut client: TcpStream, peer: SocketAddr, shared: &Shared) {
+    let traffic = &shared.context.traffic;
+    let Some(mut upstream) = connect(peer, shared).await else {
+        bind::reset(client);
+        return;
+    };
+    if let Err(error) = bind::tune(&client) {
+        trace!(%error, "client went away at once");
+        return;
+    }
+    let _counted = traffic.connection();
+    let copied = tokio::select! {
+        copied = copy_bidirectional_with_sizes(&mut client, &mut upstream.stream, BUFFER, BUFFER) => copied,
+        () = upstream.lease.gone() => Err(io::Error::other("the endpoint was removed")),
+    };
+    if let Err(error) = &copied {
+        // What one side sees, the other should see too: an abort, not an end.
+        debug!(%error, %peer, endpoint = %upstream.lease.address(), "connection aborted");
+        bind::reset(client);
+        bind::reset(upstream.stream);
+    }
+    if let Some(Persistence { affinity, .. }) = upstream.persistence {
+        affinity.remember(peer.ip(), upstream.lease.address(), Instant::now());
+    }
+}
+
+/// Connects to a real server; to another one where that fails. None: the client is to be reset.
+async fn connect(peer: SocketAddr, shared: &Shared) -> Option<Upstream> {
+    let mut refused = Vec::new();
+    let mut slow = Vec::new();
+    for limit in ATTEMPTS {
+        let tried: Vec<_> = refused.iter().chain(&slow).copied().collect();
+        let mut choice = choose(peer, shared, &tried);
+        if matches!(choice, Choice::Nobody) && !slow.is_empty() {
+            // A slow one gets another chance where there is no other.
+            slow.clear();
+            choice = choose(peer, shared, &refused);
+        }
+        let (lease, persistence) = match choice {
+            Choice::Use(lease, persistence) => (lease, persistence),
+            Choice::Nobody => break,
+            Choice::Forbidden => {
+                shared.context.traffic.forbidden();
+                return None;
+            }
+        };
+        let endpoint = lease.address();
+        let attempt = timeout(limit, TcpStream::connect(endpoint)).await;
+        match attempt {
+            Ok(Ok(stream)) if bind::tune(&stream).is_ok() => {
+                return Some(Upstream {
+                    stream,
+                    lease,
+                    persistence,
+                });
+            }
+            Ok(result) => {
+                debug!(error = ?result.err(), %endpoint, frontend = %shared.frontend, "connect failed");
+                refused.push(endpoint);
+            }
+            Err(_) => {
+                debug!(?limit, %endpoint, frontend = %shared.frontend, "connect timed out");
+                slow.push(endpoint);
+            }
+        }
+        shared.context.traffic.connect_failed();
+    }
+    shared.context.traffic.unanswered();
+    None
+}
+
+fn choose(peer: SocketAddr, shared: &Shared, tried: &[SocketAddr]) -> Choice {
+    let routes = shared.routes.load();
+    routes.choose(peer.ip(), tried, Instant::now())
+}

@@ -1,0 +1,336 @@
+//! The table of virtual servers: as it should be, and as it was found.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+use meshlite_snapshot::{AddressFamily, Protocol};
+use serde::{Serialize, Serializer};
+
+/// What should be programmed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Table {
+    /// Clients for whom [`Audience::Inside`] servers are: this node, and Pods.
+    pub(crate) inside: Arc<BTreeSet<IpNet>>,
+    /// Virtual servers by key.
+    pub(crate) virtual_servers: BTreeMap<Key, VirtualServer>,
+}
+
+/// What tells one virtual server from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    /// Where clients connect.
+    pub(crate) frontend: Frontend,
+    /// Which clients.
+    pub(crate) audience: Audience,
+}
+
+/// Where clients connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Frontend {
+    /// The destination address.
+    pub(crate) address: VirtualAddress,
+    /// The destination port.
+    pub(crate) port: u16,
+    /// Transport protocol.
+    pub(crate) protocol: Protocol,
+}
+
+/// A destination address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum VirtualAddress {
+    /// This one.
+    Ip(IpAddr),
+    /// Any address of this node.
+    EveryNodeAddress(AddressFamily),
+}
+
+/// Which clients a virtual server is for.
+///
+/// With `externalTrafficPolicy: Local`, clients from outside may use local endpoints only, while this node and Pods
+/// may use all of them at the same address. Where both exist, the narrower one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) enum Audience {
+    /// All clients for whom there is no other virtual server at the same place.
+    Everyone,
+    /// This node and Pods: [`Table::inside`].
+    Inside,
+}
+
+/// One virtual server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VirtualServer {
+    /// How it behaves.
+    pub(crate) settings: Settings,
+    /// Weights of the real servers. One with weight 0 gets no new connections and keeps those that it has.
+    pub(crate) real_servers: BTreeMap<SocketAddr, u16>,
+}
+
+/// How a virtual server behaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// How a real server is chosen.
+    pub(crate) scheduler: Scheduler,
+    /// Clients stay with a real server for this long after they were last seen, in seconds.
+    pub(crate) persistence: Option<u32>,
+    /// Clients that may connect; empty for all.
+    pub(crate) source_ranges: Arc<BTreeSet<IpNet>>,
+    /// What clients get while there is no real server to use.
+    pub(crate) when_empty: WhenEmpty,
+    /// Whose it is. Persistence is shared by all virtual servers of one Service port.
+    pub(crate) origin: Origin,
+}
+
+/// What clients get while a virtual server has no real server to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) enum WhenEmpty {
+    /// There are no endpoints: a refusal.
+    Reject,
+    /// There are endpoints, but a traffic policy keeps traffic from them: silence, where the kernel can be silent.
+    Drop,
+}
+
+/// Whose a virtual server is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Origin {
+    /// The Service port.
+    #[serde(flatten)]
+    pub(crate) service_port: ServicePortName,
+    /// Which of the Service's addresses.
+    pub(crate) kind: VipKind,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct ServicePortName {
+    /// The Service's namespace.
+    pub(crate) namespace: Arc<str>,
+    /// The Service's name.
+    pub(crate) service: Arc<str>,
+    /// The port's name; empty for an unnamed one.
+    #[serde(rename = "portName")]
+    pub(crate) port: Arc<str>,
+}
+
+/// Which of a Service's addresses. In the order of precedence: nobody may take over a cluster IP by asking for it as
+/// an external one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[expect(missing_docs, reason = "Kubernetes' own names")]
+pub(crate) enum VipKind {
+    ClusterIP,
+    NodePort,
+    LoadBalancer,
+    ExternalIP,
+}
+
+/// How a real server is chosen, by the names of IPVS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scheduler {
+    #[default]
+    Rr,
+    Wrr,
+    Lc,
+    Wlc,
+    Sh,
+    Dh,
+    Sed,
+    Nq,
+    Mh,
+    Fo,
+    Ovf,
+    Lblc,
+    Lblcr,
+}
+
+/// What was found in a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// As [`Table::inside`].
+    pub(crate) inside: Arc<BTreeSet<IpNet>>,
+    /// Virtual servers by key, also those of others.
+    pub(crate) virtual_servers: BTreeMap<Key, ObservedServer>,
+}
+
+/// A virtual server as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObservedServer {
+    /// Who programmed it.
+    pub(crate) owner: Owner,
+    /// How it behaves.
+    pub(crate) settings: Settings,
+    /// Its real servers.
+    pub(crate) real_servers: BTreeMap<SocketAddr, ObservedRealServer>,
+    /// Where it listens, for a kernel that binds sockets.
+    pub(crate) bound: Option<SocketAddr>,
+}
+
+/// Who programmed a virtual server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Meshlite.
+    Ours,
+    /// Somebody else: it is never touched.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only a shared kernel has them"))]
+    Foreign,
+}
+
+/// A real server as it was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ObservedRealServer {
+    /// Its weight.
+    pub(crate) weight: u16,
+    /// Established connections, or live UDP flows.
+    pub(crate) connections: u64,
+}
+
+// === impl Key ===
+
+impl Key {
+    /// The virtual server for all clients.
+    pub(crate) const fn everyone(frontend: Frontend) -> Self {
+        Self {
+            frontend,
+            audience: Audience::Everyone,
+        }
+    }
+
+    /// The virtual server for this node and Pods.
+    pub(crate) const fn inside(frontend: Frontend) -> Self {
+        Self {
+            frontend,
+            audience: Audience::Inside,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.frontend)?;
+        match self.audience {
+            Audience::Everyone => Ok(()),
+            Audience::Inside => f.write_str(" (inside)"),
+        }
+    }
+}
+
+// === impl Frontend ===
+
+impl Frontend {
+    /// The socket address that a kernel with sockets binds.
+    pub(crate) fn socket_address(&self) -> SocketAddr {
+        SocketAddr::new(self.address.ip(), self.port)
+    }
+}
+
+impl fmt::Display for Frontend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, self.socket_address())
+    }
+}
+
+// === impl VirtualAddress ===
+
+impl VirtualAddress {
+    /// The address; the unspecified one for every node address.
+    pub(crate) const fn ip(self) -> IpAddr {
+        match self {
+            Self::Ip(ip) => ip,
+            Self::EveryNodeAddress(AddressFamily::Ipv4) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::EveryNodeAddress(AddressFamily::Ipv6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+}
+
+// === impl VipKind ===
+
+impl VipKind {
+    /// The Service's field that the address comes from.
+    pub(crate) const fn field(self) -> &'static str {
+        match self {
+            Self::ClusterIP => "spec.clusterIPs",
+            Self::NodePort => "spec.ports[].nodePort",
+            Self::LoadBalancer => "status.loadBalancer.ingress",
+            Self::ExternalIP => "spec.externalIPs",
+        }
+    }
+}
+
+// === impl ServicePortName ===
+
+impl fmt::Display for ServicePortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.service)?;
+        if self.port.is_empty() {
+            return Ok(());
+        }
+        write!(f, ":{}", self.port)
+    }
+}
+
+// === impl Scheduler ===
+
+impl Scheduler {
+    /// Every scheduler.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Rr,
+        Self::Wrr,
+        Self::Lc,
+        Self::Wlc,
+        Self::Sh,
+        Self::Dh,
+        Self::Sed,
+        Self::Nq,
+        Self::Mh,
+        Self::Fo,
+        Self::Ovf,
+        Self::Lblc,
+        Self::Lblcr,
+    ];
+
+    /// The scheduler as IPVS writes it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rr => "rr",
+            Self::Wrr => "wrr",
+            Self::Lc => "lc",
+            Self::Wlc => "wlc",
+            Self::Sh => "sh",
+            Self::Dh => "dh",
+            Self::Sed => "sed",
+            Self::Nq => "nq",
+            Self::Mh => "mh",
+            Self::Fo => "fo",
+            Self::Ovf => "ovf",
+            Self::Lblc => "lblc",
+            Self::Lblcr => "lblcr",
+        }
+    }
+}
+
+impl fmt::Display for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Scheduler {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL
+            .into_iter()
+            .find(|scheduler| scheduler.as_str() == text)
+            .ok_or(())
+    }
+}
+
+impl Serialize for Scheduler {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
