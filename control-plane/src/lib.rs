@@ -1,1 +1,27 @@
-//! placeholder
+//! Watches, compiles, publishes and streams snapshots.
+//!
+//! ```text
+//! files ─> watch ─> admit ─> compile ─> publish ─> change log ─┬─> stream ═gRPC═> data planes
+//!                     └────────┴─> findings ───────────────────┴─> status, admin
+//! ```
+//!
+//! Input: a folder of Kubernetes manifests ([`SourceConfig`]). Output: commits to every data plane that subscribes, and
+//! the same as readable resources, clients and findings to people. Nothing is served before the first compile is done,
+//! and after that nothing that goes wrong with the input takes anything away that is served.
+
+mod admin;
+mod assemble;
+mod clock;
+mod config;
+mod findings;
+mod metrics;
+mod once;
+mod pipeline;
+mod publish;
+mod status;
+mod stream;
+mod watch;
+
+pub use assemble::{BindError, ControlPlane, RunError};
+pub use config::{Config, PodRuntime, SourceConfig};
+pub use once::{OneShot, SourceError, compile_once};

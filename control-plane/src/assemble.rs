@@ -1,0 +1,311 @@
+//! Puts a control plane together: the only place that starts tasks, and waits for them to end.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use meshlite_proto::v1::{
+    FILE_DESCRIPTOR_SET, snapshot_discovery_server::SnapshotDiscoveryServer,
+    snapshot_status_server::SnapshotStatusServer,
+};
+use meshlite_runtime::{
+    admin,
+    listen::{self, ListenError},
+    readiness::Readiness,
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    server::NamedService as _,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, pb as health_pb, server::HealthReporter};
+use tracing::{Instrument, error, info, info_span};
+
+use crate::{
+    Config, SourceConfig,
+    admin::router,
+    findings::{FindingBook, Findings},
+    metrics::Metrics,
+    pipeline::{self, Pipeline},
+    publish::Publisher,
+    status::StatusService,
+    stream::{Clients, Discovery},
+    watch::{
+        Sources,
+        files::{self, AllocationStore, Reader},
+    },
+};
+
+/// HTTP/2 pings, so that a peer that is gone is noticed.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// HTTP/2 flow control: a client can be sent so much before it says that it has read it.
+const WINDOW_BYTES: u32 = 1 << 20;
+/// How long connections may stay open after stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The services whose health is told, with that of the server as a whole.
+const HEALTH: [&str; 3] = [
+    "",
+    SnapshotDiscoveryServer::<Discovery>::NAME,
+    SnapshotStatusServer::<StatusService>::NAME,
+];
+
+/// A control plane whose listeners are bound and whose source was found.
+#[derive(Debug)]
+pub struct ControlPlane {
+    grpc: TcpListener,
+    grpc_addr: SocketAddr,
+    admin: Option<(TcpListener, SocketAddr)>,
+    reader: Reader,
+    pipeline: Pipeline,
+    discovery: Discovery,
+    findings: Findings,
+    metrics: Arc<Metrics>,
+    /// Ends everything, also where one part fails.
+    stop: CancellationToken,
+}
+
+/// Why a control plane cannot start. Each names the flag to look at.
+#[derive(Debug, thiserror::Error)]
+#[expect(
+    missing_docs,
+    reason = "the messages say it; the fields are where and why"
+)]
+pub enum BindError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("--manifests {}: {source}", path.display())]
+    Manifests { path: PathBuf, source: io::Error },
+    #[error("--state-dir {}: {source}", path.display())]
+    StateDir { path: PathBuf, source: io::Error },
+}
+
+/// Why a control plane that was running ended. The caller has nothing to do but to start another one.
+#[derive(Debug, thiserror::Error)]
+#[expect(
+    missing_docs,
+    reason = "the messages say it; the fields are what and why"
+)]
+pub enum RunError {
+    #[error("gRPC server: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    #[error("gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    #[error("admin server: {0}")]
+    Admin(#[source] io::Error),
+    #[error("a task of the control plane panicked: {0}")]
+    Panicked(#[from] JoinError),
+}
+
+impl ControlPlane {
+    /// Binds the listeners and finds the source. Nothing is read or served before [`ControlPlane::run`].
+    pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let Config {
+            listen,
+            admin_listen,
+            source:
+                SourceConfig::Files {
+                    manifests,
+                    state_dir,
+                    admit,
+                    pods,
+                },
+            settings,
+        } = config;
+        let reader = Reader::open(&manifests).map_err(|source| BindError::Manifests {
+            path: manifests,
+            source,
+        })?;
+        let allocations =
+            AllocationStore::open(state_dir.as_deref()).map_err(|source| BindError::StateDir {
+                path: state_dir.unwrap_or_default(),
+                source,
+            })?;
+        let (grpc, grpc_addr) = bind(listen, "gRPC (--listen)").await?;
+        let admin = match admin_listen {
+            Some(addr) => Some(bind(addr, "admin (--admin-listen)").await?),
+            None => None,
+        };
+        let stop = CancellationToken::new();
+        let metrics = Arc::new(Metrics::default());
+        let (publisher, views) = Publisher::new(Arc::clone(&metrics));
+        let (book, findings) = FindingBook::new(Arc::clone(&metrics));
+        Ok(Self {
+            grpc,
+            grpc_addr,
+            admin,
+            reader,
+            pipeline: Pipeline {
+                settings,
+                admit,
+                pods,
+                allocations,
+                publisher,
+                findings: book,
+                metrics: Arc::clone(&metrics),
+            },
+            discovery: Discovery::new(
+                views,
+                Sources::default(),
+                Clients::new(Arc::clone(&metrics)),
+                Arc::clone(&metrics),
+                stop.clone(),
+            ),
+            findings,
+            metrics,
+            stop,
+        })
+    }
+
+    /// Where data planes connect.
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc_addr
+    }
+
+    /// Where probes and metrics are.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(_, addr)| *addr)
+    }
+
+    /// Watches, compiles and serves until `stop`, or until a part of it fails.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        let Self {
+            grpc,
+            grpc_addr,
+            admin,
+            reader,
+            pipeline,
+            discovery,
+            findings,
+            metrics,
+            stop: inner,
+        } = self;
+        let admin_addr = admin.as_ref().map(|(_, addr)| *addr);
+        info!(%grpc_addr, ?admin_addr, "control plane runs");
+        let readiness = Readiness::default();
+        let health = HealthReporter::new();
+        tell(&health, ServingStatus::NotServing).await;
+        let mut tasks = JoinSet::new();
+
+        let (loads, loaded) = watch::channel(None);
+        let watching = files::watch(reader, loads, discovery.sources.clone(), inner.clone());
+        tasks.spawn(async move { Ok(watching.await?) });
+
+        let token = readiness.task("snapshot");
+        let ready = health.clone();
+        let first = async move {
+            tell(&ready, ServingStatus::Serving).await;
+            drop(token);
+        };
+        let publishing = pipeline::run(pipeline, loaded, first, inner.clone());
+        tasks.spawn(async move { Ok(publishing.await?) });
+
+        if let Some((listener, _)) = admin {
+            let router = router(readiness, Arc::new(metrics.registry()), findings.clone());
+            let serving = admin::serve(listener, router, inner.clone());
+            tasks.spawn(async move { serving.await.map_err(RunError::Admin) });
+        }
+        let clients = discovery.tasks.clone();
+        tasks.spawn(serve_grpc(grpc, discovery, findings, health, inner.clone()));
+
+        let result = join(tasks, &stop, &inner).await;
+        clients.close();
+        clients.wait().await;
+        info!("control plane stopped");
+        result
+    }
+}
+
+async fn bind(addr: SocketAddr, what: &str) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let listener = listen::tcp(addr, what).await?;
+    let bound = listener
+        .local_addr()
+        .map_err(|source| ListenError::new(what, addr, source))?;
+    Ok((listener, bound))
+}
+
+/// Waits for the tasks; when the first one ends, or the caller wants it, the others are stopped.
+async fn join(
+    mut tasks: JoinSet<Result<(), RunError>>,
+    stop: &CancellationToken,
+    inner: &CancellationToken,
+) -> Result<(), RunError> {
+    let mut result = Ok(());
+    while !tasks.is_empty() {
+        let ended = tokio::select! {
+            ended = tasks.join_next() => ended,
+            () = stop.cancelled(), if !inner.is_cancelled() => {
+                inner.cancel();
+                continue;
+            }
+        };
+        inner.cancel();
+        let ended = match ended {
+            Some(Ok(ended)) => ended,
+            Some(Err(panic)) => Err(panic.into()),
+            None => break,
+        };
+        if let Err(error) = &ended {
+            error!(%error, "control plane fails");
+        }
+        result = result.and(ended);
+    }
+    result
+}
+
+async fn serve_grpc(
+    listener: TcpListener,
+    discovery: Discovery,
+    findings: Findings,
+    health: HealthReporter,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let status = StatusService {
+        discovery: discovery.clone(),
+        findings,
+    };
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(health_pb::FILE_DESCRIPTOR_SET)
+    };
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let health_service = tonic_health::server::HealthService::from_health_reporter(health.clone());
+    let stopped = {
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            tell(&health, ServingStatus::NotServing).await;
+        }
+    };
+    let serving = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .add_service(SnapshotDiscoveryServer::new(discovery))
+        .add_service(SnapshotStatusServer::new(status))
+        .add_service(health_pb::health_server::HealthServer::new(health_service))
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .serve_with_incoming_shutdown(incoming, stopped)
+        .instrument(info_span!("grpc"));
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = overdue => Ok(()),
+    }
+}
+
+async fn tell(health: &HealthReporter, status: ServingStatus) {
+    for service in HEALTH {
+        health.set_service_status(service, status).await;
+    }
+}

@@ -1,0 +1,249 @@
+//! What a scraper sees of this control plane.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use meshlite_proto::v1;
+use meshlite_snapshot::{Finding, ResourceType, Topic};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+use crate::publish::View;
+
+/// Every metric of the control plane. All of them begin with `meshlite_`.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    generation: Gauge,
+    resources: Family<ByType, Gauge>,
+    bytes: Family<ByType, Gauge>,
+    compile: Histogram,
+    commits: Family<ByMode, Counter>,
+    nacks: Family<ByType, Counter>,
+    clients: Family<ByRole, Gauge>,
+    digest_mismatch: Counter,
+    findings: Family<ByReason, Gauge>,
+    convergence: Histogram,
+    source_objects: Family<ByKind, Gauge>,
+    skipped_documents: Family<ByKind, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByType {
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByMode {
+    mode: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRole {
+    role: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    severity: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            generation: Gauge::default(),
+            resources: Family::default(),
+            bytes: Family::default(),
+            // 0.1 ms to 1.6 s
+            compile: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
+            commits: Family::default(),
+            nacks: Family::default(),
+            clients: Family::default(),
+            digest_mismatch: Counter::default(),
+            findings: Family::default(),
+            // 1 ms to 33 s
+            convergence: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            source_objects: Family::default(),
+            skipped_documents: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// A registry with all of them.
+    pub(crate) fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("meshlite");
+        self.register_snapshot(&mut registry);
+        registry.register(
+            "commits",
+            "Commits sent to data planes",
+            self.commits.clone(),
+        );
+        registry.register(
+            "nacks",
+            "Resources that data planes rejected",
+            self.nacks.clone(),
+        );
+        registry.register("clients", "Connected data planes", self.clients.clone());
+        registry.register(
+            "digest_mismatch",
+            "Times that a data plane held something else than was published",
+            self.digest_mismatch.clone(),
+        );
+        registry.register_with_unit(
+            "convergence",
+            "From the publication of a change until a data plane had installed it",
+            Unit::Seconds,
+            self.convergence.clone(),
+        );
+        registry.register(
+            "findings",
+            "What is wrong with the input",
+            self.findings.clone(),
+        );
+        registry.register(
+            "source_objects",
+            "Objects read from manifests",
+            self.source_objects.clone(),
+        );
+        registry.register(
+            "skipped_documents",
+            "Documents of kinds that are not served",
+            self.skipped_documents.clone(),
+        );
+        registry
+    }
+
+    fn register_snapshot(&self, registry: &mut Registry) {
+        registry.register(
+            "snapshot_generation",
+            "Publications that changed something, since start",
+            self.generation.clone(),
+        );
+        registry.register(
+            "snapshot_resources",
+            "Resources published",
+            self.resources.clone(),
+        );
+        registry.register_with_unit(
+            "snapshot",
+            "Size of the published resources, encoded",
+            Unit::Bytes,
+            self.bytes.clone(),
+        );
+        registry.register_with_unit(
+            "compile_duration",
+            "From admitted objects to resources",
+            Unit::Seconds,
+            self.compile.clone(),
+        );
+    }
+
+    /// A snapshot was published.
+    pub(crate) fn published(&self, view: &View) {
+        self.generation.set(signed(view.generation()));
+        for kind in ResourceType::ALL {
+            let label = ByType {
+                r#type: kind.as_str(),
+            };
+            let topic = Topic::all(kind);
+            let entries = view.entries(topic);
+            let bytes: usize = entries.map(|(_, entry)| entry.content.body.len()).sum();
+            self.resources
+                .get_or_create(&label)
+                .set(signed(view.state(topic).count));
+            self.bytes.get_or_create(&label).set(signed(bytes as u64));
+        }
+    }
+
+    /// The compiler ran for so long.
+    pub(crate) fn compiled(&self, took: Duration) {
+        self.compile.observe(took.as_secs_f64());
+    }
+
+    /// A commit was sent.
+    pub(crate) fn commit(&self, mode: v1::CommitMode) {
+        let mode = match mode {
+            v1::CommitMode::Full => "full",
+            v1::CommitMode::Delta => "delta",
+            v1::CommitMode::Buckets => "buckets",
+            v1::CommitMode::Unspecified => return,
+        };
+        self.commits.get_or_create(&ByMode { mode }).inc();
+    }
+
+    /// A client rejected a resource of this type.
+    pub(crate) fn nack(&self, kind: ResourceType) {
+        let label = ByType {
+            r#type: kind.as_str(),
+        };
+        self.nacks.get_or_create(&label).inc();
+    }
+
+    /// A client holds something else than was published.
+    pub(crate) fn digest_mismatch(&self) {
+        self.digest_mismatch.inc();
+    }
+
+    /// A change reached a client so long after it was published.
+    pub(crate) fn converged(&self, took: Duration) {
+        self.convergence.observe(took.as_secs_f64());
+    }
+
+    /// Clients came (1) or went (-1).
+    pub(crate) fn clients(&self, role: v1::Role, change: i64) {
+        let role = match role {
+            v1::Role::L4Node => "l4_node",
+            v1::Role::Ingress => "ingress",
+            v1::Role::Unspecified => "unspecified",
+        };
+        self.clients.get_or_create(&ByRole { role }).inc_by(change);
+    }
+
+    /// These are all findings.
+    pub(crate) fn findings(&self, findings: &[Finding]) {
+        let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for finding in findings {
+            let key = (finding.severity.to_string(), finding.reason.to_string());
+            *counts.entry(key).or_default() += 1;
+        }
+        self.findings.clear();
+        for ((severity, reason), count) in counts {
+            let label = ByReason { severity, reason };
+            self.findings.get_or_create(&label).set(signed(count));
+        }
+    }
+
+    /// This is all that was read from the source.
+    pub(crate) fn source(
+        &self,
+        objects: &BTreeMap<&'static str, u32>,
+        skipped: &BTreeMap<String, u32>,
+    ) {
+        fn replace<K: AsRef<str>>(family: &Family<ByKind, Gauge>, counts: &BTreeMap<K, u32>) {
+            family.clear();
+            for (kind, count) in counts {
+                let kind = kind.as_ref().to_owned();
+                family.get_or_create(&ByKind { kind }).set((*count).into());
+            }
+        }
+        replace(&self.source_objects, objects);
+        replace(&self.skipped_documents, skipped);
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,162 @@
+//! From loaded files to what is published: admit, compile, publish, and say what is wrong.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use meshlite_compile::{Compiled, Settings, compile};
+use meshlite_manifests::{
+    ManifestFile,
+    admit::{AdmitSettings, Admitted, Allocations, RunningPod, admit, workloads},
+};
+use meshlite_snapshot::Finding;
+use tokio::{task::JoinError, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    PodRuntime,
+    findings::FindingBook,
+    metrics::Metrics,
+    publish::{Pace, Publisher, Stamp},
+    watch::files::{AllocationStore, Loaded, Loads},
+};
+
+/// Turns what is loaded into what is published. The one writer of allocations, findings and the log.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) settings: Settings,
+    pub(crate) admit: AdmitSettings,
+    pub(crate) pods: Option<Arc<dyn PodRuntime>>,
+    pub(crate) allocations: AllocationStore,
+    pub(crate) publisher: Publisher,
+    pub(crate) findings: FindingBook,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// What a set of files means.
+#[derive(Debug)]
+pub(crate) struct Meaning {
+    pub(crate) compiled: Compiled,
+    /// Of the files, of admission and of the compiler.
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) allocations: Allocations,
+    pub(crate) skipped: BTreeMap<String, u32>,
+    /// How long the compiler took.
+    pub(crate) compile_time: Duration,
+}
+
+/// Publishes what is loaded whenever it changes, at the pace that the changes allow, and says once when it was the
+/// first time.
+pub(crate) async fn run(
+    mut pipeline: Pipeline,
+    mut loads: Loads,
+    first: impl Future<Output = ()>,
+    stop: CancellationToken,
+) -> Result<(), JoinError> {
+    let mut pace = Pace::default();
+    let mut first = Some(first);
+    loop {
+        let due = async {
+            loads.changed().await.ok()?;
+            tokio::time::sleep_until(pace.due(Instant::now())).await;
+            Some(())
+        };
+        tokio::select! {
+            due = due => if due.is_none() { return Ok(()); },
+            () = stop.cancelled() => return Ok(()),
+        }
+        let Some(loaded) = loads.borrow_and_update().clone() else {
+            continue;
+        };
+        pace.published(Instant::now());
+        let turn = tokio::task::spawn_blocking(move || {
+            pipeline.turn(&loaded);
+            pipeline
+        });
+        pipeline = turn.await?;
+        if let Some(first) = first.take() {
+            first.await;
+        }
+    }
+}
+
+impl Pipeline {
+    /// Publishes what is loaded. Blocks.
+    fn turn(&mut self, loaded: &Loaded) {
+        let running = match &self.pods {
+            Some(pods) => pods.run(&workloads(&loaded.files)),
+            None => Vec::new(),
+        };
+        let mut meaning = mean(
+            &loaded.files,
+            self.allocations.current(),
+            &self.admit,
+            &running,
+            &self.settings,
+        );
+        // An address that is served is one that a restart will find again.
+        self.allocations.replace(meaning.allocations);
+        meaning.findings.extend(loaded.findings.iter().cloned());
+        meaning.findings.extend(self.allocations.findings());
+        self.findings.replace(meaning.findings);
+        self.metrics.compiled(meaning.compile_time);
+        self.metrics
+            .source(&objects(&loaded.files), &meaning.skipped);
+        self.publisher
+            .publish(&meaning.compiled, stamp(loaded.changed));
+    }
+}
+
+/// What these files mean together, with what was allocated before.
+pub(crate) fn mean(
+    files: &[Arc<ManifestFile>],
+    before: &Allocations,
+    settings: &AdmitSettings,
+    running: &[RunningPod],
+    compiler: &Settings,
+) -> Meaning {
+    let Admitted {
+        inputs,
+        findings: admission,
+        allocations,
+        sources,
+        skipped,
+    } = admit(files, before, settings, running);
+    let started = Instant::now();
+    let compiled = compile(&inputs, compiler);
+    let compile_time = started.elapsed();
+    let located = compiled.findings.iter().cloned().map(|finding| Finding {
+        source: finding
+            .source
+            .or_else(|| sources.get(&finding.object).cloned()),
+        ..finding
+    });
+    let parsing = files.iter().flat_map(|file| &file.findings).cloned();
+    let mut findings: Vec<_> = parsing.chain(admission).chain(located).collect();
+    findings.sort();
+    findings.dedup();
+    Meaning {
+        compiled,
+        findings,
+        allocations,
+        skipped,
+        compile_time,
+    }
+}
+
+fn stamp(changed: SystemTime) -> Stamp {
+    Stamp {
+        at: Instant::now(),
+        changed,
+    }
+}
+
+fn objects(files: &[Arc<ManifestFile>]) -> BTreeMap<&'static str, u32> {
+    let mut counts = BTreeMap::new();
+    for located in files.iter().flat_map(|file| &file.objects) {
+        *counts.entry(located.object.kind()).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,131 @@
+//! Answers people and tools: who is connected, what is served, what is wrong.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream::BoxStream};
+use meshlite_proto::{encode, v1, v1::snapshot_status_server::SnapshotStatus};
+use meshlite_snapshot::{ResourceType, Severity, Topic};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    findings::Findings,
+    publish::{Change, TOPICS},
+    stream::{Discovery, digest, readable, topics},
+};
+
+/// The service `SnapshotStatus`.
+#[derive(Clone, Debug)]
+pub(crate) struct StatusService {
+    pub(crate) discovery: Discovery,
+    pub(crate) findings: Findings,
+}
+
+#[tonic::async_trait]
+impl SnapshotStatus for StatusService {
+    type DumpResourcesStream = BoxStream<'static, Result<v1::Resource, Status>>;
+
+    async fn list_clients(
+        &self,
+        _: Request<v1::ListClientsRequest>,
+    ) -> Result<Response<v1::ListClientsResponse>, Status> {
+        let clients = self.discovery.clients.list();
+        Ok(Response::new(v1::ListClientsResponse { clients }))
+    }
+
+    async fn dump_resources(
+        &self,
+        request: Request<v1::DumpResourcesRequest>,
+    ) -> Result<Response<Self::DumpResourcesStream>, Status> {
+        let view = self.discovery.view()?;
+        let request = request.into_inner();
+        let topics = topics(&request.topics, &ResourceType::ALL.map(Topic::all))?;
+        let prefix = request.name_prefix;
+        let selected: Vec<_> = topics
+            .iter()
+            .flat_map(|topic| view.entries(*topic).map(|entry| (*topic, entry)))
+            .filter(|(_, (name, _))| name.as_str().starts_with(&prefix))
+            .map(|(topic, (name, entry))| (topic, name.clone(), Arc::clone(&entry.content)))
+            .collect();
+        let resources = selected
+            .into_iter()
+            .map(|(topic, name, content)| Ok(readable(topic, &name, &content)));
+        Ok(Response::new(futures_util::stream::iter(resources).boxed()))
+    }
+
+    async fn diff_client(
+        &self,
+        request: Request<v1::DiffClientRequest>,
+    ) -> Result<Response<v1::DiffClientResponse>, Status> {
+        let view = self.discovery.view()?;
+        let wanted = request.into_inner().client;
+        let client = self
+            .discovery
+            .clients
+            .list()
+            .into_iter()
+            .find(|client| is_named(client, &wanted))
+            .ok_or_else(|| {
+                Status::not_found(format!(
+                    "no client with the id or on the node {wanted:?} is connected; ListClients shows all"
+                ))
+            })?;
+        let topics = topics(&client.topics, &TOPICS)?;
+        let installed = client.installed_generation;
+        let from = (!client.installed.is_empty() && view.reaches(installed)).then_some(installed);
+        let pending = view.changes(&topics, from);
+        Ok(Response::new(v1::DiffClientResponse {
+            pending: pending.iter().map(resource_change).collect(),
+            client: Some(client),
+        }))
+    }
+
+    async fn get_server_status(
+        &self,
+        _: Request<v1::GetServerStatusRequest>,
+    ) -> Result<Response<v1::ServerStatus>, Status> {
+        let view = self.discovery.view()?;
+        let findings = Arc::clone(&self.findings.borrow());
+        let count = |severity| {
+            let of_severity = findings.iter().filter(|f| f.severity == severity);
+            of_severity.count() as u64
+        };
+        Ok(Response::new(v1::ServerStatus {
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: view.epoch().to_owned(),
+            generation: view.generation(),
+            digests: TOPICS.iter().map(|topic| digest(&view, *topic)).collect(),
+            sources: self.discovery.sources.watermarks(),
+            // Nothing is written that a second replica would write too.
+            leader: true,
+            errors: count(Severity::Error),
+            warnings: count(Severity::Warning),
+        }))
+    }
+
+    async fn list_findings(
+        &self,
+        _: Request<v1::ListFindingsRequest>,
+    ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        self.discovery.view()?;
+        let findings = Arc::clone(&self.findings.borrow());
+        Ok(Response::new(v1::ListFindingsResponse {
+            findings: findings.iter().map(encode::finding).collect(),
+        }))
+    }
+}
+
+fn is_named(client: &v1::Client, wanted: &str) -> bool {
+    let identity = client.identity.as_ref();
+    !wanted.is_empty() && identity.is_some_and(|i| i.id == wanted || i.node_name == wanted)
+}
+
+fn resource_change(change: &Change<'_>) -> v1::ResourceChange {
+    v1::ResourceChange {
+        topic: Some(encode::topic(change.topic)),
+        name: change.name.to_string(),
+        version: change
+            .content
+            .map_or_else(String::new, |content| content.version.to_string()),
+        generation: change.generation,
+    }
+}

@@ -1,0 +1,76 @@
+//! One full snapshot as readable resources, for grpcurl and backups.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{Stream, StreamExt, stream};
+use meshlite_proto::{encode, v1, v1::fetch_snapshot_response::Kind};
+use meshlite_snapshot::{Name, Topic};
+use tonic::Status;
+
+use super::{digest, hello};
+use crate::publish::{Content, TOPICS, View};
+
+/// Messages that are made when the client takes them.
+pub(super) type FetchStream =
+    Pin<Box<dyn Stream<Item = Result<v1::FetchSnapshotResponse, Status>> + Send>>;
+
+/// The resources of the topics that were asked for, between `CommitBegin` and `CommitEnd`. No topics: all of them.
+pub(super) fn stream(
+    view: Arc<View>,
+    request: &v1::FetchSnapshotRequest,
+    sources: Vec<v1::Watermark>,
+) -> Result<FetchStream, Status> {
+    let topics = topics(&request.topics, &TOPICS)?;
+    let selected: Vec<_> = topics
+        .iter()
+        .flat_map(|topic| view.entries(*topic).map(|entry| (*topic, entry)))
+        .map(|(topic, (name, entry))| (topic, name.clone(), Arc::clone(&entry.content)))
+        .collect();
+    let begin = Kind::Begin(v1::CommitBegin {
+        nonce: 1,
+        epoch: view.epoch().to_owned(),
+        from_generation: 0,
+        generation: view.generation(),
+        mode: v1::CommitMode::Full.into(),
+        encoding: v1::Encoding::Identity.into(),
+        frame_count: selected.len() as u64,
+        bytes: selected
+            .iter()
+            .map(|(_, _, content)| content.body.len() as u64)
+            .sum(),
+        replaced_buckets: Vec::new(),
+        topics: topics.iter().copied().map(encode::topic).collect(),
+    });
+    let end = Kind::End(v1::CommitEnd {
+        nonce: 1,
+        generation: view.generation(),
+        expected: topics.iter().map(|topic| digest(&view, *topic)).collect(),
+        sources,
+        oldest_change: None,
+    });
+    let resources = selected
+        .into_iter()
+        .map(|(topic, name, content)| Kind::Resource(readable(topic, &name, &content)));
+    let messages = std::iter::once(begin)
+        .chain(resources)
+        .chain(std::iter::once(end))
+        .map(|kind| Ok(v1::FetchSnapshotResponse { kind: Some(kind) }));
+    Ok(stream::iter(messages).boxed())
+}
+
+/// A resource for people to read.
+pub(crate) fn readable(topic: Topic, name: &Name, content: &Content) -> v1::Resource {
+    encode::readable(topic, name, content.version, &content.resource)
+}
+
+/// The topics that were asked for; `default` for none.
+pub(crate) fn topics(asked: &[v1::Topic], default: &[Topic]) -> Result<Vec<Topic>, Status> {
+    if asked.is_empty() {
+        return Ok(default.to_vec());
+    }
+    let asked: Vec<_> = asked.iter().map(hello::topic).collect::<Result<_, _>>()?;
+    Ok(TOPICS
+        .into_iter()
+        .filter(|topic| asked.contains(topic))
+        .collect())
+}

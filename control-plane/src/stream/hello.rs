@@ -1,0 +1,190 @@
+//! What a client opens its stream with, checked: who it is, what it may have, what it holds.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use meshlite_proto::{decode, encode::MAX_CHUNK_BYTES, v1};
+use meshlite_snapshot::{ResourceType, SetDigest, Topic};
+use tonic::Status;
+
+use crate::publish::TOPICS;
+
+/// The smallest chunk that is worth a message.
+const MIN_CHUNK_BYTES: usize = 1024;
+
+/// A client that may have what it asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Accepted {
+    pub(super) identity: v1::ClientIdentity,
+    pub(super) role: v1::Role,
+    /// Sorted as a commit is, without duplicates.
+    pub(super) topics: Arc<[Topic]>,
+    /// What it holds of each topic.
+    pub(super) held: BTreeMap<Topic, SetDigest>,
+    /// Epoch and generation of what it installed last.
+    pub(super) cursor: Option<(String, u64)>,
+    pub(super) max_chunk: usize,
+}
+
+impl Accepted {
+    /// Checks a Hello. The role decides which topics are allowed.
+    pub(super) fn new(hello: v1::Hello) -> Result<Self, Status> {
+        let role = hello.role();
+        let identity = hello.client.unwrap_or_default();
+        if identity.id.is_empty() {
+            return Err(Status::invalid_argument("Hello.client.id is missing"));
+        }
+        let held = held(&hello.subscriptions)?;
+        if held.is_empty() {
+            return Err(Status::invalid_argument("Hello.subscriptions is empty"));
+        }
+        for topic in held.keys() {
+            authorise(role, *topic)?;
+        }
+        let max_chunk = match usize::try_from(hello.max_chunk_bytes) {
+            Ok(0) | Err(_) => MAX_CHUNK_BYTES,
+            Ok(bytes) if bytes < MIN_CHUNK_BYTES => {
+                return Err(Status::invalid_argument(format!(
+                    "Hello.max_chunk_bytes of {bytes} is less than {MIN_CHUNK_BYTES}"
+                )));
+            }
+            Ok(bytes) => bytes.min(MAX_CHUNK_BYTES),
+        };
+        Ok(Self {
+            identity,
+            role,
+            topics: TOPICS
+                .into_iter()
+                .filter(|t| held.contains_key(t))
+                .collect(),
+            held,
+            cursor: hello.cursor.map(|cursor| (cursor.epoch, cursor.generation)),
+            max_chunk,
+        })
+    }
+}
+
+fn held(subscriptions: &[v1::Subscription]) -> Result<BTreeMap<Topic, SetDigest>, Status> {
+    let mut held = BTreeMap::new();
+    for subscription in subscriptions {
+        let topic = topic(&subscription.topic.clone().unwrap_or_default())?;
+        let digest = match &*subscription.set_digest {
+            [] => SetDigest::default(),
+            bytes => SetDigest::from_bytes(bytes).ok_or_else(|| {
+                Status::invalid_argument(format!(
+                    "the set digest of {topic} has {} bytes, not {}",
+                    bytes.len(),
+                    SetDigest::BYTES
+                ))
+            })?,
+        };
+        held.insert(topic, digest);
+    }
+    Ok(held)
+}
+
+/// A topic that is published.
+pub(super) fn topic(wire: &v1::Topic) -> Result<Topic, Status> {
+    let topic = decode::topic(wire)
+        .map_err(|error| Status::invalid_argument(format!("topic {wire:?}: {error}")))?;
+    if !TOPICS.contains(&topic) {
+        return Err(Status::invalid_argument(format!(
+            "there is no topic {topic}"
+        )));
+    }
+    Ok(topic)
+}
+
+/// Private keys go to those that terminate TLS, and to nobody else.
+fn authorise(role: v1::Role, topic: Topic) -> Result<(), Status> {
+    let is_allowed = match role {
+        v1::Role::Ingress => true,
+        v1::Role::L4Node => topic.kind != ResourceType::TlsSecret,
+        v1::Role::Unspecified => false,
+    };
+    if is_allowed {
+        return Ok(());
+    }
+    Err(Status::permission_denied(format!(
+        "a client with the role {} may not subscribe to {topic}",
+        role.as_str_name()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use meshlite_proto::encode;
+    use tonic::Code;
+
+    use super::*;
+
+    fn mk_hello(role: v1::Role, topics: &[Topic]) -> v1::Hello {
+        let subscription = |topic: &Topic| v1::Subscription {
+            topic: Some(encode::topic(*topic)),
+            ..v1::Subscription::default()
+        };
+        v1::Hello {
+            client: Some(v1::ClientIdentity {
+                id: "one".into(),
+                ..v1::ClientIdentity::default()
+            }),
+            role: role.into(),
+            subscriptions: topics.iter().map(subscription).collect(),
+            ..v1::Hello::default()
+        }
+    }
+
+    #[test]
+    fn only_an_ingress_may_have_private_keys() {
+        let secrets = Topic::all(ResourceType::TlsSecret);
+        for role in [v1::Role::L4Node, v1::Role::Unspecified] {
+            let refused = Accepted::new(mk_hello(role, &[secrets])).unwrap_err();
+            assert_eq!(refused.code(), Code::PermissionDenied, "{role:?}");
+            assert!(refused.message().contains("TlsSecret"), "{refused}");
+        }
+        let accepted = Accepted::new(mk_hello(v1::Role::Ingress, &Topic::INGRESS)).unwrap();
+        assert!(accepted.topics.contains(&secrets));
+        assert!(Accepted::new(mk_hello(v1::Role::L4Node, &Topic::NODE)).is_ok());
+    }
+
+    #[test]
+    fn topics_are_sorted_as_a_commit_is_and_named_once() {
+        let services = Topic::all(ResourceType::Service);
+        let namespaces = Topic::all(ResourceType::Namespace);
+        let hello = mk_hello(v1::Role::L4Node, &[services, namespaces, services]);
+        assert_eq!(
+            *Accepted::new(hello).unwrap().topics,
+            [namespaces, services]
+        );
+    }
+
+    #[test]
+    fn chunks_are_bounded_by_both_sides() {
+        for (asked, granted) in [
+            (0, Some(MAX_CHUNK_BYTES)),
+            (4096, Some(4096)),
+            (u32::MAX, Some(MAX_CHUNK_BYTES)),
+            (7, None),
+        ] {
+            let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
+            hello.max_chunk_bytes = asked;
+            let max_chunk = Accepted::new(hello).ok().map(|accepted| accepted.max_chunk);
+            assert_eq!(max_chunk, granted, "{asked}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_topic_and_no_digest_is_told() {
+        let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
+        hello.subscriptions[0].set_digest = vec![1, 2, 3].into();
+        let refused = Accepted::new(hello).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
+        hello.subscriptions[2].topic = Some(v1::Topic {
+            r#type: v1::ResourceType::Service.into(),
+            scope: "ingress".into(),
+        });
+        let refused = Accepted::new(hello).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert!(Accepted::new(v1::Hello::default()).is_err());
+    }
+}

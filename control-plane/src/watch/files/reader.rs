@@ -1,0 +1,250 @@
+//! Reads and parses what has settled, and keeps for each file what it last held while all of it was good.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use meshlite_manifests::{ManifestFile, parse_all};
+use meshlite_snapshot::{Finding, ObjectRef, Severity, SourceLocation};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{
+    folder::{Folder, Stat},
+    scan::{path_of, scan, stat_of},
+};
+
+/// How long the first start waits for files that keep changing, before it goes on without them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Everything the source holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// The files, by path.
+    pub(crate) files: Vec<Arc<ManifestFile>>,
+    /// What is wrong with the source itself.
+    pub(crate) findings: Vec<Finding>,
+    /// When it changed.
+    pub(crate) changed: SystemTime,
+}
+
+/// A file or folder of manifests.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    root: PathBuf,
+    folder: Folder,
+    held: BTreeMap<String, Arc<ManifestFile>>,
+    /// What could not be read, by path; the empty one is the root.
+    trouble: BTreeMap<String, Finding>,
+    started: Option<Instant>,
+    /// All files that were there at the start were read, or waited for long enough.
+    is_complete: bool,
+}
+
+impl Reader {
+    /// A reader that has read nothing. Fails where there is nothing to read.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        scan(root)?;
+        Ok(Self {
+            root: root.to_owned(),
+            folder: Folder::default(),
+            held: BTreeMap::new(),
+            trouble: BTreeMap::new(),
+            started: None,
+            is_complete: false,
+        })
+    }
+
+    /// Whether the last look saw the folder.
+    pub(crate) fn is_reachable(&self) -> bool {
+        !self.trouble.contains_key("")
+    }
+
+    /// Looks at the folder, reads what has settled, and says what it holds if that changed. Blocks.
+    pub(crate) fn look(&mut self, now: Instant, wall: SystemTime) -> Option<Loaded> {
+        let started = *self.started.get_or_insert(now);
+        let trouble_before = self.trouble.clone();
+        let mut changed = match scan(&self.root) {
+            Ok(scan) => {
+                let steps = self.folder.observe(&scan, now, wall);
+                let is_first = self.held.is_empty();
+                self.trouble.retain(|path, _| {
+                    scan.files.contains_key(path) || self.held.contains_key(path)
+                });
+                for (path, error) in &scan.unreadable {
+                    self.trouble.insert(path.clone(), unreadable(path, error));
+                }
+                for path in &steps.forget {
+                    self.held.remove(path);
+                    self.trouble.remove(path);
+                }
+                let was_read = self.read(&steps.read, now, is_first);
+                was_read || !steps.forget.is_empty()
+            }
+            Err(error) => {
+                let finding = unreachable_root(&self.root, &error);
+                self.trouble.insert(String::new(), finding);
+                false
+            }
+        };
+        if !self.is_complete {
+            if !self.is_reachable() || !self.may_start(now - started) {
+                return None;
+            }
+            self.is_complete = true;
+            changed = true;
+        }
+        (changed || self.trouble != trouble_before).then(|| self.loaded(wall))
+    }
+
+    /// Whether what was read is enough to start with.
+    fn may_start(&mut self, waited: Duration) -> bool {
+        let unsettled: Vec<_> = self.folder.unsettled().map(str::to_owned).collect();
+        if unsettled.is_empty() {
+            return true;
+        }
+        if waited < PATIENCE {
+            return false;
+        }
+        warn!(files = ?unsettled, "starting without files that keep changing");
+        true
+    }
+
+    fn loaded(&self, wall: SystemTime) -> Loaded {
+        Loaded {
+            files: self.held.values().cloned().collect(),
+            findings: self.trouble.values().cloned().collect(),
+            changed: wall,
+        }
+    }
+
+    /// Reads and parses these files, and says whether any was read.
+    fn read(&mut self, paths: &[String], now: Instant, is_first: bool) -> bool {
+        let root = &self.root;
+        let read = read_all(paths, |path| {
+            read_whole(&path_of(root, path), self.folder.stat(path))
+        });
+        let mut texts = Vec::new();
+        for (path, text) in paths.iter().zip(read) {
+            match text {
+                Ok(Some(text)) => {
+                    self.trouble.remove(path);
+                    texts.push((path.clone(), text));
+                }
+                Ok(None) => self.folder.unsettle(path, now),
+                Err(error) => {
+                    let finding = unreadable(path, &error.to_string());
+                    self.trouble.insert(path.clone(), finding);
+                }
+            }
+        }
+        let was_read = !texts.is_empty();
+        for new in parse_all(texts) {
+            let held = self.held.get(&new.path).filter(|_| !is_first);
+            let file = keep_last_good(held, new);
+            self.held.insert(file.path.clone(), Arc::new(file));
+        }
+        was_read
+    }
+}
+
+/// Reads everything once, without waiting for anything.
+pub(crate) fn read_once(root: &Path) -> io::Result<Loaded> {
+    let seen = scan(root)?;
+    let paths: Vec<_> = seen.files.into_keys().collect();
+    let read = read_all(&paths, |path| fs::read(path_of(root, path)));
+    let mut findings: Vec<_> = seen
+        .unreadable
+        .iter()
+        .map(|(path, error)| unreadable(path, error))
+        .collect();
+    let mut texts = Vec::new();
+    for (path, text) in paths.into_iter().zip(read) {
+        match text {
+            Ok(text) => texts.push((path, text)),
+            Err(error) => findings.push(unreadable(&path, &error.to_string())),
+        }
+    }
+    Ok(Loaded {
+        files: parse_all(texts).into_iter().map(Arc::new).collect(),
+        findings,
+        changed: SystemTime::UNIX_EPOCH,
+    })
+}
+
+/// A file that is not good keeps the objects that it held, and says what is wrong now. One that held nothing gives
+/// what is good of it.
+fn keep_last_good(held: Option<&Arc<ManifestFile>>, new: ManifestFile) -> ManifestFile {
+    match held.filter(|held| !held.objects.is_empty()) {
+        Some(held) if !new.is_good() => ManifestFile {
+            path: new.path,
+            objects: held.objects.clone(),
+            findings: new.findings,
+            skipped: held.skipped.clone(),
+        },
+        Some(_) | None => new,
+    }
+}
+
+/// The file's bytes; none where it is not any longer what was seen.
+fn read_whole(path: &Path, seen: Option<&Stat>) -> io::Result<Option<Vec<u8>>> {
+    let text = fs::read(path)?;
+    let stat = stat_of(path)?;
+    let is_whole = seen == Some(&stat) && text.len() as u64 == stat.size;
+    Ok(is_whole.then_some(text))
+}
+
+/// Reads on all cores; in the order of the paths.
+fn read_all<T: Send>(paths: &[String], read: impl Fn(&str) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = paths.len().div_ceil(threads).max(64);
+    let read = &read;
+    thread::scope(|scope| {
+        let work: Vec<_> = paths
+            .chunks(share)
+            .map(|paths| scope.spawn(move || paths.iter().map(|p| read(p)).collect::<Vec<_>>()))
+            .collect();
+        let join = |work: thread::ScopedJoinHandle<'_, Vec<T>>| match work.join() {
+            Ok(read) => read,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        work.into_iter().flat_map(join).collect()
+    })
+}
+
+fn unreadable(path: &str, error: &str) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        object: ObjectRef::new("File", "", path),
+        field: String::new(),
+        reason: "Unreadable".into(),
+        message: format!("cannot be read: {error}; what was read of it before stays"),
+        source: Some(SourceLocation {
+            file: path.to_owned(),
+            document: 1,
+            line: 1,
+        }),
+    }
+}
+
+fn unreachable_root(root: &Path, error: &io::Error) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        object: ObjectRef::new("File", "", root.display().to_string()),
+        field: String::new(),
+        reason: "SourceGone".into(),
+        message: format!(
+            "the manifests (--manifests) cannot be read: {error}; what was read before stays"
+        ),
+        source: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
