@@ -385,9 +385,13 @@ impl ChangeLog {
 
 impl TopicLog {
     /// What has to change for this log to hold exactly `wanted`, which is sorted. Encodes only what may have changed.
-    fn differences(
+    #[expect(
+        single_use_lifetimes,
+        reason = "it cannot be left out in an impl Trait yet"
+    )]
+    fn differences<'a>(
         &self,
-        wanted: impl Iterator<Item = (&Name, Resource)>,
+        wanted: impl Iterator<Item = (&'a Name, Resource)>,
     ) -> Vec<(Name, Option<Arc<Content>>)> {
         let mut differences = Vec::new();
         let mut live = self.live.iter().peekable();
