@@ -35,7 +35,7 @@ pub(crate) fn check(
         let meaning = KNOWN.iter().find(|(_, known)| known == annotation);
         let message = match meaning {
             Some((meant_for, _)) if *meant_for == kind => continue,
-            Some((meant_for, _)) => format!("means something on a {meant_for} only"),
+            Some((meant_for, _)) => format!("has a meaning on kind {meant_for} only"),
             None => match alike(annotation, KNOWN.iter().map(|(_, known)| *known)) {
                 Some(known) => format!("unknown annotation; did you mean {known}?"),
                 None => "unknown annotation".to_owned(),

@@ -1,6 +1,6 @@
 //! The backend of a path: which port of which Service.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use k8s_openapi::api::networking::v1 as k8s;
 use meshlite_snapshot::{
@@ -55,13 +55,7 @@ impl Backends<'_> {
                 return None;
             }
         };
-        let name = match &port {
-            PortRef::Number(port) => {
-                resource_name(&[&ingress.namespace, service, &port.to_string()])
-            }
-            PortRef::Name(port) => resource_name(&[&ingress.namespace, service, port]),
-        };
-        let name = match name {
+        let name = match resource_name(&[&ingress.namespace, service, &port.to_string()]) {
             Ok(name) => name,
             Err(error) => {
                 problem((".service.name", "InvalidName", error.to_string()));
@@ -72,7 +66,8 @@ impl Backends<'_> {
             namespace: ingress.namespace.clone(),
             service: service.to_owned(),
             port: None,
-            port_name: String::new(),
+            // Until it is found, a name that no group has: an empty one would be that of an unnamed port.
+            port_name: port.to_string(),
             protocol: UpstreamProtocol::default(),
             load_balancing: LoadBalancing::default(),
             external_name: None,
@@ -105,10 +100,19 @@ impl Backends<'_> {
             cluster.external_name = Some(external_name);
         } else {
             cluster.port = found.map(|port| port.port);
-            cluster.port_name = found.map(|port| port.name.clone()).unwrap_or_default();
         }
+        cluster.port_name = found.map(|port| port.name.clone()).unwrap_or_default();
         cluster.protocol = found.map(upstream_protocol).unwrap_or_default();
         Ok(())
+    }
+}
+
+impl fmt::Display for PortRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
     }
 }
 
@@ -203,11 +207,11 @@ fn find<'a>(service: &'a Service, port: &PortRef<'_>) -> Result<Option<&'a Servi
     }
     let ports: Vec<_> = service.ports.iter().map(shown).collect();
     let message = format!(
-        "Service {}/{} has no such port, only {}; requests are answered with 503",
+        "Service {}/{} has no such port, but {}; requests are answered with 503",
         service.namespace,
         service.name,
         if ports.is_empty() {
-            "none".to_owned()
+            "none at all".to_owned()
         } else {
             ports.join(", ")
         }

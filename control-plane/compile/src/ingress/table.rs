@@ -111,7 +111,7 @@ fn winners<'a>(
                         format!("{first} has the same path {value:?} of {}", shown(host))
                     } else {
                         format!(
-                            "the older Ingress {} has the same path {value:?} of {}",
+                            "Ingress {} comes first, by age or else by name, and has the same path {value:?} of {}",
                             winner.key,
                             shown(host)
                         )
@@ -142,7 +142,7 @@ fn default_backend<'a>(
             "spec.defaultBackend",
             "Conflict",
             format!(
-                "the older Ingress {} has the default backend of {}",
+                "Ingress {} comes first, by age or else by name, and has the default backend of {}",
                 winner.key,
                 shown(host)
             ),

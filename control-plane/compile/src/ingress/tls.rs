@@ -102,9 +102,9 @@ impl<'a> Owners<'a> {
                         continue;
                     }
                     let who = if *owner == ingress {
-                        "an earlier entry".to_owned()
+                        "an entry before it".to_owned()
                     } else {
-                        format!("the older Ingress {owner}")
+                        format!("Ingress {owner}, which comes first by age or else by name,")
                     };
                     about.error(
                         tls.host_field(*index),
