@@ -11,11 +11,17 @@
 pub mod admit;
 pub mod validate;
 
+mod convert;
+mod document;
 mod file;
+mod hints;
+mod merge;
 mod object;
 mod parse;
 mod problem;
+mod unknown;
 
+pub use document::{Document, documents};
 pub use file::{Located, ManifestFile};
 pub use object::Object;
 pub use parse::{parse, parse_all};

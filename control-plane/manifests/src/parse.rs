@@ -1,19 +1,37 @@
-//! Bytes to objects and findings.
+//! The bytes of files to objects and findings.
 
-use crate::ManifestFile;
+mod careful;
+mod failure;
+mod finish;
+mod header;
+mod kinds;
+mod list;
+mod locate;
+mod parallel;
+mod place;
+mod quick;
+
+use crate::{ManifestFile, document::documents};
+
+pub(crate) use failure::Failure;
+pub(crate) use kinds::typed;
+pub use parallel::parse_all;
 
 /// Reads one file. Never panics; what is wrong with a document is a finding.
-pub fn parse(path: &str, _text: &[u8]) -> ManifestFile {
-    ManifestFile {
+pub fn parse(path: &str, text: &[u8]) -> ManifestFile {
+    let mut file = ManifestFile {
         path: path.to_owned(),
         ..ManifestFile::default()
+    };
+    if let Some(finding) = place::unreadable(path, text) {
+        file.findings.push(finding);
+        return file;
     }
+    for document in documents(text) {
+        quick::read(path, &document).add_to(&mut file);
+    }
+    file
 }
 
-/// Reads files on all cores. The result has the same order.
-pub fn parse_all(files: Vec<(String, Vec<u8>)>) -> Vec<ManifestFile> {
-    files
-        .iter()
-        .map(|(path, text)| parse(path, text))
-        .collect()
-}
+#[cfg(test)]
+mod tests;

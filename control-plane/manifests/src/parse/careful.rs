@@ -1,0 +1,269 @@
+//! The way that a bad document takes: everything that can be found out, each problem with its line.
+
+use std::borrow::Cow;
+
+use meshlite_snapshot::{Finding, Severity};
+use serde::de::IgnoredAny;
+
+use super::{
+    Failure, finish, header,
+    kinds::{self, Kind, Plan},
+    list,
+    locate::line_of,
+    place::Place,
+    quick::{Outcome, finding},
+};
+use crate::{
+    Object, Problem,
+    document::Document,
+    hints::{self, Action},
+    merge,
+    unknown::{self, Note, Notes},
+};
+
+/// So many problems are reported of one document.
+const MAX_PROBLEMS: usize = 32;
+
+/// In a document larger than this only the first problem is looked for: each costs a parse.
+const LARGE: usize = 1024 * 1024;
+
+/// What a text turned out to be.
+enum Attempt {
+    Object(Object, Vec<Problem>),
+    List(Outcome),
+    Skipped(String, Option<Problem>),
+}
+
+/// Reads a document in which something is wrong: repairs what can be understood on a copy, to find what else is
+/// wrong. What was repaired is not served.
+pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut text = readable_json(place.document.text);
+    let mut repaired = false;
+    let problems = if text.len() > LARGE { 1 } else { MAX_PROBLEMS };
+    for _ in 0..problems {
+        let here = Place {
+            path: place.path,
+            document: Document {
+                text: &text,
+                ..place.document
+            },
+        };
+        let failure = match attempt(&here, assumed) {
+            Ok(attempt) => {
+                accept(&here, attempt, repaired, &mut outcome);
+                return outcome;
+            }
+            Err(failure) => failure,
+        };
+        let retry = |text: &[u8]| fails_at(place, text, assumed);
+        let Some(hint) = hints::find(&here.document, &failure, &retry) else {
+            give_up(&here, failure, repaired, &mut outcome);
+            return outcome;
+        };
+        match hint.action {
+            Action::Stop => {
+                outcome
+                    .findings
+                    .push(finding(&here, hint.problem, hint.line));
+                return outcome;
+            }
+            Action::Continue(better) => {
+                outcome
+                    .findings
+                    .push(finding(&here, hint.problem, hint.line));
+                text = Cow::Owned(better);
+                repaired = true;
+            }
+            Action::Split => {
+                split(&here, hint.problem, hint.line, repaired, &mut outcome);
+                return outcome;
+            }
+        }
+    }
+    outcome
+}
+
+/// JSON that is no YAML (`\/`, surrogate pairs) in a form that is both; anything else as it is.
+fn readable_json(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.starts_with(b"{") || yaml_serde::from_slice::<IgnoredAny>(text).is_ok() {
+        return Cow::Borrowed(text);
+    }
+    serde_json::from_slice::<serde_json::Value>(text)
+        .and_then(|value| serde_json::to_vec_pretty(&value))
+        .map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The text as an object, a list or something that is not ours.
+fn attempt(place: &Place<'_>, assumed: Option<&'static Kind>) -> Result<Attempt, Failure> {
+    let text = place.document.text;
+    let header = header::read(text).map_err(|error| match Failure::of(text, &error, vec![], None) {
+        syntax @ Failure::Syntax { .. } => syntax,
+        _ => Failure::Header(Problem::error(
+            "",
+            "NotAnObject",
+            "the document is no mapping with `apiVersion` and `kind`: this is no Kubernetes object",
+        )),
+    })?;
+    match kinds::plan_as(&header, assumed) {
+        Plan::Read(kind) => typed(text, kind),
+        Plan::List(items) => {
+            let list = list::read(place, items).map(Attempt::List);
+            list.ok_or_else(|| syntax_or(text, "`items` is no list of objects"))
+        }
+        Plan::Skip => skippable(text, None).map(|()| Attempt::Skipped(header.kind, None)),
+        Plan::SkipWith(problem) => {
+            skippable(text, None).map(|()| Attempt::Skipped(header.kind, Some(problem)))
+        }
+        Plan::Refuse(problem) => skippable(text, Some(Failure::Header(problem)))
+            .map(|()| Attempt::Skipped(header.kind, None)),
+    }
+}
+
+fn typed(text: &[u8], kind: &Kind) -> Result<Attempt, Failure> {
+    let notes = Notes::detailed(text);
+    let result = (kind.read)(text, &notes);
+    let (notes, path) = notes.into_parts();
+    let (object, mut problems) =
+        result.map_err(|error| Failure::of(text, &error, notes.clone(), path))?;
+    if notes.iter().any(Note::is_merge)
+        && let Some(merged) = merge::flatten(text)
+        && let Ok(attempt) = typed(&merged, kind)
+    {
+        return Ok(attempt);
+    }
+    problems.extend(notes.iter().filter_map(|note| unknown_field(note, kind)));
+    match Failure::duplicates(notes) {
+        Some(duplicates) => Err(duplicates),
+        None => Ok(Attempt::Object(object, problems)),
+    }
+}
+
+fn unknown_field(note: &Note, kind: &Kind) -> Option<Problem> {
+    let Note::Unknown { path, field, known } = note else {
+        return None;
+    };
+    if let Some(message) = unknown::retired(path) {
+        return Some(Problem::warning(path, "RetiredField", message));
+    }
+    let Some(meant) = unknown::misspelt(field, known) else {
+        return Some(Problem::warning(
+            path,
+            "UnknownField",
+            format!("unknown field, ignored; known here: {}", known.join(", ")),
+        ));
+    };
+    let message = format!("unknown field; did you mean {meant}?");
+    Some(if kind.served {
+        Problem::error(path, "UnknownField", message)
+    } else {
+        Problem::warning(path, "UnknownField", message)
+    })
+}
+
+/// Whether a document that is not read as an object is YAML, with each key once.
+fn skippable(text: &[u8], otherwise: Option<Failure>) -> Result<(), Failure> {
+    yaml_serde::from_slice::<IgnoredAny>(text).map_err(|error| Failure::syntax(&error))?;
+    let twice = ["kind", "apiVersion"]
+        .into_iter()
+        .filter(|key| header::count(text, format!("{key}:").as_bytes()) > 1);
+    let paths: Vec<String> = twice.map(ToOwned::to_owned).collect();
+    if !paths.is_empty() {
+        return Err(Failure::Duplicate { paths });
+    }
+    otherwise.map_or(Ok(()), Err)
+}
+
+fn syntax_or(text: &[u8], message: &'static str) -> Failure {
+    match yaml_serde::from_slice::<IgnoredAny>(text) {
+        Err(error) => Failure::syntax(&error),
+        Ok(IgnoredAny) => Failure::Header(Problem::error("items", "WrongType", message)),
+    }
+}
+
+/// The line where this text still fails; none where it can be read.
+fn fails_at(place: &Place<'_>, text: &[u8], assumed: Option<&'static Kind>) -> Option<u32> {
+    let place = Place {
+        path: place.path,
+        document: Document {
+            text,
+            ..place.document
+        },
+    };
+    attempt(&place, assumed)
+        .err()
+        .map(|failure| failure.line().unwrap_or(u32::MAX))
+}
+
+/// Adds what was read, or, where something had to be repaired first, only what else is wrong with it.
+fn accept(place: &Place<'_>, attempt: Attempt, repaired: bool, outcome: &mut Outcome) {
+    match attempt {
+        Attempt::Object(object, problems) if repaired => {
+            finish::report(place, &object, problems, outcome);
+        }
+        Attempt::Object(object, problems) => finish::object(place, object, problems, outcome),
+        Attempt::List(items) => {
+            let Outcome {
+                objects, findings, ..
+            } = items;
+            outcome.findings.extend(findings);
+            if !repaired {
+                outcome.objects.extend(objects);
+            }
+        }
+        Attempt::Skipped(kind, problem) => {
+            if let Some(problem) = problem {
+                outcome.findings.push(finding(place, problem, 1));
+            }
+            if !repaired {
+                outcome.skip(kind);
+            }
+        }
+    }
+}
+
+/// Two documents in one: the hint says where. What a warning is enough for, is served.
+fn split(
+    place: &Place<'_>,
+    mut problem: Problem,
+    line: u32,
+    repaired: bool,
+    outcome: &mut Outcome,
+) {
+    let mut pieces = Outcome::default();
+    for document in place.document.around(line) {
+        let piece = Place {
+            path: place.path,
+            document,
+        };
+        pieces.extend(super::quick::read_as(&piece, None));
+    }
+    let is_good = |finding: &Finding| finding.severity != Severity::Error;
+    let is_served = problem.severity == Severity::Warning
+        && !repaired
+        && pieces.findings.iter().all(is_good)
+        && outcome.findings.iter().all(is_good);
+    if !is_served {
+        problem.severity = Severity::Error;
+    }
+    outcome.findings.push(finding(place, problem, line));
+    if is_served {
+        outcome.extend(pieces);
+    } else {
+        outcome.findings.extend(pieces.findings);
+    }
+}
+
+/// Reports a failure that no hint explains. After a repair it may be the repair's own fault: then only a syntax error
+/// is worth telling.
+fn give_up(place: &Place<'_>, failure: Failure, repaired: bool, outcome: &mut Outcome) {
+    if repaired && !matches!(failure, Failure::Syntax { .. }) {
+        return;
+    }
+    let line = failure.line();
+    let problem = failure.into_problem();
+    let line = line
+        .or_else(|| line_of(place.document.text, &problem.field))
+        .unwrap_or(1);
+    outcome.findings.push(finding(place, problem, line));
+}

@@ -1,0 +1,134 @@
+//! A `List`, as `kubectl get -o yaml` prints it: each item is read as a document of its own.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::{
+    kinds::Kind,
+    place::Place,
+    quick::{Outcome, read_as},
+};
+use crate::document::Document;
+
+/// Reads every item. None where the list cannot be taken apart.
+pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Option<Outcome> {
+    let items = by_lines(place.document.text).or_else(|| by_value(place.document.text))?;
+    let mut outcome = Outcome::default();
+    for item in &items {
+        let item = Place {
+            path: place.path,
+            document: Document {
+                number: place.document.number,
+                line: place.file_line(item.line),
+                text: &item.text,
+            },
+        };
+        outcome.extend(read_as(&item, assumed));
+    }
+    Some(outcome)
+}
+
+struct Item<'t> {
+    /// In the list's text, from 1.
+    line: u32,
+    text: Cow<'t, [u8]>,
+}
+
+/// Cuts a list in block style at the dashes of its items: cheap, and lines stay known.
+fn by_lines(text: &[u8]) -> Option<Vec<Item<'_>>> {
+    if has_aliases(text) {
+        return None;
+    }
+    let mut lines = text.split_inclusive(|byte| *byte == b'\n').zip(1_u32..);
+    lines.find(|(line, _)| line.strip_prefix(b"items:").is_some_and(is_empty))?;
+    let mut dash = None;
+    let mut items: Vec<Item<'_>> = Vec::new();
+    for (line, number) in lines {
+        let depth = depth(line);
+        let content = line.get(depth..).unwrap_or_default();
+        let is_item = content.starts_with(b"- ");
+        if is_empty(content) {
+            // belongs to whatever it is in
+        } else if is_item && depth == *dash.get_or_insert(depth) {
+            items.push(Item {
+                line: number,
+                text: Cow::Owned(Vec::new()),
+            });
+        } else if depth <= dash? {
+            break;
+        }
+        if let Some(item) = items.last_mut() {
+            item.text.to_mut().extend_from_slice(line);
+        }
+    }
+    for item in &mut items {
+        item.text = Cow::Owned(without_dash(&item.text));
+    }
+    (!items.is_empty()).then_some(items)
+}
+
+/// The item's text as that of a document: without its dash, moved to the first column.
+fn without_dash(item: &[u8]) -> Vec<u8> {
+    let dash = depth(item);
+    let column = dash + 1 + depth(item.get(dash + 1..).unwrap_or_default());
+    let mut text = Vec::with_capacity(item.len());
+    let mut lines = item.split_inclusive(|byte| *byte == b'\n');
+    text.extend_from_slice(
+        lines
+            .next()
+            .and_then(|line| line.get(column..))
+            .unwrap_or_default(),
+    );
+    for line in lines {
+        let depth = depth(line);
+        let skip = if is_empty(line) {
+            depth
+        } else {
+            depth.min(column)
+        };
+        if skip < column && !is_empty(line) {
+            // under-indented: stays where it is wrong
+            text.push(b' ');
+        }
+        text.extend_from_slice(line.get(skip..).unwrap_or_default());
+    }
+    text
+}
+
+/// Takes any other list apart by its value: its items have no lines of their own then.
+fn by_value(text: &[u8]) -> Option<Vec<Item<'_>>> {
+    #[derive(Deserialize)]
+    struct List {
+        items: Option<Vec<yaml_serde::Value>>,
+    }
+    let List { items } = yaml_serde::from_slice(text).ok()?;
+    let items = items.unwrap_or_default().into_iter();
+    items
+        .map(|mut item| {
+            item.apply_merge().ok()?;
+            let text = serde_json::to_vec_pretty(&item).ok()?;
+            Some(Item {
+                line: 1,
+                text: Cow::Owned(text),
+            })
+        })
+        .collect()
+}
+
+/// An item may refer to an anchor in another.
+fn has_aliases(text: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, " *").any(|at| {
+        text.get(at + 2)
+            .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    })
+}
+
+fn depth(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| **byte == b' ').count()
+}
+
+fn is_empty(content: &[u8]) -> bool {
+    let content = content.trim_ascii();
+    content.is_empty() || content.starts_with(b"#")
+}

@@ -1,0 +1,1 @@
+//! Bytes to objects, one behaviour at a time.

@@ -1,0 +1,11 @@
+//! What serde forgives and Kubernetes does not: unknown fields, duplicate keys, numbers in the place of strings.
+
+mod notes;
+mod path;
+mod seen;
+mod strict;
+mod suggest;
+
+pub(crate) use notes::{Note, Notes};
+pub(crate) use strict::Strict;
+pub(crate) use suggest::{misspelt, retired};
