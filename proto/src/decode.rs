@@ -9,6 +9,8 @@ mod node;
 mod route;
 mod secret;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeSet, sync::Arc};
 

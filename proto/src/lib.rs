@@ -7,6 +7,8 @@
 //! Input: resources of `meshlite-snapshot` on the server's side, a stream of messages on the client's.
 //! Output: bytes with content-hash versions, and on the other side whole commits that are proved complete.
 
+#[cfg(test)]
+mod arbitrary;
 pub mod decode;
 pub mod encode;
 pub mod frame;
