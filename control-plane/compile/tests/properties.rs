@@ -1,0 +1,300 @@
+//! Laws of the compiler: total, deterministic, and a bad object changes nothing of what another one means.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
+#[path = "objects/mutate.rs"]
+mod mutate;
+mod objects;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Arc, LazyLock},
+};
+
+use meshlite_compile::{Compiled, Inputs, ObjectKey, Settings, compile};
+use meshlite_snapshot::{Finding, Name, PathMatch, Route, Snapshot};
+use mutate::{Mutation, mutation};
+use proptest::{prelude::*, sample::Index};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+
+/// The objects of each golden case: good ones and bad ones, of every kind.
+static CASES: LazyLock<Vec<Vec<Value>>> = LazyLock::new(|| {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut paths: Vec<_> = fs::read_dir(cases)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("objects.yaml"))
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            yaml_serde::Deserializer::from_str(&text)
+                .map(|document| Value::deserialize(document).unwrap())
+                .filter(|object| object["kind"] != "Settings")
+                .collect()
+        })
+        .collect()
+});
+
+fn case() -> impl Strategy<Value = Vec<Value>> {
+    proptest::sample::select(&CASES[..])
+}
+
+fn settings() -> Settings {
+    Settings {
+        watch_ingress_without_class: true,
+        default_certificate: Some(Name::new("default/a").unwrap()),
+        ..Settings::default()
+    }
+}
+
+/// The objects that are still of their kind's form.
+fn inputs(objects: &[Value]) -> Inputs {
+    let mut inputs = Inputs::default();
+    for object in objects {
+        // What does not parse never reaches the compiler.
+        objects::insert(&mut inputs, object).ok();
+    }
+    inputs
+}
+
+/// Changes the object and keeps what it is called.
+fn break_it(object: &Value, mutations: &[Mutation]) -> Value {
+    let mut broken = object.clone();
+    for mutation in mutations {
+        mutation.apply(&mut broken);
+    }
+    for field in ["apiVersion", "kind"] {
+        broken[field] = object[field].clone();
+    }
+    if !broken["metadata"].is_object() {
+        broken["metadata"] = json!({});
+    }
+    for field in ["name", "namespace", "creationTimestamp"] {
+        broken["metadata"][field] = object["metadata"][field].clone();
+    }
+    broken
+}
+
+fn key(object: &Value) -> ObjectKey {
+    let text = |field: &str| object["metadata"][field].as_str();
+    ObjectKey::new(
+        text("namespace").unwrap_or("default"),
+        text("name").unwrap_or_default(),
+    )
+}
+
+fn findings_of_others<'a>(compiled: &'a Compiled, kind: &str, key: &ObjectKey) -> Vec<&'a Finding> {
+    compiled
+        .findings
+        .iter()
+        .filter(|finding| finding.object.kind == *kind)
+        .filter(|finding| finding.object.name != key.name)
+        .collect()
+}
+
+/// What holds of everything that is compiled.
+fn check(compiled: &Compiled) -> Result<(), TestCaseError> {
+    let Compiled {
+        snapshot,
+        ingress_endpoint_groups,
+        findings,
+    } = compiled;
+    prop_assert!(findings.is_sorted_by(|a, b| a < b), "sorted, each once");
+    for (name, table) in &*snapshot.route_tables {
+        prop_assert!(table.routes.is_sorted_by(|a, b| a.rank < b.rank), "{name}");
+        for listener in &table.listeners {
+            prop_assert!(snapshot.listeners.contains_key(listener), "{listener}");
+        }
+        for backend in table.routes.iter().flat_map(|route| &route.backends) {
+            prop_assert!(snapshot.clusters.contains_key(&backend.cluster), "{name}");
+        }
+    }
+    for name in ingress_endpoint_groups {
+        prop_assert!(snapshot.endpoint_groups.contains_key(name), "{name}");
+    }
+    for listener in snapshot.listeners.values() {
+        let default = listener
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.default_certificate.as_ref());
+        if let Some(name) = default {
+            prop_assert!(snapshot.tls_secrets.contains_key(name), "{name}");
+        }
+    }
+    for group in snapshot.endpoint_groups.values() {
+        prop_assert!(
+            group
+                .endpoints
+                .is_sorted_by_key(|endpoint| endpoint.address)
+        );
+    }
+    Ok(())
+}
+
+/// Everything but what comes from this one object.
+fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
+    let mut rest = snapshot.clone();
+    let own = key.to_string();
+    let prefix = format!("{own}/");
+    match kind {
+        "Service" => {
+            let service = Name::new(&own).unwrap();
+            Arc::make_mut(&mut rest.services).remove(&service);
+            let not_its = |name: &Name| !name.as_str().starts_with(&prefix);
+            Arc::make_mut(&mut rest.endpoint_groups).retain(|name, _| not_its(name));
+            Arc::make_mut(&mut rest.clusters).retain(|name, _| not_its(name));
+        }
+        "EndpointSlice" => {
+            Arc::make_mut(&mut rest.endpoint_groups)
+                .retain(|_, group| (&group.namespace, &group.slice) != (&key.namespace, &key.name));
+        }
+        "Secret" => {
+            Arc::make_mut(&mut rest.tls_secrets).retain(|name, _| name.as_str() != own);
+            // It may be the default certificate.
+            Arc::make_mut(&mut rest.listeners).clear();
+        }
+        "Node" => {
+            Arc::make_mut(&mut rest.nodes).retain(|name, _| name.as_str() != key.name);
+        }
+        "Namespace" => {
+            Arc::make_mut(&mut rest.namespaces).retain(|name, _| name.as_str() != key.name);
+        }
+        // Which Ingresses are served depends on it.
+        "IngressClass" => {
+            rest.route_tables = Arc::default();
+            rest.clusters = Arc::default();
+            rest.tls_secrets = Arc::default();
+        }
+        other => panic!("no law for {other}"),
+    }
+    rest
+}
+
+/// Each host's routes but those of one Ingress. A route for every path hides a default backend, so `/` is left out.
+fn routes_of_others(snapshot: &Snapshot, ingress: &ObjectKey) -> BTreeMap<Name, Vec<Route>> {
+    let mut tables = BTreeMap::new();
+    for (name, table) in &*snapshot.route_tables {
+        let mut routes = table.routes.clone();
+        routes.retain(|route| {
+            let is_root = route.path.kind == PathMatch::Prefix && route.path.value == "/";
+            let is_its =
+                (&route.owner.namespace, &route.owner.name) == (&ingress.namespace, &ingress.name);
+            !is_root && !is_its
+        });
+        for route in &mut routes {
+            route.rank = 0;
+        }
+        if !routes.is_empty() {
+            tables.insert(name.clone(), routes);
+        }
+    }
+    tables
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_objects_compile_and_twice_to_the_same(
+        mut objects in case(),
+        mutations in proptest::collection::vec((any::<Index>(), mutation()), 0..12),
+    ) {
+        prop_assume!(!objects.is_empty());
+        for (which, mutation) in &mutations {
+            let which = which.index(objects.len());
+            mutation.apply(&mut objects[which]);
+        }
+        let inputs = inputs(&objects);
+        let compiled = compile(&inputs, &settings());
+        check(&compiled)?;
+        prop_assert_eq!(compiled, compile(&inputs.clone(), &settings()));
+    }
+
+    #[test]
+    fn the_order_of_the_objects_never_matters(
+        (objects, shuffled) in case().prop_flat_map(|objects| {
+            (Just(objects.clone()), Just(objects).prop_shuffle())
+        }),
+    ) {
+        let settings = settings();
+        prop_assert_eq!(
+            compile(&inputs(&objects), &settings),
+            compile(&inputs(&shuffled), &settings)
+        );
+    }
+
+    #[test]
+    fn a_bad_object_changes_nothing_of_what_another_means(
+        objects in case(),
+        which in any::<Index>(),
+        mutations in proptest::collection::vec(mutation(), 1..6),
+    ) {
+        prop_assume!(!objects.is_empty());
+        let which = which.index(objects.len());
+        let kind = objects[which]["kind"].as_str().unwrap().to_owned();
+        prop_assume!(kind != "Ingress");
+        let key = key(&objects[which]);
+        let before = compile(&inputs(&objects), &settings());
+        let mut broken = objects;
+        broken[which] = break_it(&broken[which], &mutations);
+        let after = compile(&inputs(&broken), &settings());
+        check(&after)?;
+        prop_assert_eq!(
+            others(&before.snapshot, &kind, &key),
+            others(&after.snapshot, &kind, &key)
+        );
+        prop_assert_eq!(
+            findings_of_others(&before, &kind, &key),
+            findings_of_others(&after, &kind, &key)
+        );
+    }
+
+    #[test]
+    fn the_youngest_ingress_takes_nothing_from_older_ones(
+        objects in case(),
+        which in any::<Index>(),
+        mutations in proptest::collection::vec(mutation(), 0..6),
+    ) {
+        let ingresses: Vec<_> = objects.iter().filter(|object| object["kind"] == "Ingress").collect();
+        prop_assume!(!ingresses.is_empty());
+        let mut youngest = break_it(which.get::<&Value>(&ingresses), &mutations);
+        youngest["metadata"]["creationTimestamp"] = json!("2999-01-01T00:00:00Z");
+        youngest["metadata"]["name"] = json!("zzz");
+        let key = key(&youngest);
+        // An Ingress without an age would be younger still.
+        let mut objects = objects.clone();
+        for object in &mut objects {
+            if object["metadata"]["creationTimestamp"].is_null() {
+                object["metadata"]["creationTimestamp"] = json!("2020-01-01T00:00:00Z");
+            }
+        }
+        let before = compile(&inputs(&objects), &settings());
+        objects.push(youngest);
+        let after = compile(&inputs(&objects), &settings());
+        check(&after)?;
+        prop_assert_eq!(
+            routes_of_others(&before.snapshot, &key),
+            routes_of_others(&after.snapshot, &key)
+        );
+        for (name, cluster) in &*before.snapshot.clusters {
+            let still = after.snapshot.clusters.get(name);
+            // The cluster of a default backend goes with its route.
+            prop_assert!(still.is_none_or(|still| still == cluster), "{}", name);
+        }
+        for (name, secret) in &*before.snapshot.tls_secrets {
+            let still = after.snapshot.tls_secrets.get(name);
+            for binding in &secret.bindings {
+                let is_kept = still.is_some_and(|still| still.bindings.contains(binding));
+                prop_assert!(is_kept, "{} loses {:?}", name, binding);
+            }
+        }
+        prop_assert_eq!(&before.snapshot.services, &after.snapshot.services);
+        prop_assert_eq!(&before.snapshot.endpoint_groups, &after.snapshot.endpoint_groups);
+        prop_assert_eq!(&before.snapshot.listeners, &after.snapshot.listeners);
+    }
+}
