@@ -9,12 +9,12 @@ use tracing::{error, info, warn};
 use crate::metrics::Metrics;
 
 /// Where readers find the findings, sorted.
-pub(crate) type Findings = watch::Receiver<Arc<Vec<Finding>>>;
+pub(crate) type Findings = watch::Receiver<Arc<[Finding]>>;
 
 /// The one writer of findings.
 #[derive(Debug)]
 pub(crate) struct FindingBook {
-    findings: watch::Sender<Arc<Vec<Finding>>>,
+    findings: watch::Sender<Arc<[Finding]>>,
     metrics: Arc<Metrics>,
 }
 
@@ -40,14 +40,14 @@ impl FindingBook {
         findings.sort();
         findings.dedup();
         let before = Arc::clone(&self.findings.borrow());
-        if *before == findings {
+        if *before == *findings {
             return;
         }
         let (new, gone) = differences(&before, &findings);
         new.into_iter().for_each(log_new);
         gone.into_iter().for_each(log_resolved);
         self.metrics.findings(&findings);
-        self.findings.send_replace(Arc::new(findings));
+        self.findings.send_replace(findings.into());
     }
 }
 

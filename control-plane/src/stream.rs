@@ -45,7 +45,7 @@ use crate::{
 /// memory and a quarter more time.
 const BULK_TRANSFERS: usize = 64;
 /// A client that takes no message for so long does not hold up a bulk transfer any longer.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 /// Messages that wait in memory for a client.
 const QUEUE: usize = 2;
 /// How long a client may take to say Hello.
@@ -175,7 +175,7 @@ impl SnapshotDiscovery for Discovery {
         request: Request<v1::FetchSnapshotRequest>,
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let view = self.view()?;
-        let stream = fetch::stream(view, &request.into_inner(), self.sources.watermarks())?;
+        let stream = fetch::stream(&view, &request.into_inner(), self.sources.watermarks())?;
         Ok(Response::new(stream))
     }
 }
@@ -229,19 +229,26 @@ impl Client {
                     return "this server stops";
                 },
                 () = sleep_until(self.session.deadline()) => {
-                    match self.session.due(Instant::now()) {
-                        Some(Due::Heartbeat) => if self.send_heartbeat(&view).await.is_err() {
-                            return "client does not take what it is sent";
-                        },
-                        Some(Due::Silence) => {
-                            let silent = Status::deadline_exceeded("nothing was heard for 30 s");
-                            drop(self.outbound.try_send(Err(silent)));
-                            return "client was silent";
-                        }
-                        None => {}
+                    if let Err(reason) = self.on_deadline(&view).await {
+                        return reason;
                     }
                 }
             }
+        }
+    }
+
+    async fn on_deadline(&mut self, view: &View) -> Result<(), &'static str> {
+        match self.session.due(Instant::now()) {
+            Some(Due::Heartbeat) => {
+                let sent = self.send_heartbeat(view).await;
+                sent.map_err(|Gone| "client does not take what it is sent")
+            }
+            Some(Due::Silence) => {
+                let silent = Status::deadline_exceeded("nothing was heard for 30 s");
+                drop(self.outbound.try_send(Err(silent)));
+                Err("client was silent")
+            }
+            None => Ok(()),
         }
     }
 

@@ -33,8 +33,11 @@ pub(crate) struct Encoded {
 #[derive(Debug, Default)]
 pub(crate) struct Commits {
     /// The one used last is at the back.
-    kept: Mutex<VecDeque<(Key, Arc<OnceLock<Encoded>>)>>,
+    kept: Mutex<VecDeque<(Key, Slot)>>,
 }
+
+/// Filled by whoever comes first.
+type Slot = Arc<OnceLock<Encoded>>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
@@ -57,7 +60,7 @@ impl Commits {
         slot.get_or_init(|| encode(view, topics, from)).clone()
     }
 
-    fn slot(&self, key: Key) -> Arc<OnceLock<Encoded>> {
+    fn slot(&self, key: Key) -> Slot {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().position(|(held, _)| *held == key);
         let item = match found.and_then(|position| kept.remove(position)) {

@@ -16,7 +16,7 @@ pub(super) type FetchStream =
 
 /// The resources of the topics that were asked for, between `CommitBegin` and `CommitEnd`. No topics: all of them.
 pub(super) fn stream(
-    view: Arc<View>,
+    view: &View,
     request: &v1::FetchSnapshotRequest,
     sources: Vec<v1::Watermark>,
 ) -> Result<FetchStream, Status> {
@@ -44,7 +44,7 @@ pub(super) fn stream(
     let end = Kind::End(v1::CommitEnd {
         nonce: 1,
         generation: view.generation(),
-        expected: topics.iter().map(|topic| digest(&view, *topic)).collect(),
+        expected: topics.iter().map(|topic| digest(view, *topic)).collect(),
         sources,
         oldest_change: None,
     });

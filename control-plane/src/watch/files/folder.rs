@@ -69,9 +69,10 @@ impl Folder {
         let mut steps = Steps::default();
         for (path, stat) in &scan.files {
             let age = wall.duration_since(stat.modified).unwrap_or_default();
-            let wait = match is_first {
-                true => SETTLE.saturating_sub(age),
-                false => SETTLE,
+            let wait = if is_first {
+                SETTLE.saturating_sub(age)
+            } else {
+                SETTLE
             };
             let tracked = self.files.entry(path.clone()).or_insert_with(|| Tracked {
                 stat: stat.clone(),

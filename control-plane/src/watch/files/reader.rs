@@ -40,8 +40,10 @@ pub(crate) struct Reader {
     root: PathBuf,
     folder: Folder,
     held: BTreeMap<String, Arc<ManifestFile>>,
-    /// What could not be read, by path; the empty one is the root.
-    trouble: BTreeMap<String, Finding>,
+    /// What the last look could not see, by path; the empty one is the root.
+    unseen: BTreeMap<String, Finding>,
+    /// What was seen and could not be read, by path.
+    unread: BTreeMap<String, Finding>,
     started: Option<Instant>,
     /// All files that were there at the start were read, or waited for long enough.
     is_complete: bool,
@@ -55,7 +57,8 @@ impl Reader {
             root: root.to_owned(),
             folder: Folder::default(),
             held: BTreeMap::new(),
-            trouble: BTreeMap::new(),
+            unseen: BTreeMap::new(),
+            unread: BTreeMap::new(),
             started: None,
             is_complete: false,
         })
@@ -63,36 +66,15 @@ impl Reader {
 
     /// Whether the last look saw the folder.
     pub(crate) fn is_reachable(&self) -> bool {
-        !self.trouble.contains_key("")
+        !self.unseen.contains_key("")
     }
 
     /// Looks at the folder, reads what has settled, and says what it holds if that changed. Blocks.
     pub(crate) fn look(&mut self, now: Instant, wall: SystemTime) -> Option<Loaded> {
         let started = *self.started.get_or_insert(now);
-        let trouble_before = self.trouble.clone();
-        let mut changed = match scan(&self.root) {
-            Ok(scan) => {
-                let steps = self.folder.observe(&scan, now, wall);
-                let is_first = self.held.is_empty();
-                self.trouble.retain(|path, _| {
-                    scan.files.contains_key(path) || self.held.contains_key(path)
-                });
-                for (path, error) in &scan.unreadable {
-                    self.trouble.insert(path.clone(), unreadable(path, error));
-                }
-                for path in &steps.forget {
-                    self.held.remove(path);
-                    self.trouble.remove(path);
-                }
-                let was_read = self.read(&steps.read, now, is_first);
-                was_read || !steps.forget.is_empty()
-            }
-            Err(error) => {
-                let finding = unreachable_root(&self.root, &error);
-                self.trouble.insert(String::new(), finding);
-                false
-            }
-        };
+        let (unseen, unread) = (self.unseen.clone(), self.unread.clone());
+        let mut changed = self.take_in(now, wall);
+        changed |= unseen != self.unseen || unread != self.unread;
         if !self.is_complete {
             if !self.is_reachable() || !self.may_start(now - started) {
                 return None;
@@ -100,7 +82,28 @@ impl Reader {
             self.is_complete = true;
             changed = true;
         }
-        (changed || self.trouble != trouble_before).then(|| self.loaded(wall))
+        changed.then(|| self.loaded(wall))
+    }
+
+    /// Says whether what is held changed.
+    fn take_in(&mut self, now: Instant, wall: SystemTime) -> bool {
+        let scan = match scan(&self.root) {
+            Ok(scan) => scan,
+            Err(error) => {
+                let finding = unreachable_root(&self.root, &error);
+                self.unseen.insert(String::new(), finding);
+                return false;
+            }
+        };
+        let trouble = |(path, error): (&String, &String)| (path.clone(), unreadable(path, error));
+        self.unseen = scan.unreadable.iter().map(trouble).collect();
+        let steps = self.folder.observe(&scan, now, wall);
+        for path in &steps.forget {
+            self.held.remove(path);
+            self.unread.remove(path);
+        }
+        let was_read = self.read(&steps.read, now);
+        was_read || !steps.forget.is_empty()
     }
 
     /// Whether what was read is enough to start with.
@@ -119,13 +122,18 @@ impl Reader {
     fn loaded(&self, wall: SystemTime) -> Loaded {
         Loaded {
             files: self.held.values().cloned().collect(),
-            findings: self.trouble.values().cloned().collect(),
+            findings: self
+                .unseen
+                .values()
+                .chain(self.unread.values())
+                .cloned()
+                .collect(),
             changed: wall,
         }
     }
 
     /// Reads and parses these files, and says whether any was read.
-    fn read(&mut self, paths: &[String], now: Instant, is_first: bool) -> bool {
+    fn read(&mut self, paths: &[String], now: Instant) -> bool {
         let root = &self.root;
         let read = read_all(paths, |path| {
             read_whole(&path_of(root, path), self.folder.stat(path))
@@ -134,20 +142,19 @@ impl Reader {
         for (path, text) in paths.iter().zip(read) {
             match text {
                 Ok(Some(text)) => {
-                    self.trouble.remove(path);
+                    self.unread.remove(path);
                     texts.push((path.clone(), text));
                 }
                 Ok(None) => self.folder.unsettle(path, now),
                 Err(error) => {
                     let finding = unreadable(path, &error.to_string());
-                    self.trouble.insert(path.clone(), finding);
+                    self.unread.insert(path.clone(), finding);
                 }
             }
         }
         let was_read = !texts.is_empty();
         for new in parse_all(texts) {
-            let held = self.held.get(&new.path).filter(|_| !is_first);
-            let file = keep_last_good(held, new);
+            let file = keep_last_good(self.held.get(&new.path), new);
             self.held.insert(file.path.clone(), Arc::new(file));
         }
         was_read

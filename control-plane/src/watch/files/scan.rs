@@ -85,8 +85,7 @@ fn look_at(
     scan: &mut Scan,
 ) -> io::Result<()> {
     let kind = entry.file_type()?;
-    let may_be_folder = kind.is_dir() || kind.is_symlink();
-    if !may_be_folder && !(kind.is_file() && is_manifest(path)) {
+    if kind.is_file() && !is_manifest(path) {
         return Ok(());
     }
     // A link that leads nowhere matters only where it has a manifest's name.
@@ -105,9 +104,10 @@ fn look_at(
         walked
     } else {
         if metadata.is_file() && is_manifest(path) {
-            let target = match kind.is_symlink() {
-                true => Some(fs::canonicalize(entry.path())?),
-                false => None,
+            let target = if kind.is_symlink() {
+                Some(fs::canonicalize(entry.path())?)
+            } else {
+                None
             };
             scan.files.insert(path.to_owned(), stat(&metadata, target));
         }
