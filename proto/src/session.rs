@@ -16,6 +16,8 @@ mod held;
 mod staging;
 mod status;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

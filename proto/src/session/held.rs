@@ -192,7 +192,9 @@ impl Held {
     /// Takes in a commit that was proved.
     pub(super) fn offer(&mut self, staged: Staged, at: Position) {
         if staged.full {
-            self.rejections.retain(|key, _| known_topic(key).is_some());
+            let sets = &self.sets;
+            self.rejections
+                .retain(|key, _| known_topic(key).is_some_and(|topic| sets.contains_key(&topic)));
         }
         for key in self.gone_with(&staged) {
             self.offer_one(key, What::Removed);
@@ -299,7 +301,7 @@ impl Held {
             .collect();
         // A complaint about something that is served all the same lasts as long as the plane repeats it.
         self.rejections
-            .retain(|key, old| known_topic(key).is_none() || old.serving != Some(old.version));
+            .retain(|_, old| old.serving != Some(old.version));
         for (key, what) in in_flight.changes {
             if let Some(rejected) = rejected.remove(&key) {
                 self.reject(&rejected, what.version());
