@@ -43,6 +43,7 @@ pub(crate) fn find(document: &Document<'_>, failure: &Failure, retry: &Retry<'_>
         .or_else(|| template::unrendered(&lines, failure))
         .or_else(|| separator::wrong(&lines))
         .or_else(|| separator::commented_out(&lines, failure))
+        .or_else(|| separator::missing(&lines, failure))
         .or_else(|| placeholder::left(&lines, failure))
         .or_else(|| not_yaml::stray(&lines, failure, retry))
         .or_else(|| indentation::tab(&lines, failure))

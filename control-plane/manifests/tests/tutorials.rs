@@ -3,9 +3,10 @@
 //! A folder of manifests as they are written, good and bad; the snapshot beside each says which objects it holds and
 //! what is reported.
 
-use std::fmt::Write as _;
+use std::iter;
 
 use meshlite_manifests::{ManifestFile, parse};
+use meshlite_snapshot::SourceLocation;
 
 fn render(file: &ManifestFile) -> String {
     let ManifestFile {
@@ -14,24 +15,24 @@ fn render(file: &ManifestFile) -> String {
         findings,
         skipped,
     } = file;
-    let mut text = format!("good: {}\n", file.is_good());
-    for located in objects {
-        writeln!(
-            text,
-            "object: {} at line {} (document {})",
-            located.object.reference(),
-            located.source.line,
-            located.source.document
+    let good = format!("good: {}", file.is_good());
+    let objects = objects.iter().map(|located| {
+        let SourceLocation { document, line, .. } = &located.source;
+        format!(
+            "object: {} at line {line} (document {document})",
+            located.object.reference()
         )
-        .unwrap();
-    }
-    for (kind, count) in skipped {
-        writeln!(text, "skipped: {kind} ×{count}").unwrap();
-    }
-    for finding in findings {
-        writeln!(text, "{finding}").unwrap();
-    }
-    text
+    });
+    let skipped = skipped
+        .iter()
+        .map(|(kind, count)| format!("skipped: {kind} ×{count}"));
+    let findings = findings.iter().map(ToString::to_string);
+    let lines: Vec<String> = iter::once(good)
+        .chain(objects)
+        .chain(skipped)
+        .chain(findings)
+        .collect();
+    lines.join("\n")
 }
 
 #[test]

@@ -66,20 +66,20 @@ fn spaces(count: usize) -> String {
     }
 }
 
-/// The column of the mapping that the key fell out of, and the last key there: the leftmost one that is deeper than
+/// The column of the mapping that the key fell out of, and the first key there: the leftmost one that is deeper than
 /// the key, below the last line that is less deep.
 fn under<'t>(before: &[Line<'t>], column: usize) -> Option<(usize, &'t [u8])> {
     let parent = before
         .iter()
         .rposition(|line| line.depth() < column)
         .unwrap_or(0);
-    let deeper = before
+    let mut deeper = before
         .get(parent..)?
         .iter()
         .filter_map(Line::key)
         .filter(|(other, _)| *other > column);
     let right = deeper.clone().map(|(other, _)| other).min()?;
-    deeper.rev().find(|(other, _)| *other == right)
+    deeper.find(|(other, _)| *other == right)
 }
 
 /// The column of the line before, which has a value and so no mapping below it.

@@ -25,7 +25,7 @@ pub(super) fn left(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
         lines.in_file(first.number)
     );
     if !others.is_empty() {
-        message = format!("{message} (also in line {})", others.join(", "));
+        message = format!("{message}; the same in line {}", others.join(", "));
     }
     let repaired = lines.with(|line| {
         let is_found = found.iter().any(|it| it.number == line.number);

@@ -29,16 +29,7 @@ fn is_dashes(content: &[u8]) -> bool {
 
 /// A separator behind a `#`, which makes one document of two.
 pub(super) fn commented_out(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
-    let Failure::Duplicate { paths } = failure else {
-        return None;
-    };
-    let key = paths
-        .iter()
-        .find(|path| !path.contains(['.', '[']))?
-        .as_bytes();
-    let is_key = |line: &Line<'_>| line.depth() == 0 && line.key().is_some_and(|(_, it)| it == key);
-    let mut there = lines.structure().filter(is_key);
-    let (first, second) = (there.next()?.number, there.next()?.number);
+    let (key, first, second) = twice(lines, failure)?;
     let line = (first..second)
         .rev()
         .filter_map(|number| lines.get(number))
@@ -46,7 +37,7 @@ pub(super) fn commented_out(lines: &Lines<'_>, failure: &Failure) -> Option<Hint
     let message = format!(
         "`---` commented out at line {number}? `{}` is there twice, in lines {} and {}; the text before and after line \
          {number} is taken as two documents",
-        String::from_utf8_lossy(key),
+        key,
         lines.in_file(first),
         lines.in_file(second),
         number = lines.in_file(line.number),
@@ -56,6 +47,48 @@ pub(super) fn commented_out(lines: &Lines<'_>, failure: &Failure) -> Option<Hint
         line: line.number,
         action: Action::Split,
     })
+}
+
+/// No separator at all between two objects.
+pub(super) fn missing(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
+    let (key, _, second) = twice(lines, failure)?;
+    let before = second.checked_sub(1)?;
+    let is_free = |line: &Line<'_>| line.is_blank() || line.is_comment();
+    let message = format!(
+        "line {}: `{key}` is there for the second time: write `---` between two objects",
+        lines.in_file(second)
+    );
+    let problem = Problem::error("", "MissingSeparator", message);
+    Some(match lines.get(before).filter(is_free) {
+        Some(line) => Hint {
+            problem,
+            line: line.number,
+            action: Action::Split,
+        },
+        None => Hint {
+            problem,
+            line: second,
+            action: Action::Stop,
+        },
+    })
+}
+
+/// What says that a second object begins: `apiVersion` or `kind`, and the lines of the first and the second.
+fn twice<'f>(lines: &Lines<'_>, failure: &'f Failure) -> Option<(&'f str, u32, u32)> {
+    let Failure::Duplicate { paths } = failure else {
+        return None;
+    };
+    let both = paths
+        .iter()
+        .filter(|path| matches!(path.as_str(), "apiVersion" | "kind"))
+        .filter_map(|key| {
+            let is_key = |line: &Line<'_>| {
+                line.depth() == 0 && line.key().is_some_and(|(_, it)| it == key.as_bytes())
+            };
+            let mut there = lines.structure().filter(is_key);
+            Some((key.as_str(), there.next()?.number, there.next()?.number))
+        });
+    both.min_by_key(|(_, _, second)| *second)
 }
 
 fn is_separator(comment: &[u8]) -> bool {

@@ -38,7 +38,14 @@ enum Attempt {
 /// wrong. What was repaired is not served.
 pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome {
     let mut outcome = Outcome::default();
-    let mut text = readable_json(place.document.text);
+    explain(place, assumed, &mut outcome);
+    let line = |finding: &Finding| finding.source.as_ref().map(|source| source.line);
+    outcome.findings.sort_by_key(line);
+    outcome
+}
+
+fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outcome) {
+    let mut text = readable(place.document.text);
     let mut repaired = false;
     let problems = if text.len() > LARGE { 1 } else { MAX_PROBLEMS };
     for _ in 0..problems {
@@ -50,23 +57,19 @@ pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome
             },
         };
         let failure = match attempt(&here, assumed) {
-            Ok(attempt) => {
-                accept(&here, attempt, repaired, &mut outcome);
-                return outcome;
-            }
+            Ok(attempt) => return accept(&here, attempt, repaired, outcome),
             Err(failure) => failure,
         };
         let retry = |text: &[u8]| fails_at(place, text, assumed);
         let Some(hint) = hints::find(&here.document, &failure, &retry) else {
-            give_up(&here, failure, repaired, &mut outcome);
-            return outcome;
+            return give_up(&here, failure, repaired, outcome);
         };
         match hint.action {
             Action::Stop => {
                 outcome
                     .findings
                     .push(finding(&here, hint.problem, hint.line));
-                return outcome;
+                return;
             }
             Action::Continue(better) => {
                 outcome
@@ -76,22 +79,36 @@ pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome
                 repaired = true;
             }
             Action::Split => {
-                split(&here, hint.problem, hint.line, repaired, &mut outcome);
-                return outcome;
+                split(&here, hint.problem, hint.line, repaired, outcome);
+                return;
             }
         }
     }
-    outcome
 }
 
-/// JSON that is no YAML (`\/`, surrogate pairs) in a form that is both; anything else as it is.
-fn readable_json(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.starts_with(b"{") || yaml_serde::from_slice::<IgnoredAny>(text).is_ok() {
+/// What is right but not for the parser, in a form that is both: JSON that is no YAML (`\/`, surrogate pairs), and
+/// lines of nothing but tabs.
+fn readable(text: &[u8]) -> Cow<'_, [u8]> {
+    let has_tab = memchr::memchr(b'\t', text).is_some();
+    if text.starts_with(b"{") && yaml_serde::from_slice::<IgnoredAny>(text).is_err() {
+        return serde_json::from_slice::<serde_json::Value>(text)
+            .and_then(|value| serde_json::to_vec_pretty(&value))
+            .map_or(Cow::Borrowed(text), Cow::Owned);
+    }
+    if !has_tab {
         return Cow::Borrowed(text);
     }
-    serde_json::from_slice::<serde_json::Value>(text)
-        .and_then(|value| serde_json::to_vec_pretty(&value))
-        .map_or(Cow::Borrowed(text), Cow::Owned)
+    let lines: Vec<&[u8]> = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| {
+            if line.trim_ascii().is_empty() {
+                b""
+            } else {
+                line
+            }
+        })
+        .collect();
+    Cow::Owned(lines.join(&b'\n'))
 }
 
 /// The text as an object, a list or something that is not ours.

@@ -141,6 +141,11 @@ fn plan(header: &Header) -> Plan {
     }
 }
 
+/// Whether objects of this kind, where it is one of ours, live in a namespace.
+pub(super) fn is_namespaced(kind: &str) -> bool {
+    newest(kind).is_some() && !matches!(kind, "IngressClass" | "Namespace" | "Node")
+}
+
 fn incomplete(header: &Header) -> Option<Problem> {
     match (header.api_version.is_empty(), header.kind.is_empty()) {
         (false, false) => None,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use meshlite_snapshot::{Finding, ObjectRef, SourceLocation};
 
-use super::header;
+use super::{header, kinds};
 use crate::{Problem, document::Document};
 
 /// A document and the file that it is in.
@@ -64,6 +64,9 @@ pub(super) fn probable_reference(text: &[u8]) -> ObjectRef {
         } else if let Some(namespace) = value("namespace:") {
             reference.namespace = namespace;
         }
+    }
+    if reference.namespace.is_empty() && kinds::is_namespaced(&reference.kind) {
+        "default".clone_into(&mut reference.namespace);
     }
     reference
 }
