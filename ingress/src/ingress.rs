@@ -1,11 +1,37 @@
 //! The ingress as a whole: bind, then run until told to stop.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 
-use tokio::net::TcpListener;
+use arc_swap::ArcSwap;
+use meshlite_proto::{
+    subscribe::{ClientConfig, Subscription, subscribe},
+    v1,
+};
+use meshlite_runtime::{
+    admin, listen,
+    readiness::{Readiness, ReadyToken},
+};
+use meshlite_snapshot::Topic;
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    select,
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::Config;
+use crate::{
+    Config, admin as own_admin,
+    install::{Bound, Installer},
+    listen::{Shared, WorkerHandle},
+    metrics::Metrics,
+    table::{Builder, Table},
+};
+
+/// How often listeners that could not be bound are tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// An ingress that is bound and does not serve yet.
 #[derive(Debug)]
@@ -18,8 +44,8 @@ pub struct Ingress {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The admin address cannot be bound.
-    #[error("admin server: {0}")]
-    Admin(#[source] io::Error),
+    #[error(transparent)]
+    Admin(#[from] listen::ListenError),
 }
 
 /// Why an ingress ended by itself.
@@ -28,13 +54,16 @@ pub enum RunError {
     /// A worker thread could not be started.
     #[error("cannot start a worker thread: {0}")]
     Worker(#[source] io::Error),
+    /// There is no TLS on this machine.
+    #[error("cannot prepare TLS: {0}")]
+    Tls(String),
 }
 
 impl Ingress {
     /// Binds the admin server. The listeners' own ports follow from the snapshot.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         let admin = match config.admin_listen {
-            Some(address) => Some(TcpListener::bind(address).await.map_err(BindError::Admin)?),
+            Some(address) => Some(listen::tcp(address, "the ingress's admin server").await?),
             None => None,
         };
         Ok(Self { config, admin })
@@ -45,11 +74,130 @@ impl Ingress {
         self.admin.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `stop`, then finishes what is under way.
+    /// Serves until `stop`, then finishes what is under way for at most the drain timeout.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self { config, admin } = self;
+        let readiness = Readiness::default();
+        let first_snapshot = readiness.task("first snapshot");
+        let Parts {
+            shared,
+            workers,
+            mut installer,
+            bound,
+        } = start(config, &stop)?;
+        let subscription = subscribe(client(&shared.config), stop.child_token());
+        let admin_stop = CancellationToken::new();
+        let admin_server = admin.map(|listener| {
+            let mut registry = Registry::default();
+            shared.metrics.register(&mut registry);
+            let router = admin::router(readiness.clone(), Arc::new(registry))
+                .merge(own_admin::routes(subscription.status(), bound));
+            tokio::spawn(admin::serve(listener, router, admin_stop.clone()))
+        });
+        follow(&mut installer, subscription, first_snapshot, &stop).await;
         stop.cancelled().await;
-        drop((config, admin));
+        let _draining = readiness.task("draining");
+        let mut cut_off = 0;
+        for worker in workers {
+            cut_off += worker.drained.await.map_or(0, |drained| drained.cut_off);
+        }
+        if cut_off > 0 {
+            warn!(cut_off, "connections were cut off at the drain timeout");
+        }
+        info!("ingress stopped");
+        admin_stop.cancel();
+        if let Some(server) = admin_server
+            && let Ok(Err(error)) = server.await
+        {
+            warn!(%error, "admin server failed");
+        }
         Ok(())
+    }
+}
+
+/// An ingress without its subscription and admin server.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) installer: Installer,
+    pub(crate) bound: watch::Receiver<Bound>,
+}
+
+/// Starts the workers, which serve nothing until something is installed.
+pub(crate) fn start(config: Config, stop: &CancellationToken) -> Result<Parts, RunError> {
+    let count = match config.workers {
+        Some(workers) => workers.get(),
+        None => available_parallelism().map_or(1, usize::from),
+    };
+    let metrics = Arc::new(Metrics::new(count));
+    let table = Arc::new(ArcSwap::from_pointee(Table::default()));
+    let builder = Builder::new(Arc::clone(&table), Arc::clone(&metrics))
+        .map_err(|error| RunError::Tls(error.to_string()))?;
+    let shared = Arc::new(Shared {
+        config,
+        metrics,
+        table,
+    });
+    let spawn = |index| WorkerHandle::spawn(Arc::clone(&shared), index, stop.clone());
+    let workers: Vec<_> = (0..count)
+        .map(spawn)
+        .collect::<Result<_, _>>()
+        .map_err(RunError::Worker)?;
+    let commands = workers
+        .iter()
+        .map(|worker| worker.commands.clone())
+        .collect();
+    let (report, bound) = watch::channel(Bound::new());
+    let installer = Installer::new(Arc::clone(&shared), builder, commands, report);
+    Ok(Parts {
+        shared,
+        workers,
+        installer,
+        bound,
+    })
+}
+
+/// Installs one commit after another. Ready after the first.
+async fn follow(
+    installer: &mut Installer,
+    mut subscription: Subscription,
+    ready: ReadyToken,
+    stop: &CancellationToken,
+) {
+    let mut ready = Some(ready);
+    let mut retry = interval(RETRY);
+    retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let commit = select! {
+            biased;
+            () = stop.cancelled() => return,
+            commit = subscription.next() => commit,
+            _ = retry.tick(), if installer.is_waiting() => {
+                installer.retry().await;
+                continue;
+            }
+        };
+        let Some(mut commit) = commit else {
+            return;
+        };
+        installer.install(&mut commit).await;
+        commit.acknowledge();
+        drop(ready.take());
+    }
+}
+
+fn client(config: &Config) -> ClientConfig {
+    let id = format!("{}-{:016x}", config.node_name, fastrand::u64(..));
+    ClientConfig {
+        endpoints: config.control_plane.clone(),
+        identity: v1::ClientIdentity {
+            id,
+            node_name: config.node_name.clone(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            ..v1::ClientIdentity::default()
+        },
+        role: v1::Role::Ingress,
+        topics: Topic::INGRESS.to_vec(),
     }
 }

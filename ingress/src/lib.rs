@@ -12,8 +12,19 @@
 //! Input: commits of the ingress topics, and requests. Output: responses of the endpoints that routes lead to.
 //! The functions that a request passes are named after these phases.
 
+mod admin;
+mod balance;
+mod certificates;
 mod config;
+mod forward;
 mod ingress;
+mod install;
+mod listen;
+mod metrics;
+mod pool;
+mod respond;
+mod sanitise;
+mod table;
 
 pub use config::Config;
 pub use ingress::{BindError, Ingress, RunError};

@@ -1,0 +1,137 @@
+//! Which certificate a client gets: by server name from the table that is current when it connects.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use meshlite_snapshot::{TlsSecret, TlsVersion};
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::table::{HostIndex, ListenerId, Table};
+
+/// How a listener speaks TLS.
+#[derive(Debug)]
+pub(crate) struct ListenerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) certificates: Arc<HostIndex<Arc<CertifiedKey>>>,
+    /// For clients that name no server, or one that no certificate is for.
+    pub(crate) default: Arc<CertifiedKey>,
+}
+
+/// Why a certificate, or TLS as a whole, cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("no certificate")]
+    NoCertificate,
+    #[error("the private key is not a PKCS#8, PKCS#1 or SEC1 key: {0}")]
+    KeyFormat(&'static str),
+    #[error("certificate and private key do not belong together or are not usable: {0}")]
+    Pair(#[source] rustls::Error),
+    #[error("TLS settings: {0}")]
+    Settings(#[source] rustls::Error),
+    #[error("self-signed certificate: {0}")]
+    SelfSigned(#[source] rcgen::Error),
+}
+
+/// The TLS settings of each listener. They outlive tables, so that sessions can be resumed across commits.
+#[derive(Debug)]
+pub(crate) struct TlsConfigs {
+    provider: Arc<CryptoProvider>,
+    swapped: Arc<ArcSwap<Table>>,
+    configs: BTreeMap<(ListenerId, TlsVersion), Arc<ServerConfig>>,
+}
+
+/// Looks a certificate up in the current table.
+#[derive(Debug)]
+struct CurrentCertificates {
+    swapped: Arc<ArcSwap<Table>>,
+    listener: ListenerId,
+}
+
+// === impl TlsConfigs ===
+
+impl TlsConfigs {
+    pub(crate) fn new(swapped: Arc<ArcSwap<Table>>) -> Self {
+        Self {
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            swapped,
+            configs: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn get(
+        &mut self,
+        listener: ListenerId,
+        min_version: TlsVersion,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        if let Some(config) = self.configs.get(&(listener, min_version)) {
+            return Ok(Arc::clone(config));
+        }
+        let versions: &[_] = match min_version {
+            TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersion::Tls13 => &[&rustls::version::TLS13],
+        };
+        let resolver = CurrentCertificates {
+            swapped: Arc::clone(&self.swapped),
+            listener,
+        };
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(versions)
+            .map_err(TlsError::Settings)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(resolver));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Settings)?;
+        let config = Arc::new(config);
+        self.configs
+            .insert((listener, min_version), Arc::clone(&config));
+        Ok(config)
+    }
+}
+
+// === impl CurrentCertificates ===
+
+impl ResolvesServerCert for CurrentCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = self.swapped.load();
+        let tls = table.listener(self.listener)?.tls.as_ref()?;
+        let name = hello.server_name().unwrap_or_default().to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        let found = tls.certificates.find_map(name, |key| Some(Arc::clone(key)));
+        Some(found.unwrap_or_else(|| Arc::clone(&tls.default)))
+    }
+}
+
+/// The certificate and key of a secret, if they belong together.
+pub(crate) fn certified_key(secret: &TlsSecret) -> Result<Arc<CertifiedKey>, TlsError> {
+    if secret.certificate_chain.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    let chain = secret.certificate_chain.iter();
+    let chain = chain
+        .map(|der| CertificateDer::from(der.to_vec()))
+        .collect();
+    let key =
+        PrivateKeyDer::try_from(secret.private_key.0.to_vec()).map_err(TlsError::KeyFormat)?;
+    let provider = aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider)
+        .map(Arc::new)
+        .map_err(TlsError::Pair)
+}
+
+/// A certificate that nobody trusts, for clients that ask for a host without one.
+pub(crate) fn self_signed() -> Result<Arc<CertifiedKey>, TlsError> {
+    let made = rcgen::generate_simple_self_signed(["meshlite.invalid".to_owned()]);
+    let made = made.map_err(TlsError::SelfSigned)?;
+    let chain = vec![made.cert.der().clone()];
+    let key =
+        PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(TlsError::KeyFormat)?;
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
+        .map(Arc::new)
+        .map_err(TlsError::Pair)
+}

@@ -1,0 +1,248 @@
+//! The life of a request: sanitise, route, balance, forward, respond.
+
+mod headers;
+mod redirect;
+mod upgrade;
+
+use std::{cell::Cell, future::Future, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+
+use http::{Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::{
+    select,
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use tracing::debug;
+
+pub(crate) use self::headers::Client;
+use self::upgrade::Upgrade;
+use crate::{
+    balance::{Turn, balance},
+    listen::Worker,
+    pool::{Lease, RequestBody},
+    respond::{self, Body, Refusal, respond},
+    sanitise::{self, sanitise},
+    table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
+};
+
+/// Endpoints that are tried before a request is given up.
+const MAX_ENDPOINTS: usize = 4;
+/// Times that a request is sent again because a kept connection turned out to be closed.
+const MAX_RESENDS: usize = 2;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) listener: ListenerId,
+    pub(crate) local: SocketAddr,
+    pub(crate) client: Client,
+    /// Told of the first request.
+    pub(crate) in_use: Notify,
+    pub(crate) is_used: Cell<bool>,
+}
+
+/// What the phases of one request share.
+#[derive(Clone, Copy, Debug)]
+struct Exchange<'a> {
+    connection: &'a Connection,
+    table: &'a Table,
+    listener: &'a ListenerTable,
+    started: Instant,
+}
+
+/// Serves one request.
+pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+    let started = Instant::now();
+    if !connection.is_used.replace(true) {
+        connection.in_use.notify_one();
+    }
+    let shared = &connection.worker.shared;
+    let table = shared.table.load();
+    let Some(listener) = table.listener(connection.listener) else {
+        return Refusal::NoRoute.response();
+    };
+    let exchange = Exchange {
+        connection,
+        table: &table,
+        listener,
+        started,
+    };
+    let answered = exchange.run(request).await;
+    let response = answered.unwrap_or_else(|refusal| {
+        debug!(listener = %listener.name, %refusal, "request refused");
+        refusal.response()
+    });
+    listener.metrics.count(response.status());
+    shared
+        .metrics
+        .observe(connection.worker.index, started.elapsed());
+    response
+}
+
+impl Exchange<'_> {
+    async fn run(self, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+        let upgrade = Upgrade::take(&mut request);
+        let (mut parts, body) = request.into_parts();
+        sanitise(&mut parts, self.connection.local)?;
+        let route = self.route(&parts)?;
+        match &route.filters.action {
+            Some(Action::Respond(status)) => return Ok(respond::text(*status, String::new())),
+            Some(Action::Redirect(to)) => return Ok(redirect::redirect(to, self, route, &parts)),
+            None => {}
+        }
+        let cluster = self.cluster(route)?;
+        let upgrade = upgrade.filter(|_| !cluster.is_h2c);
+        self.prepare(&mut parts, route, cluster, upgrade.as_ref());
+        let last_byte = Rc::new(Cell::new(self.started));
+        let body = if body.is_end_stream() {
+            RequestBody::Empty
+        } else {
+            RequestBody::Stream(body, Rc::clone(&last_byte))
+        };
+        let request = Request::from_parts(parts, body);
+        let forwarded = self.forward(cluster, request);
+        let (response, lease) = match route.timeouts.response {
+            Some(limit) => within(limit, &Cell::new(self.started), forwarded).await?,
+            None => {
+                let limit = self.connection.worker.shared.config.response_timeout;
+                within(limit, &last_byte, forwarded).await?
+            }
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let upgrade = upgrade.ok_or(Refusal::UnexpectedUpgrade)?;
+            return Ok(upgrade.switch(response, &self.connection.worker));
+        }
+        Ok(respond(response, lease, route))
+    }
+
+    /// The route of a request.
+    fn route(&self, parts: &Parts) -> Result<&Route, Refusal> {
+        let host = parts
+            .headers
+            .get(header::HOST)
+            .map(sanitise::name_of)
+            .unwrap_or_default();
+        let route = self.listener.route(&host, parts);
+        route.map(AsRef::as_ref).ok_or(Refusal::NoRoute)
+    }
+
+    /// The cluster of a route, by weight.
+    fn cluster(&self, route: &Route) -> Result<&Cluster, Refusal> {
+        let cluster = route.cluster(|below| fastrand::u64(..below));
+        let cluster = self.table.cluster(cluster.ok_or(Refusal::NoBackend)?);
+        cluster.map(AsRef::as_ref).ok_or(Refusal::NoEndpoints)
+    }
+
+    /// Gets the head of an endpoint's response. An endpoint that cannot be reached is passed over.
+    async fn forward(
+        self,
+        cluster: &Cluster,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Lease), Refusal> {
+        let worker = &self.connection.worker;
+        let metrics = &worker.shared.metrics;
+        let turn = balance(cluster, &worker.resolver).await?;
+        let (mut passed_over, mut resent) = (0, 0);
+        let mut may_reuse = true;
+        loop {
+            let leased = self.lease(&turn, passed_over, may_reuse, cluster).await;
+            let Some(mut lease) = leased else {
+                passed_over += 1;
+                if passed_over >= turn.count().min(MAX_ENDPOINTS) {
+                    return Err(Refusal::Unreachable);
+                }
+                metrics.upstream_retries.inc();
+                continue;
+            };
+            let spare = if lease.is_reused {
+                replica(&request)
+            } else {
+                None
+            };
+            let mut failed = match lease.send(request).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(failed) => failed,
+            };
+            let error = failed.error().to_string();
+            let was_parsed = failed.error().is_parse();
+            let unsent = failed.take_message();
+            debug!(cluster = %cluster.name, %error, unsent = unsent.is_some(), "request failed");
+            let again = unsent.or(spare.filter(|_| !was_parsed));
+            let Some(again) = again.filter(|_| resent < MAX_RESENDS) else {
+                return Err(Refusal::Reset);
+            };
+            if !lease.is_reused {
+                passed_over += 1;
+            }
+            request = again;
+            resent += 1;
+            may_reuse = false;
+            metrics.upstream_retries.inc();
+        }
+    }
+
+    /// A connection to the endpoint after `passed_over` others; none if it cannot be made.
+    async fn lease(
+        self,
+        turn: &Turn<'_>,
+        passed_over: usize,
+        may_reuse: bool,
+        cluster: &Cluster,
+    ) -> Option<Lease> {
+        let worker = &self.connection.worker;
+        let metrics = &worker.shared.metrics;
+        let address = turn.endpoint(passed_over)?;
+        if may_reuse && let Some(lease) = worker.pool.reuse(address, cluster.is_h2c, self.started) {
+            return Some(lease);
+        }
+        metrics.upstream_connects.inc();
+        match worker.pool.connect(address, cluster.is_h2c).await {
+            Ok(lease) => Some(lease),
+            Err(error) => {
+                metrics.upstream_connect_failures.inc();
+                debug!(cluster = %cluster.name, endpoint = %address, %error, "endpoint passed over");
+                None
+            }
+        }
+    }
+}
+
+/// A copy of a request that may be sent twice: idempotent and without a body.
+fn replica(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !matches!(request.body(), RequestBody::Empty) || !request.method().is_idempotent() {
+        return None;
+    }
+    let mut replica = Request::new(RequestBody::Empty);
+    replica.method_mut().clone_from(request.method());
+    replica.uri_mut().clone_from(request.uri());
+    *replica.version_mut() = request.version();
+    replica.headers_mut().clone_from(request.headers());
+    Some(replica)
+}
+
+/// Waits until `limit` after the time in `since`, which may move on meanwhile.
+async fn within<T>(
+    limit: Duration,
+    since: &Cell<Instant>,
+    future: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    let mut future = pin!(future);
+    let mut deadline = since.get() + limit;
+    let mut sleep = pin!(sleep_until(deadline));
+    loop {
+        select! {
+            biased;
+            result = &mut future => return result,
+            () = &mut sleep => {
+                if since.get() + limit <= deadline {
+                    return Err(Refusal::Timeout);
+                }
+                deadline = since.get() + limit;
+                sleep.as_mut().reset(deadline);
+            }
+        }
+    }
+}

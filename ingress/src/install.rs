@@ -1,0 +1,273 @@
+//! Installs commits: validate, bind, swap, acknowledge. What is not good is rejected and its last good version stays.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use meshlite_proto::subscribe::{Commit, RejectReason};
+use meshlite_runtime::listen::ListenError;
+use meshlite_snapshot::{Listener, Name, ResourceType, Snapshot, Topic};
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+
+use crate::{
+    listen::{self, Command, Shared},
+    table::{Builder, ListenerId, Rejection},
+};
+
+/// Rounds of rejecting before the rest is installed without what is still not good.
+const MAX_ROUNDS: usize = 4;
+
+/// The listeners that are bound, and where.
+pub(crate) type Bound = BTreeMap<Name, SocketAddr>;
+
+/// A state that is offered for installation.
+pub(crate) trait Offer {
+    fn generation(&self) -> u64;
+    fn snapshot(&self) -> &Snapshot;
+    /// The listeners that may differ from those of the last offer.
+    fn changed_listeners(&self) -> BTreeSet<Name>;
+    /// Puts the last good version back.
+    fn reject(&mut self, rejection: Rejection);
+}
+
+/// Makes the workers serve what is offered.
+#[derive(Debug)]
+pub(crate) struct Installer {
+    shared: Arc<Shared>,
+    builder: Builder,
+    workers: Vec<mpsc::Sender<Command>>,
+    sockets: BTreeMap<Name, Socket>,
+    /// Listeners that could not be bound yet.
+    waiting: BTreeMap<Name, Arc<Listener>>,
+    /// Listeners that were rejected for that and were bound later.
+    late: BTreeMap<Name, Arc<Listener>>,
+    snapshot: Snapshot,
+    generation: u64,
+    bound: watch::Sender<Bound>,
+}
+
+/// A bound listener.
+#[derive(Clone, Copy, Debug)]
+struct Socket {
+    id: ListenerId,
+    /// As the listener names it; 0 for any.
+    port: u16,
+    address: SocketAddr,
+}
+
+/// Sockets that no worker has yet.
+type Fresh = BTreeMap<Name, (Socket, Vec<TcpListener>)>;
+
+// === impl Offer ===
+
+impl Offer for Commit {
+    fn generation(&self) -> u64 {
+        Self::generation(self)
+    }
+
+    fn snapshot(&self) -> &Snapshot {
+        Self::snapshot(self)
+    }
+
+    fn changed_listeners(&self) -> BTreeSet<Name> {
+        let changes = self.changes().iter();
+        let listeners = changes.filter(|change| change.topic.kind == ResourceType::Listener);
+        listeners.map(|change| change.name.clone()).collect()
+    }
+
+    fn reject(&mut self, rejection: Rejection) {
+        let kind = rejection.kind;
+        let subscribed = Topic::INGRESS.into_iter().find(|topic| topic.kind == kind);
+        let topic = subscribed.unwrap_or(Topic::all(kind));
+        Self::reject(
+            self,
+            topic,
+            &rejection.name,
+            rejection.reason,
+            rejection.message,
+        );
+    }
+}
+
+// === impl Installer ===
+
+impl Installer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        builder: Builder,
+        workers: Vec<mpsc::Sender<Command>>,
+        bound: watch::Sender<Bound>,
+    ) -> Self {
+        Self {
+            shared,
+            builder,
+            workers,
+            sockets: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            late: BTreeMap::new(),
+            snapshot: Snapshot::default(),
+            generation: 0,
+            bound,
+        }
+    }
+
+    /// Installs an offer without what it rejects of it.
+    pub(crate) async fn install(&mut self, offer: &mut impl Offer) {
+        for name in offer.changed_listeners() {
+            self.waiting.remove(&name);
+            self.late.remove(&name);
+        }
+        let mut fresh = Fresh::new();
+        let mut rejected = 0;
+        for round in 1..=MAX_ROUNDS {
+            self.snapshot = offer.snapshot().clone();
+            self.generation = offer.generation();
+            let rejections = self.prepare(&mut fresh);
+            if rejections.is_empty() || round == MAX_ROUNDS {
+                break;
+            }
+            rejected += rejections.len();
+            for rejection in rejections {
+                let Rejection {
+                    kind,
+                    name,
+                    reason,
+                    message,
+                } = &rejection;
+                warn!(%kind, %name, ?reason, %message, "resource rejected");
+                offer.reject(rejection);
+            }
+        }
+        let metrics = &self.shared.metrics;
+        metrics
+            .rejected
+            .set(i64::try_from(rejected).unwrap_or(i64::MAX));
+        metrics
+            .generation
+            .set(i64::try_from(self.generation).unwrap_or(i64::MAX));
+        self.switch(fresh).await;
+        info!(generation = self.generation, rejected, "snapshot installed");
+    }
+
+    /// Whether [`Installer::retry`] has something to do.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Tries once more to bind what could not be bound.
+    pub(crate) async fn retry(&mut self) {
+        let mut fresh = Fresh::new();
+        for (name, listener) in std::mem::take(&mut self.waiting) {
+            match self.bind(&name, &listener, &mut fresh) {
+                Ok(()) => {
+                    info!(listener = %name, "listener bound after all");
+                    self.late.insert(name, listener);
+                }
+                Err(_) => {
+                    self.waiting.insert(name, listener);
+                }
+            }
+        }
+        if !fresh.is_empty() {
+            // What is rejected in it has been rejected before.
+            drop(self.prepare(&mut fresh));
+            self.switch(fresh).await;
+        }
+    }
+
+    /// Builds the table and binds new sockets, without anything being visible yet.
+    fn prepare(&mut self, fresh: &mut Fresh) -> Vec<Rejection> {
+        for (name, listener) in &self.late {
+            Arc::make_mut(&mut self.snapshot.listeners).insert(name.clone(), Arc::clone(listener));
+        }
+        let mut rejections = self.builder.build(&self.snapshot, self.generation);
+        let listeners = Arc::clone(&self.snapshot.listeners);
+        fresh.retain(|name, _| listeners.contains_key(name));
+        let mut ports = BTreeSet::new();
+        for (name, listener) in listeners.iter() {
+            let refused = if listener.proxy_port != 0 && !ports.insert(listener.proxy_port) {
+                let message = format!("proxy port {} has another listener", listener.proxy_port);
+                Some((RejectReason::Invalid, message))
+            } else if let Err(error) = self.bind(name, listener, fresh) {
+                self.waiting.insert(name.clone(), Arc::clone(listener));
+                Some((RejectReason::NotProgrammed, error.to_string()))
+            } else {
+                None
+            };
+            if let Some((reason, message)) = refused {
+                rejections.push(Rejection {
+                    kind: ResourceType::Listener,
+                    name: name.clone(),
+                    reason,
+                    message,
+                });
+            }
+        }
+        rejections
+    }
+
+    /// Binds a listener, unless it is bound as it should be.
+    fn bind(
+        &mut self,
+        name: &Name,
+        listener: &Listener,
+        fresh: &mut Fresh,
+    ) -> Result<(), ListenError> {
+        let port = listener.proxy_port;
+        let staged = fresh.get(name).map(|(socket, _)| socket);
+        if staged
+            .or(self.sockets.get(name))
+            .is_some_and(|socket| socket.port == port)
+        {
+            return Ok(());
+        }
+        let address = SocketAddr::new(self.shared.config.address, port);
+        let is_ours = self
+            .sockets
+            .values()
+            .any(|socket| socket.address.port() == port);
+        let bound = listen::bind(address, self.workers.len(), is_ours);
+        let (address, sockets) =
+            bound.map_err(|error| ListenError::new(&format!("listener {name}"), address, error))?;
+        let id = self.builder.listener_id(name);
+        fresh.insert(name.clone(), (Socket { id, port, address }, sockets));
+        Ok(())
+    }
+
+    /// Makes it visible: the table first, then new sockets, then old ones go.
+    async fn switch(&mut self, fresh: Fresh) {
+        self.shared.table.store(self.builder.built());
+        for (name, (socket, sockets)) in fresh {
+            info!(listener = %name, address = %socket.address, "listening");
+            for (worker, listener) in self.workers.iter().zip(sockets) {
+                tell(worker, Command::Listen(socket.id, listener)).await;
+            }
+            self.sockets.insert(name, socket);
+        }
+        let listeners = &self.snapshot.listeners;
+        let gone: Vec<_> = self
+            .sockets
+            .extract_if(.., |name, _| !listeners.contains_key(name))
+            .collect();
+        for (name, socket) in gone {
+            info!(listener = %name, address = %socket.address, "listener removed");
+            for worker in &self.workers {
+                tell(worker, Command::Close(socket.id)).await;
+            }
+        }
+        let addresses = self
+            .sockets
+            .iter()
+            .map(|(name, socket)| (name.clone(), socket.address));
+        self.bound.send_replace(addresses.collect());
+    }
+}
+
+async fn tell(worker: &mpsc::Sender<Command>, command: Command) {
+    if worker.send(command).await.is_err() {
+        warn!("a worker has ended");
+    }
+}

@@ -1,0 +1,37 @@
+//! Listening sockets and the workers that accept from them: one thread, one runtime and one pool for each core.
+
+mod accept;
+mod sockets;
+mod worker;
+
+use std::{future::Future, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+pub(crate) use self::{
+    sockets::bind,
+    worker::{Command, Drained, Worker, WorkerHandle},
+};
+use crate::{Config, metrics::Metrics, table::Table};
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) table: Arc<ArcSwap<Table>>,
+}
+
+/// Runs hyper's tasks on the worker that they come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalExecutor;
+
+impl<F> hyper::rt::Executor<F> for LocalExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        drop(tokio::task::spawn_local(future));
+    }
+}

@@ -1,0 +1,162 @@
+//! Takes connections in: TLS if the listener wants it, then HTTP until the client or the listener is done.
+
+use std::{cell::Cell, convert::Infallible, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+
+use futures_util::FutureExt as _;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    select,
+    sync::Notify,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Worker;
+use crate::{
+    forward::{self, Client, Connection},
+    metrics::Open,
+    table::ListenerId,
+};
+
+/// How long accepting rests when the process has no file descriptor left.
+const REST: Duration = Duration::from_millis(100);
+/// How long a connection that is new when its listener closes gets for its first request.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// Accepts until `close`, and then what was waiting at that time.
+pub(super) fn start(
+    worker: &Rc<Worker>,
+    id: ListenerId,
+    socket: TcpListener,
+    close: CancellationToken,
+) {
+    let worker_of_task = Rc::clone(worker);
+    // Counted among the tasks, so that what waits in the queue is not forgotten at the end.
+    drop(worker.tasks.spawn_local(async move {
+        let worker = worker_of_task;
+        loop {
+            let accepted = select! {
+                biased;
+                () = close.cancelled() => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => take_in(&worker, id, stream, peer, &close),
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    warn!(%error, "cannot accept");
+                    sleep(REST).await;
+                }
+            }
+        }
+        while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+            take_in(&worker, id, stream, peer, &close);
+        }
+    }));
+}
+
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+fn take_in(
+    worker: &Rc<Worker>,
+    id: ListenerId,
+    stream: TcpStream,
+    peer: SocketAddr,
+    close: &CancellationToken,
+) {
+    let task = accept(Rc::clone(worker), id, stream, peer, close.clone());
+    drop(worker.tasks.spawn_local(task));
+}
+
+/// Serves one connection to its end.
+async fn accept(
+    worker: Rc<Worker>,
+    id: ListenerId,
+    stream: TcpStream,
+    peer: SocketAddr,
+    close: CancellationToken,
+) {
+    let _open = Open::new(&worker.shared.metrics.connections);
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
+    let config = {
+        let table = worker.shared.table.load();
+        let Some(listener) = table.listener(id) else {
+            return;
+        };
+        listener
+            .tls
+            .as_ref()
+            .map(|tls| TlsAcceptor::from(std::sync::Arc::clone(&tls.config)))
+    };
+    let shared = &worker.shared.config;
+    let client = Client::new(peer.ip(), config.is_some(), &shared.trusted_proxies);
+    let handshake_timeout = shared.handshake_timeout;
+    let connection = Rc::new(Connection {
+        worker: Rc::clone(&worker),
+        listener: id,
+        local,
+        client,
+        in_use: Notify::new(),
+        is_used: Cell::new(false),
+    });
+    match config {
+        None => serve(connection, stream, close).await,
+        Some(acceptor) => match timeout(handshake_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => serve(connection, stream, close).await,
+            Ok(Err(error)) => debug!(client = %peer, %error, "TLS handshake failed"),
+            Err(_) => debug!(client = %peer, "TLS handshake took too long"),
+        },
+    }
+}
+
+async fn serve<S>(connection: Rc<Connection>, stream: S, close: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let connection = Rc::clone(&connection);
+        async move { Ok::<_, Infallible>(forward::serve(&connection, request).await) }
+    });
+    let worker = Rc::clone(&connection.worker);
+    let http = worker
+        .http
+        .serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let mut http = pin!(http);
+    let mut result = select! {
+        biased;
+        result = http.as_mut() => Some(result),
+        () = close.cancelled() => None,
+    };
+    if result.is_none() && !connection.is_used.get() {
+        // Its first request may be on its way, and closing now would lose it.
+        result = select! {
+            biased;
+            result = http.as_mut() => Some(result),
+            () = connection.in_use.notified() => None,
+            () = sleep(FIRST_REQUEST) => None,
+        };
+    }
+    let result = match result {
+        Some(result) => result,
+        None => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = result {
+        debug!(error = %error, "client connection ended");
+    }
+}

@@ -1,0 +1,84 @@
+//! Binds one port many times, once for each worker.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, TcpKeepalive, Type};
+
+/// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+/// When a silent peer is first asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// Binds `address` `count` times with `SO_REUSEPORT`. Port 0 takes a free one.
+///
+/// Another process that has the port is an error even if it shares it, for it would take half of the connections.
+/// `is_ours` says that this process itself may have it.
+pub(crate) fn bind(
+    address: SocketAddr,
+    count: usize,
+    is_ours: bool,
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    if address.port() != 0 && !is_ours {
+        let probe = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        probe.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            probe.set_only_v6(true)?;
+        }
+        probe.bind(&address.into())?;
+        probe.listen(1)?;
+    }
+    let mut sockets = Vec::with_capacity(count);
+    let mut bound = address;
+    for _ in 0..count {
+        let socket = listener(bound)?;
+        bound = socket.local_addr()?;
+        sockets.push(socket);
+    }
+    Ok((bound, sockets))
+}
+
+/// A listener whose accepted connections inherit its options.
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:0";
+
+    #[test]
+    fn every_worker_gets_a_socket_on_the_same_port() {
+        let (bound, sockets) = bind(LOOPBACK.parse().unwrap(), 3, false).unwrap();
+        assert_eq!(sockets.len(), 3);
+        assert!(
+            sockets
+                .iter()
+                .all(|socket| socket.local_addr().unwrap() == bound)
+        );
+    }
+
+    #[test]
+    fn a_port_that_another_process_shares_is_in_use() {
+        let (bound, _sockets) = bind(LOOPBACK.parse().unwrap(), 1, false).unwrap();
+        let error = bind(bound, 1, false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(bind(bound, 1, true).is_ok());
+    }
+}

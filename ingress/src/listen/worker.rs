@@ -1,0 +1,167 @@
+//! One worker: a thread with its own runtime, sockets and upstream connections.
+
+use std::{collections::BTreeMap, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+
+use hyper_util::{rt::TokioTimer, server::conn::auto};
+use tokio::{
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    select,
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument as _, info_span, warn};
+
+use super::{LocalExecutor, Shared, accept};
+use crate::{
+    pool::{Pool, Resolver},
+    table::ListenerId,
+};
+
+/// The largest head of a request.
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD_H2: u32 = 64 * 1024;
+const MAX_STREAMS: u32 = 128;
+const PING: Duration = Duration::from_secs(30);
+const PRUNE: Duration = Duration::from_secs(1);
+
+/// What the installer tells a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Accept from this socket for this listener, in place of one that it had before.
+    Listen(ListenerId, TcpListener),
+    /// Stop accepting for this listener and let its connections finish.
+    Close(ListenerId),
+}
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drained {
+    /// Connections and tunnels that had to be cut off.
+    pub(crate) cut_off: usize,
+}
+
+/// What the tasks of one worker share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) index: usize,
+    pub(crate) pool: Rc<Pool>,
+    pub(crate) resolver: Resolver,
+    pub(crate) http: auto::Builder<LocalExecutor>,
+    /// Connections and tunnels.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) drained: oneshot::Receiver<Drained>,
+}
+
+impl WorkerHandle {
+    /// Starts a worker. It ends some time after `stop`, when its connections have, and at the latest after the drain timeout.
+    pub(crate) fn spawn(
+        shared: Arc<Shared>,
+        index: usize,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
+        let (commands, received) = mpsc::channel(16);
+        let (report, drained) = oneshot::channel();
+        std::thread::Builder::new()
+            .name(format!("ingress-{index}"))
+            .spawn(move || {
+                let runtime = Builder::new_current_thread()
+                    .enable_all()
+                    .max_blocking_threads(8)
+                    .build_local(LocalOptions::default());
+                let runtime: LocalRuntime = match runtime {
+                    Ok(runtime) => runtime,
+                    Err(error) => {
+                        warn!(worker = index, %error, "worker cannot start");
+                        return;
+                    }
+                };
+                let worker = Rc::new(Worker::new(shared, index));
+                let run = run(worker, received, stop).instrument(info_span!("worker", index));
+                let result = runtime.block_on(run);
+                runtime.shutdown_background();
+                // The ingress that asked may be gone.
+                drop(report.send(result));
+            })?;
+        Ok(Self { commands, drained })
+    }
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, index: usize) -> Self {
+        let config = &shared.config;
+        let mut http = auto::Builder::new(LocalExecutor);
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout)
+            .max_buf_size(MAX_HEAD);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(MAX_HEAD_H2)
+            .max_concurrent_streams(MAX_STREAMS)
+            .keep_alive_interval(PING);
+        Self {
+            pool: Rc::new(Pool::new(
+                config.upstream_idle_timeout,
+                config.connect_timeout,
+            )),
+            resolver: Resolver::new(config.connect_timeout),
+            http,
+            tasks: TaskTracker::new(),
+            shared,
+            index,
+        }
+    }
+}
+
+/// Three kinds of tasks: this one, one for each socket, and one for each connection or tunnel, which are waited for.
+async fn run(
+    worker: Rc<Worker>,
+    mut commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) -> Drained {
+    let mut open: BTreeMap<ListenerId, CancellationToken> = BTreeMap::new();
+    let mut prune = interval(PRUNE);
+    prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        select! {
+            biased;
+            () = stop.cancelled() => break,
+            command = commands.recv() => match command {
+                Some(Command::Listen(id, socket)) => {
+                    let close = stop.child_token();
+                    match tokio::net::TcpListener::from_std(socket) {
+                        Ok(socket) => accept::start(&worker, id, socket, close.clone()),
+                        Err(error) => warn!(%error, "socket cannot be used"),
+                    }
+                    if let Some(before) = open.insert(id, close) {
+                        before.cancel();
+                    }
+                }
+                Some(Command::Close(id)) => {
+                    if let Some(close) = open.remove(&id) {
+                        close.cancel();
+                    }
+                }
+                None => break,
+            },
+            _ = prune.tick() => worker.pool.prune(Instant::now()),
+        }
+    }
+    for close in open.values() {
+        close.cancel();
+    }
+    worker.tasks.close();
+    let limit = worker.shared.config.drain_timeout;
+    drop(timeout(limit, worker.tasks.wait()).await);
+    Drained {
+        cut_off: worker.tasks.len(),
+    }
+}

@@ -1,0 +1,247 @@
+//! What the ingress counts. Handles are resolved when a table is built; requests only add.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+use meshlite_snapshot::Name;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+
+/// Upper bounds of the duration buckets in seconds; one more is without bound.
+const BOUNDS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// All metrics of one ingress.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    listeners: Mutex<BTreeMap<Name, Arc<ListenerMetrics>>>,
+    duration: Durations,
+    pub(crate) connections: Gauge,
+    pub(crate) upstream_connects: Counter,
+    pub(crate) upstream_connect_failures: Counter,
+    pub(crate) upstream_retries: Counter,
+    pub(crate) generation: Gauge,
+    pub(crate) rejected: Gauge,
+}
+
+/// The counters of one listener.
+#[derive(Debug)]
+pub(crate) struct ListenerMetrics {
+    requests: [Counter; CLASSES.len()],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    listener: String,
+    code: &'static str,
+}
+
+/// A histogram with a part for each worker, so that no two cores write the same cache line.
+#[derive(Clone, Debug)]
+struct Durations(Arc<[Shard]>);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    sum_micros: AtomicU64,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            requests: Family::default(),
+            listeners: Mutex::default(),
+            duration: Durations((0..workers).map(|_| Shard::default()).collect()),
+            connections: Gauge::default(),
+            upstream_connects: Counter::default(),
+            upstream_connect_failures: Counter::default(),
+            upstream_retries: Counter::default(),
+            generation: Gauge::default(),
+            rejected: Gauge::default(),
+        }
+    }
+
+    /// Makes every metric visible to scrapers.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("meshlite_ingress");
+        registry.register(
+            "requests",
+            "Requests answered, by listener and class of status",
+            self.requests.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "Time from a request's head to its response's head",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        registry.register(
+            "connections",
+            "Open client connections",
+            self.connections.clone(),
+        );
+        registry.register(
+            "upstream_connects",
+            "Connections made to endpoints",
+            self.upstream_connects.clone(),
+        );
+        registry.register(
+            "upstream_connect_failures",
+            "Connections to endpoints that could not be made",
+            self.upstream_connect_failures.clone(),
+        );
+        registry.register(
+            "upstream_retries",
+            "Requests sent again on another connection or to another endpoint",
+            self.upstream_retries.clone(),
+        );
+        registry.register(
+            "table_generation",
+            "Generation of the snapshot that is served",
+            self.generation.clone(),
+        );
+        registry.register(
+            "rejected_resources",
+            "Resources of the last commit that were rejected",
+            self.rejected.clone(),
+        );
+    }
+
+    /// The counters of a listener, the same ones each time.
+    pub(crate) fn listener(&self, name: &Name) -> Arc<ListenerMetrics> {
+        let mut listeners = self
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let made = listeners.entry(name.clone()).or_insert_with(|| {
+            let counter = |code| {
+                let labels = RequestLabels {
+                    listener: name.to_string(),
+                    code,
+                };
+                self.requests.get_or_create_owned(&labels)
+            };
+            Arc::new(ListenerMetrics {
+                requests: CLASSES.map(counter),
+            })
+        });
+        Arc::clone(made)
+    }
+
+    pub(crate) fn observe(&self, worker: usize, took: Duration) {
+        if let Some(shard) = self.duration.0.get(worker) {
+            shard.observe(took);
+        }
+    }
+}
+
+// === impl ListenerMetrics ===
+
+impl ListenerMetrics {
+    pub(crate) fn count(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(counter) = self.requests.get(class) {
+            counter.inc();
+        }
+    }
+}
+
+// === impl Durations ===
+
+impl Shard {
+    fn observe(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let at = BOUNDS.partition_point(|bound| *bound < seconds);
+        if let Some(bucket) = self.buckets.get(at) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.sum_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+impl EncodeMetric for Durations {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let mut buckets: Vec<(f64, u64)> = BOUNDS
+            .into_iter()
+            .chain([f64::MAX])
+            .map(|bound| (bound, 0))
+            .collect();
+        let mut sum = Duration::ZERO;
+        for shard in self.0.iter() {
+            for ((_, total), bucket) in buckets.iter_mut().zip(&shard.buckets) {
+                *total += bucket.load(Ordering::Relaxed);
+            }
+            sum += Duration::from_micros(shard.sum_micros.load(Ordering::Relaxed));
+        }
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+/// Counts an open connection for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Open(Gauge<i64, AtomicI64>);
+
+impl Open {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_of_all_workers_make_one_histogram() {
+        let metrics = Metrics::new(2);
+        let name = Name::new("meshlite/http").unwrap();
+        metrics.listener(&name).count(StatusCode::NOT_FOUND);
+        metrics.listener(&name).count(StatusCode::NOT_FOUND);
+        metrics.observe(0, Duration::from_millis(1));
+        metrics.observe(1, Duration::from_mins(1));
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "meshlite_ingress_requests_total{listener=\"meshlite/http\",code=\"4xx\"} 2",
+            "meshlite_ingress_request_duration_seconds_count 2",
+            "meshlite_ingress_request_duration_seconds_bucket{le=\"0.0005\"} 0",
+            "meshlite_ingress_request_duration_seconds_bucket{le=\"0.001\"} 1",
+            "meshlite_ingress_request_duration_seconds_bucket{le=\"+Inf\"} 2",
+            "meshlite_ingress_request_duration_seconds_sum 60.001",
+        ] {
+            assert!(text.contains(line), "no {line} in\n{text}");
+        }
+    }
+}

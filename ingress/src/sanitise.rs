@@ -1,0 +1,220 @@
+//! Makes a request unambiguous before it is routed: one Host, one target form, one length, no hop-by-hop headers.
+
+mod host;
+mod path;
+
+use std::net::SocketAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header,
+    request::Parts,
+    uri::{self, PathAndQuery, Scheme},
+};
+
+use self::path::Normalised;
+pub(crate) use self::{host::name_of, path::query_value};
+
+/// Why a request is refused before it is routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("no Host header")]
+    NoHost,
+    #[error("more than one Host header")]
+    ManyHosts,
+    #[error("invalid Host header")]
+    Host,
+    #[error("invalid request target")]
+    Target,
+    #[error("invalid path")]
+    Path,
+    #[error("unsupported Transfer-Encoding")]
+    TransferEncoding,
+    #[error("invalid Content-Length")]
+    ContentLength,
+    #[error("CONNECT is not served")]
+    Connect,
+    #[error("unsupported Expect header")]
+    Expect,
+}
+
+impl Malformed {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Expect => StatusCode::EXPECTATION_FAILED,
+            Self::NoHost
+            | Self::ManyHosts
+            | Self::Host
+            | Self::Target
+            | Self::Path
+            | Self::TransferEncoding
+            | Self::ContentLength => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// The headers that a request is forwarded without, besides those that its Connection header names.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Checks a request and brings it into one form: Host is the host, the URI is path and query.
+///
+/// `local` stands in for the Host that an HTTP/1.0 client may leave out.
+pub(crate) fn sanitise(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
+    if request.method == Method::CONNECT {
+        return Err(Malformed::Connect);
+    }
+    target(request, local)?;
+    framing(request)?;
+    if let Some(expect) = request.headers.remove(header::EXPECT)
+        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        return Err(Malformed::Expect);
+    }
+    let has_underscore = |name: &&HeaderName| name.as_str().as_bytes().contains(&b'_');
+    if request.headers.keys().any(|name| has_underscore(&name)) {
+        let names: Vec<_> = request
+            .headers
+            .keys()
+            .filter(has_underscore)
+            .cloned()
+            .collect();
+        for name in names {
+            request.headers.remove(name);
+        }
+    }
+    request.headers.remove("proxy");
+    request.headers.remove(header::PROXY_AUTHORIZATION);
+    Ok(())
+}
+
+/// One Host, and a URI in origin form with a normalised path.
+fn target(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
+    let mut hosts = request.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Malformed::ManyHosts);
+    }
+    if host.is_none() && request.version == Version::HTTP_11 {
+        return Err(Malformed::NoHost);
+    }
+    if host.is_some_and(|host| !host::is_valid(host)) {
+        return Err(Malformed::Host);
+    }
+    let scheme = request.uri.scheme();
+    if scheme.is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Malformed::Target);
+    }
+    if let Some(authority) = request.uri.authority() {
+        if scheme.is_none() {
+            return Err(Malformed::Target);
+        }
+        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed::Host)?;
+        if !host::is_valid(&value) {
+            return Err(Malformed::Host);
+        }
+        request.headers.insert(header::HOST, value);
+    } else if host.is_none() {
+        if request.version == Version::HTTP_2 {
+            return Err(Malformed::NoHost);
+        }
+        let value = HeaderValue::try_from(local.to_string()).map_err(|_| Malformed::Host)?;
+        request.headers.insert(header::HOST, value);
+    }
+    let path = request.uri.path();
+    if !path.starts_with('/') {
+        return Err(Malformed::Target);
+    }
+    match path::normalise(path).ok_or(Malformed::Path)? {
+        Normalised::Same if request.uri.authority().is_none() => Ok(()),
+        Normalised::Same => {
+            let path_and_query = std::mem::take(&mut request.uri).into_parts().path_and_query;
+            set_path_and_query(request, path_and_query.ok_or(Malformed::Target)?)
+        }
+        Normalised::Changed(mut path) => {
+            if let Some(query) = request.uri.query() {
+                path.push('?');
+                path.push_str(query);
+            }
+            set_path_and_query(request, path.parse().map_err(|_| Malformed::Path)?)
+        }
+    }
+}
+
+fn set_path_and_query(request: &mut Parts, path: PathAndQuery) -> Result<(), Malformed> {
+    let mut parts = uri::Parts::default();
+    parts.path_and_query = Some(path);
+    request.uri = Uri::from_parts(parts).map_err(|_| Malformed::Target)?;
+    Ok(())
+}
+
+/// One way to know where the body ends. The connection to the upstream frames it anew.
+fn framing(request: &mut Parts) -> Result<(), Malformed> {
+    let headers = &mut request.headers;
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Malformed::TransferEncoding);
+        }
+        headers.remove(header::TRANSFER_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    if let Some(length) = headers.get(header::CONTENT_LENGTH)
+        && (length.as_bytes().starts_with(b"0") && length.len() > 1)
+    {
+        let length = length
+            .to_str()
+            .ok()
+            .and_then(|length| length.parse::<u64>().ok());
+        let length = length.ok_or(Malformed::ContentLength)?;
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Ok(())
+}
+
+/// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let is_plain = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
+    };
+    if !headers.get_all(header::CONNECTION).iter().all(is_plain) {
+        let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+            .filter(|name| !is_protected(name))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Headers that a client must not be able to take out of its own request.
+fn is_protected(name: &HeaderName) -> bool {
+    const PROTECTED: [HeaderName; 11] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::AUTHORIZATION,
+        header::COOKIE,
+        header::SET_COOKIE,
+        header::CACHE_CONTROL,
+        header::FORWARDED,
+        HeaderName::from_static("x-real-ip"),
+    ];
+    PROTECTED.contains(name)
+        || name.as_str().starts_with("x-forwarded-")
+        || name.as_str().starts_with("x-request-id")
+}

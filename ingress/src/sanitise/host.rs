@@ -1,0 +1,137 @@
+//! What a Host header may hold, and the name in it that routes are looked up by.
+
+use std::borrow::Cow;
+
+use http::HeaderValue;
+
+/// Whether this is `host[:port]` as RFC 9110 section 7.2 has it; an empty one is not.
+pub(super) fn is_valid(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let (host, port) = if bytes.starts_with(b"[") {
+        let Some(end) = bytes.iter().position(|byte| *byte == b']') else {
+            return false;
+        };
+        let (literal, rest) = bytes.split_at(end + 1);
+        let inside = literal
+            .get(1..end)
+            .and_then(|inside| std::str::from_utf8(inside).ok());
+        if inside.is_none_or(|inside| inside.parse::<std::net::Ipv6Addr>().is_err()) {
+            return false;
+        }
+        (
+            literal,
+            rest.strip_prefix(b":").or(rest.is_empty().then_some(b"")),
+        )
+    } else {
+        match bytes.iter().position(|byte| *byte == b':') {
+            Some(colon) => {
+                let (host, port) = bytes.split_at(colon);
+                if !host.iter().all(|byte| is_reg_name(*byte)) {
+                    return false;
+                }
+                (host, port.get(1..))
+            }
+            None => {
+                if !bytes.iter().all(|byte| is_reg_name(*byte)) {
+                    return false;
+                }
+                (bytes, Some(b"".as_slice()))
+            }
+        }
+    };
+    !host.is_empty()
+        && port.is_some_and(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit))
+}
+
+const fn is_reg_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'%'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+        )
+}
+
+/// The name that a valid Host header is routed by: lower-case, without port and one trailing dot.
+pub(crate) fn name_of(value: &HeaderValue) -> Cow<'_, str> {
+    let host = value.to_str().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        Some(_) | None => host,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_an_optional_port() {
+        for good in [
+            "example.com",
+            "example.com:8080",
+            "example.com.",
+            "EXAMPLE.com",
+            "a_b.example",
+            "10.0.0.1:80",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "example.com:",
+        ] {
+            assert!(is_valid(&HeaderValue::from_static(good)), "{good}");
+        }
+        for bad in [
+            "",
+            ":80",
+            "a/b",
+            "a?b",
+            "user@example.com",
+            "a b",
+            "example.com:8o",
+            "example.com:123456",
+            "[::1",
+            "[zz]",
+            "[::1]x",
+            "::1",
+            "a\\b",
+            "a#b",
+            "<script>",
+            "a:80:80",
+        ] {
+            assert!(!is_valid(&HeaderValue::from_static(bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn routes_are_looked_up_without_case_port_and_trailing_dot() {
+        for (host, name) in [
+            ("Example.COM:8080", "example.com"),
+            ("example.com.", "example.com"),
+            ("example.com.:80", "example.com"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("10.0.0.1", "10.0.0.1"),
+        ] {
+            assert_eq!(name_of(&HeaderValue::from_static(host)), name);
+        }
+    }
+}

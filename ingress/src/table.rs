@@ -1,0 +1,89 @@
+//! Where requests go: listeners, hosts, paths and clusters, built off the path and swapped whole.
+
+mod build;
+mod cluster;
+mod filters;
+mod hosts;
+mod paths;
+mod route;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, request};
+use meshlite_snapshot::Name;
+
+use self::paths::PathIndex;
+pub(crate) use self::{
+    build::{Builder, Rejection},
+    cluster::{Cluster, Endpoints},
+    filters::{Action, Filters, HeaderEdits, RedirectTo, RewriteTo},
+    hosts::HostIndex,
+    route::Route,
+};
+use crate::{certificates::ListenerTls, metrics::ListenerMetrics};
+
+/// Everything that one request is looked up in. Immutable.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) generation: u64,
+    listeners: Vec<Option<Arc<ListenerTable>>>,
+    clusters: Vec<Option<Arc<Cluster>>>,
+}
+
+/// A listener's place in every [`Table`], for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListenerId(usize);
+
+/// A cluster's place in every [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterId(usize);
+
+/// What one listener serves.
+#[derive(Debug)]
+pub(crate) struct ListenerTable {
+    pub(crate) name: Name,
+    /// The port that clients connect to, as they are told.
+    pub(crate) port: u16,
+    pub(crate) port_value: HeaderValue,
+    /// Present where the listener speaks HTTPS.
+    pub(crate) tls: Option<ListenerTls>,
+    pub(crate) metrics: Arc<ListenerMetrics>,
+    hosts: Arc<HostIndex<Arc<PathIndex>>>,
+}
+
+/// How long the parts of an exchange may take, where the route says so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Timeouts {
+    pub(crate) response: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
+}
+
+// === impl Table ===
+
+impl Table {
+    pub(crate) fn listener(&self, id: ListenerId) -> Option<&Arc<ListenerTable>> {
+        self.listeners.get(id.0)?.as_ref()
+    }
+
+    pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
+        self.clusters.get(id.0)?.as_ref()
+    }
+}
+
+// === impl ListenerTable ===
+
+impl ListenerTable {
+    /// The route of a request: of the most specific host, else a fallback route of a less specific one.
+    ///
+    /// `host` is lower-case and has neither port nor trailing dot; the request's path is normalised.
+    pub(crate) fn route(&self, host: &str, request: &request::Parts) -> Option<&Arc<Route>> {
+        let path = request.uri.path();
+        let mut is_most_specific = true;
+        self.hosts.find_map(host, |paths| {
+            let serves_all = std::mem::replace(&mut is_most_specific, false);
+            paths.find(path, |route| {
+                (serves_all || route.fallback) && route.holds(request)
+            })
+        })
+    }
+}

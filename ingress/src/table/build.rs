@@ -1,0 +1,324 @@
+//! Builds the next [`Table`] from a snapshot, with whatever did not change taken from the last one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use meshlite_proto::subscribe::RejectReason;
+use meshlite_snapshot::{
+    EndpointGroup, Listener, ListenerProtocol, Name, ResourceType, RouteTable, Snapshot,
+    Table as Resources, TlsSecret,
+};
+use rustls::sign::CertifiedKey;
+
+use super::{Cluster, ClusterId, HostIndex, ListenerId, ListenerTable, PathIndex, Table};
+use crate::{
+    certificates::{self, ListenerTls, TlsConfigs},
+    metrics::Metrics,
+};
+
+/// A resource that cannot be served as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) kind: ResourceType,
+    pub(crate) name: Name,
+    pub(crate) reason: RejectReason,
+    pub(crate) message: String,
+}
+
+/// Why a resource is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    /// A field has a value that is not allowed.
+    #[error("{0}")]
+    Invalid(String),
+    /// It asks for something that this version does not do.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Builds tables, and keeps what it made by the identity of what it was made from.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    metrics: Arc<Metrics>,
+    tls: TlsConfigs,
+    default_key: Arc<CertifiedKey>,
+    listener_ids: BTreeMap<Name, ListenerId>,
+    cluster_ids: BTreeMap<Name, ClusterId>,
+    clusters: BTreeMap<Name, (Arc<meshlite_snapshot::Cluster>, Arc<Cluster>)>,
+    hosts: BTreeMap<Name, (Arc<RouteTable>, Arc<PathIndex>)>,
+    keys: BTreeMap<Name, (Arc<TlsSecret>, Arc<CertifiedKey>)>,
+    /// What the rest was last built from.
+    snapshot: Snapshot,
+    indexes: BTreeMap<Name, Arc<HostIndex<Arc<PathIndex>>>>,
+    certificates: BTreeMap<Name, Arc<HostIndex<Arc<CertifiedKey>>>>,
+    table: Arc<Table>,
+}
+
+impl Builder {
+    /// `swapped` is where the tables will be swapped in; certificates are looked up there.
+    pub(crate) fn new(
+        swapped: Arc<ArcSwap<Table>>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, certificates::TlsError> {
+        Ok(Self {
+            metrics,
+            tls: TlsConfigs::new(swapped),
+            default_key: certificates::self_signed()?,
+            listener_ids: BTreeMap::new(),
+            cluster_ids: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            snapshot: Snapshot::default(),
+            indexes: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            table: Arc::default(),
+        })
+    }
+
+    /// The table that was last built.
+    pub(crate) fn built(&self) -> Arc<Table> {
+        Arc::clone(&self.table)
+    }
+
+    /// Builds the table for this snapshot, without what is rejected.
+    pub(crate) fn build(&mut self, snapshot: &Snapshot, generation: u64) -> Vec<Rejection> {
+        let mut rejections = Vec::new();
+        self.build_clusters(snapshot, &mut rejections);
+        if !Arc::ptr_eq(&self.snapshot.route_tables, &snapshot.route_tables) {
+            self.build_hosts(snapshot, &mut rejections);
+        }
+        if !Arc::ptr_eq(&self.snapshot.tls_secrets, &snapshot.tls_secrets) {
+            self.build_certificates(snapshot, &mut rejections);
+        }
+        let mut table = Table {
+            generation,
+            listeners: Vec::new(),
+            clusters: vec![None; self.cluster_ids.len()],
+        };
+        for (name, listener) in snapshot.listeners.iter() {
+            let id = self.listener_id(name);
+            match self.build_listener(id, name, listener) {
+                Ok(built) => {
+                    if table.listeners.len() <= id.0 {
+                        table.listeners.resize(id.0 + 1, None);
+                    }
+                    if let Some(place) = table.listeners.get_mut(id.0) {
+                        *place = Some(Arc::new(built));
+                    }
+                }
+                Err(refused) => {
+                    rejections.push(rejection(ResourceType::Listener, name, &refused));
+                }
+            }
+        }
+        for (name, (_, cluster)) in &self.clusters {
+            if let Some(id) = self.cluster_ids.get(name)
+                && let Some(place) = table.clusters.get_mut(id.0)
+            {
+                *place = Some(Arc::clone(cluster));
+            }
+        }
+        self.snapshot = snapshot.clone();
+        self.table = Arc::new(table);
+        rejections
+    }
+
+    /// The listener's place, which it has from the first time that it is named.
+    pub(crate) fn listener_id(&mut self, name: &Name) -> ListenerId {
+        let next = ListenerId(self.listener_ids.len());
+        *self.listener_ids.entry(name.clone()).or_insert(next)
+    }
+
+    fn build_clusters(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
+        let same_groups = Arc::ptr_eq(&self.snapshot.endpoint_groups, &snapshot.endpoint_groups);
+        if same_groups && Arc::ptr_eq(&self.snapshot.clusters, &snapshot.clusters) {
+            return;
+        }
+        let changed = changed_services(&self.snapshot.endpoint_groups, &snapshot.endpoint_groups);
+        self.clusters
+            .retain(|name, _| snapshot.clusters.contains_key(name));
+        for (name, resource) in snapshot.clusters.iter() {
+            let previous = self.clusters.get(name);
+            if let Some((source, _)) = previous
+                && Arc::ptr_eq(source, resource)
+                && !changed.contains(&(resource.namespace.as_str(), resource.service.as_str()))
+            {
+                continue;
+            }
+            let previous = previous.map(|(_, cluster)| cluster);
+            match Cluster::new(name, resource, snapshot, previous) {
+                Ok(cluster) => {
+                    intern(&mut self.cluster_ids, name);
+                    self.clusters
+                        .insert(name.clone(), (Arc::clone(resource), cluster));
+                }
+                Err(refused) => {
+                    self.clusters.remove(name);
+                    rejections.push(rejection(ResourceType::Cluster, name, &refused));
+                }
+            }
+        }
+    }
+
+    fn build_hosts(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
+        self.hosts
+            .retain(|name, _| snapshot.route_tables.contains_key(name));
+        let mut indexes: BTreeMap<Name, HostIndex<Arc<PathIndex>>> = BTreeMap::new();
+        for (name, resource) in snapshot.route_tables.iter() {
+            let kept = self
+                .hosts
+                .get(name)
+                .filter(|(source, _)| Arc::ptr_eq(source, resource));
+            let paths = match kept {
+                Some((_, paths)) => Arc::clone(paths),
+                None => {
+                    match PathIndex::new(resource, |name| intern(&mut self.cluster_ids, name)) {
+                        Ok(paths) => Arc::new(paths),
+                        Err(refused) => {
+                            self.hosts.remove(name);
+                            rejections.push(rejection(ResourceType::RouteTable, name, &refused));
+                            continue;
+                        }
+                    }
+                }
+            };
+            self.hosts
+                .insert(name.clone(), (Arc::clone(resource), Arc::clone(&paths)));
+            for listener in &resource.listeners {
+                let index = indexes.entry(listener.clone()).or_default();
+                if index.insert(&resource.host, Arc::clone(&paths)).is_err() {
+                    let message =
+                        format!("another RouteTable serves {} on {listener}", resource.host);
+                    let refused = Refused::Invalid(message);
+                    rejections.push(rejection(ResourceType::RouteTable, name, &refused));
+                }
+            }
+        }
+        self.indexes = indexes
+            .into_iter()
+            .map(|(listener, index)| (listener, Arc::new(index)))
+            .collect();
+    }
+
+    fn build_certificates(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
+        self.keys
+            .retain(|name, _| snapshot.tls_secrets.contains_key(name));
+        let mut indexes: BTreeMap<Name, HostIndex<Arc<CertifiedKey>>> = BTreeMap::new();
+        for (name, secret) in snapshot.tls_secrets.iter() {
+            let kept = self
+                .keys
+                .get(name)
+                .filter(|(source, _)| Arc::ptr_eq(source, secret));
+            let key = match kept {
+                Some((_, key)) => Arc::clone(key),
+                None => match certificates::certified_key(secret) {
+                    Ok(key) => key,
+                    Err(error) => {
+                        self.keys.remove(name);
+                        let refused = Refused::Invalid(error.to_string());
+                        rejections.push(rejection(ResourceType::TlsSecret, name, &refused));
+                        continue;
+                    }
+                },
+            };
+            self.keys
+                .insert(name.clone(), (Arc::clone(secret), Arc::clone(&key)));
+            for binding in &secret.bindings {
+                let index = indexes.entry(binding.listener.clone()).or_default();
+                // The compiler binds a host once; should it not, the first name wins on every client alike.
+                if index.insert(&binding.host, Arc::clone(&key)).is_err() {
+                    tracing::warn!(secret = %name, host = %binding.host, "host already has a certificate");
+                }
+            }
+        }
+        self.certificates = indexes
+            .into_iter()
+            .map(|(listener, index)| (listener, Arc::new(index)))
+            .collect();
+    }
+
+    fn build_listener(
+        &mut self,
+        id: ListenerId,
+        name: &Name,
+        listener: &Listener,
+    ) -> Result<ListenerTable, Refused> {
+        let tls = match listener.protocol {
+            ListenerProtocol::Http => None,
+            ListenerProtocol::Https => {
+                let policy = listener.tls.clone().unwrap_or_default();
+                let config = self.tls.get(id, policy.min_version);
+                let named = policy.default_certificate.as_ref();
+                let default = named
+                    .and_then(|name| self.keys.get(name))
+                    .map(|(_, key)| key);
+                Some(ListenerTls {
+                    config: config.map_err(|error| Refused::Unsupported(error.to_string()))?,
+                    certificates: self.certificates.get(name).cloned().unwrap_or_default(),
+                    default: Arc::clone(default.unwrap_or(&self.default_key)),
+                })
+            }
+        };
+        Ok(ListenerTable {
+            name: name.clone(),
+            port: listener.port,
+            port_value: HeaderValue::from(listener.port),
+            tls,
+            metrics: self.metrics.listener(name),
+            hosts: self.indexes.get(name).cloned().unwrap_or_default(),
+        })
+    }
+}
+
+/// The cluster's place. Names are few and come back, so a place is never given to another name.
+fn intern(ids: &mut BTreeMap<Name, ClusterId>, name: &Name) -> ClusterId {
+    let next = ClusterId(ids.len());
+    *ids.entry(name.clone()).or_insert(next)
+}
+
+fn rejection(kind: ResourceType, name: &Name, refused: &Refused) -> Rejection {
+    Rejection {
+        kind,
+        name: name.clone(),
+        reason: match refused {
+            Refused::Invalid(_) => RejectReason::Invalid,
+            Refused::Unsupported(_) => RejectReason::Unsupported,
+        },
+        message: refused.to_string(),
+    }
+}
+
+/// The Services (by namespace and name) whose groups differ between two snapshots.
+fn changed_services<'a>(
+    old: &'a Resources<EndpointGroup>,
+    new: &'a Resources<EndpointGroup>,
+) -> BTreeSet<(&'a str, &'a str)> {
+    let mut changed = BTreeSet::new();
+    if Arc::ptr_eq(old, new) {
+        return changed;
+    }
+    let (mut olds, mut news) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (olds.peek(), news.peek()) {
+            (None, None) => return changed,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+        };
+        let gone = if order.is_le() { olds.next() } else { None };
+        let come = if order.is_ge() { news.next() } else { None };
+        if let (Some((_, gone)), Some((_, come))) = (gone, come)
+            && Arc::ptr_eq(gone, come)
+        {
+            continue;
+        }
+        for (_, group) in gone.into_iter().chain(come) {
+            changed.insert((group.namespace.as_str(), group.service.as_str()));
+        }
+    }
+}

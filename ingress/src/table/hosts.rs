@@ -1,0 +1,138 @@
+//! Looks up what is most specific for a host: exact, then one label, then the longest suffix, then any.
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "looked up for every request and handshake; never iterated"
+)]
+use std::collections::HashMap;
+
+use meshlite_snapshot::HostMatch;
+
+/// Values by host. Looking up costs the same for one host and for many.
+#[derive(Debug)]
+#[expect(clippy::disallowed_types, reason = "as above")]
+pub(crate) struct HostIndex<T> {
+    exact: HashMap<Box<str>, T>,
+    one_label: HashMap<Box<str>, T>,
+    suffix: HashMap<Box<str>, T>,
+    any: Option<T>,
+}
+
+impl<T> Default for HostIndex<T> {
+    #[expect(clippy::disallowed_types, reason = "as above")]
+    fn default() -> Self {
+        Self {
+            exact: HashMap::new(),
+            one_label: HashMap::new(),
+            suffix: HashMap::new(),
+            any: None,
+        }
+    }
+}
+
+impl<T> HostIndex<T> {
+    /// Puts a value in. The first one for a host stays, and a later one is given back.
+    pub(crate) fn insert(&mut self, host: &HostMatch, value: T) -> Result<(), T> {
+        let (map, name) = match host {
+            HostMatch::Exact(name) => (&mut self.exact, name),
+            HostMatch::OneLabel(domain) => (&mut self.one_label, domain),
+            HostMatch::Suffix(domain) => (&mut self.suffix, domain),
+            HostMatch::Any if self.any.is_some() => return Err(value),
+            HostMatch::Any => {
+                self.any = Some(value);
+                return Ok(());
+            }
+        };
+        if map.contains_key(name.as_str()) {
+            return Err(value);
+        }
+        map.insert(name.as_str().into(), value);
+        Ok(())
+    }
+
+    /// Asks the values for this lower-case host, the most specific first, until one gives an answer.
+    pub(crate) fn find_map<'a, R>(
+        &'a self,
+        host: &str,
+        mut ask: impl FnMut(&'a T) -> Option<R>,
+    ) -> Option<R> {
+        if let Some(answer) = self.exact.get(host).and_then(&mut ask) {
+            return Some(answer);
+        }
+        let parent = |host: &'_ str| -> Option<usize> {
+            let dot = host.find('.')?;
+            (dot > 0).then_some(dot + 1)
+        };
+        let mut rest = host;
+        let mut is_first = true;
+        while let Some(domain) = parent(rest).and_then(|start| rest.get(start..)) {
+            if is_first && let Some(answer) = self.one_label.get(domain).and_then(&mut ask) {
+                return Some(answer);
+            }
+            is_first = false;
+            if self.suffix.is_empty() {
+                break;
+            }
+            if let Some(answer) = self.suffix.get(domain).and_then(&mut ask) {
+                return Some(answer);
+            }
+            rest = domain;
+        }
+        self.any.as_ref().and_then(ask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk_index() -> HostIndex<&'static str> {
+        let mut index = HostIndex::default();
+        for (host, value) in [
+            (HostMatch::Exact("a.example.com".into()), "exact"),
+            (HostMatch::OneLabel("example.com".into()), "one label"),
+            (HostMatch::Suffix("example.com".into()), "suffix"),
+            (
+                HostMatch::Suffix("deep.example.com".into()),
+                "longer suffix",
+            ),
+            (HostMatch::Any, "any"),
+        ] {
+            index.insert(&host, value).unwrap();
+        }
+        index
+    }
+
+    #[test]
+    fn the_most_specific_host_is_asked_first() {
+        let index = mk_index();
+        let ask = |host: &str| index.find_map(host, |value| Some(*value)).unwrap();
+        assert_eq!(ask("a.example.com"), "exact");
+        assert_eq!(ask("b.example.com"), "one label");
+        assert_eq!(ask("b.c.example.com"), "suffix");
+        assert_eq!(ask("a.b.deep.example.com"), "longer suffix");
+        assert_eq!(ask("example.com"), "any");
+        assert_eq!(ask(".example.com"), "any");
+        assert_eq!(ask(""), "any");
+    }
+
+    #[test]
+    fn less_specific_hosts_are_asked_in_order() {
+        let index = mk_index();
+        let mut asked = vec![];
+        let answer: Option<()> = index.find_map("a.example.com", |value| {
+            asked.push(*value);
+            None
+        });
+        assert_eq!(answer, None);
+        assert_eq!(asked, ["exact", "one label", "suffix", "any"]);
+    }
+
+    #[test]
+    fn the_first_of_two_values_for_a_host_stays() {
+        let mut index = mk_index();
+        assert_eq!(index.insert(&HostMatch::Any, "second"), Err("second"));
+        let host = HostMatch::Exact("a.example.com".into());
+        assert_eq!(index.insert(&host, "second"), Err("second"));
+    }
+}
