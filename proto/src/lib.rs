@@ -12,6 +12,8 @@ mod arbitrary;
 pub mod decode;
 pub mod encode;
 pub mod frame;
+#[cfg(test)]
+mod model;
 pub mod session;
 pub mod subscribe;
 pub mod v1;

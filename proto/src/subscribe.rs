@@ -2,6 +2,8 @@
 
 mod backoff;
 mod follow;
+#[cfg(test)]
+mod tests;
 
 use meshlite_snapshot::{Name, Snapshot, Topic};
 use tokio::sync::{mpsc, oneshot, watch};

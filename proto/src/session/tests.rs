@@ -3,19 +3,18 @@
 mod client;
 mod convergence;
 mod guard;
-mod model;
 
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use meshlite_snapshot::{Name, ResourceType, Scope, Version};
 
-use self::{
-    client::Client,
-    model::{Model, NAMESPACES, NODES, mk_name, mk_node, response},
-};
+use self::client::Client;
 use super::*;
-use crate::v1::discovery_response::Kind;
+use crate::{
+    model::{Model, NAMESPACES, NODES, mk_name, mk_node, response},
+    v1::discovery_response::Kind,
+};
 
 fn removed(topic: Topic, name: &str) -> Change {
     Change {
@@ -616,6 +615,24 @@ fn a_commit_that_the_plane_dropped_is_asked_for_again() {
     assert_eq!(client.last_hello().cursor, None);
     client.settle(&mut server);
     assert_eq!(client.plane, server.snapshot());
+}
+
+#[test]
+fn what_came_after_a_dropped_commit_is_not_undone_by_it() {
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let mut client = Client::following(&mut server);
+    for nonce in 2..4 {
+        let from = server.generation;
+        server.put(NODES, "one", &mk_node("one", &format!("z{nonce}")));
+        server.put(NODES, &format!("n{nonce}"), &mk_node("n", "z"));
+        client.receive(server.commit(nonce, Some(from)));
+    }
+    client.abandon();
+    client.connect();
+    client.advance(Duration::ZERO);
+    let delivery = client.at_plane.clone().unwrap();
+    assert_eq!(delivery.snapshot, server.snapshot());
+    assert_eq!(delivery.generation, server.generation);
 }
 
 #[test]

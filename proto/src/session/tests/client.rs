@@ -5,8 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use meshlite_snapshot::{Snapshot, Topic};
 use tokio::time::Instant;
 
-use super::model::{Model, NAMESPACES, NODES, mk_name};
 use crate::{
+    model::{Model, NAMESPACES, NODES, mk_name},
     session::{Action, Delivery, Installed, Reconnect, RejectReason, Rejected, Session},
     v1::{self, discovery_request::Kind},
 };

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use meshlite_snapshot::{Name, Namespace, Resource, Topic};
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{
-    client::Client,
+use super::client::Client;
+use crate::{
     model::{Model, NAMESPACES, NODES, mk_node},
+    v1::{self, discovery_response::Kind},
 };
-use crate::v1::{self, discovery_response::Kind};
 
 const NAMES: [&str; 5] = ["one", "two", "three", "four", "five"];
 

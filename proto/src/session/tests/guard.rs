@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::{
-    client::Client,
-    model::{Model, NODES, mk_node, response},
-};
+use super::client::Client;
 use crate::{
+    model::{Model, NODES, mk_node, response},
     session::{GUARD, HEARTBEAT, Reconnect},
     v1::{self, discovery_response::Kind},
 };

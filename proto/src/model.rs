@@ -10,14 +10,14 @@ use crate::{
     v1::{self, discovery_request, discovery_response::Kind},
 };
 
-pub(super) const NODES: Topic = Topic::all(ResourceType::Node);
-pub(super) const NAMESPACES: Topic = Topic::all(ResourceType::Namespace);
+pub(crate) const NODES: Topic = Topic::all(ResourceType::Node);
+pub(crate) const NAMESPACES: Topic = Topic::all(ResourceType::Namespace);
 
 #[derive(Debug)]
-pub(super) struct Model {
-    pub(super) epoch: String,
-    pub(super) generation: u64,
-    pub(super) chunk_bytes: usize,
+pub(crate) struct Model {
+    pub(crate) epoch: String,
+    pub(crate) generation: u64,
+    pub(crate) chunk_bytes: usize,
     log: BTreeMap<(Topic, Name), Logged>,
     stream: Stream,
 }
@@ -38,11 +38,11 @@ struct Stream {
     unacknowledged: bool,
 }
 
-pub(super) fn mk_name(name: &str) -> Name {
+pub(crate) fn mk_name(name: &str) -> Name {
     Name::new(name).unwrap()
 }
 
-pub(super) fn mk_node(name: &str, zone: &str) -> Resource {
+pub(crate) fn mk_node(name: &str, zone: &str) -> Resource {
     Resource::Node(Arc::new(Node {
         name: name.into(),
         zone: Some(zone.into()),
@@ -55,7 +55,7 @@ pub(super) fn mk_node(name: &str, zone: &str) -> Resource {
 // === impl Model ===
 
 impl Model {
-    pub(super) fn new(epoch: &str) -> Self {
+    pub(crate) fn new(epoch: &str) -> Self {
         Self {
             epoch: epoch.into(),
             generation: 1,
@@ -65,7 +65,7 @@ impl Model {
         }
     }
 
-    pub(super) fn with_nodes(epoch: &str, nodes: &[(&str, &str)]) -> Self {
+    pub(crate) fn with_nodes(epoch: &str, nodes: &[(&str, &str)]) -> Self {
         let mut model = Self::new(epoch);
         for (name, zone) in nodes {
             model.put(NODES, name, &mk_node(name, zone));
@@ -73,18 +73,18 @@ impl Model {
         model
     }
 
-    pub(super) fn put(&mut self, topic: Topic, name: &str, resource: &Resource) {
+    pub(crate) fn put(&mut self, topic: Topic, name: &str, resource: &Resource) {
         self.set(topic, name, Some(encode::body(resource)));
     }
 
-    pub(super) fn set(&mut self, topic: Topic, name: &str, body: Option<Bytes>) {
+    pub(crate) fn set(&mut self, topic: Topic, name: &str, body: Option<Bytes>) {
         self.generation += 1;
         let at = self.generation;
         self.log.insert((topic, mk_name(name)), Logged { body, at });
     }
 
     /// The same state in a process that has just started.
-    pub(super) fn restart(&mut self, epoch: &str) {
+    pub(crate) fn restart(&mut self, epoch: &str) {
         self.epoch = epoch.into();
         self.generation = 1;
         self.log.retain(|_, logged| logged.body.is_some());
@@ -94,7 +94,7 @@ impl Model {
     }
 
     /// All that can be read of what it has.
-    pub(super) fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot::default();
         for ((topic, name), logged) in &self.log {
             if let Some(Ok(resource)) = logged
@@ -108,7 +108,7 @@ impl Model {
         snapshot
     }
 
-    pub(super) fn digests(&self) -> Vec<v1::TopicDigest> {
+    pub(crate) fn digests(&self) -> Vec<v1::TopicDigest> {
         [NODES, NAMESPACES].map(|topic| self.digest(topic)).to_vec()
     }
 
@@ -124,7 +124,7 @@ impl Model {
     }
 
     /// Takes what a client says.
-    pub(super) fn receive(&mut self, request: v1::DiscoveryRequest) {
+    pub(crate) fn receive(&mut self, request: v1::DiscoveryRequest) {
         match request.kind {
             Some(discovery_request::Kind::Hello(hello)) => {
                 self.stream = Stream {
@@ -157,7 +157,7 @@ impl Model {
     }
 
     /// What it sends next, if the client has acknowledged what was sent before.
-    pub(super) fn respond(&mut self) -> Vec<v1::DiscoveryResponse> {
+    pub(crate) fn respond(&mut self) -> Vec<v1::DiscoveryResponse> {
         if self.stream.unacknowledged {
             return Vec::new();
         }
@@ -176,7 +176,7 @@ impl Model {
     }
 
     /// A commit since a generation, or a full one.
-    pub(super) fn commit(&self, nonce: u64, from: Option<u64>) -> Vec<v1::DiscoveryResponse> {
+    pub(crate) fn commit(&self, nonce: u64, from: Option<u64>) -> Vec<v1::DiscoveryResponse> {
         let mut stream = BytesMut::new();
         let mut frame_count = 0;
         for ((topic, name), logged) in &self.log {
@@ -219,6 +219,6 @@ impl Model {
     }
 }
 
-pub(super) fn response(kind: Kind) -> v1::DiscoveryResponse {
+pub(crate) fn response(kind: Kind) -> v1::DiscoveryResponse {
     v1::DiscoveryResponse { kind: Some(kind) }
 }
