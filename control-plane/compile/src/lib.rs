@@ -11,6 +11,7 @@ mod annotations;
 mod endpoints;
 mod ingress;
 mod inputs;
+mod join;
 mod node;
 mod report;
 mod secret;
@@ -19,15 +20,10 @@ mod values;
 
 pub use inputs::{Inputs, ObjectKey, Settings};
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use meshlite_snapshot::{EndpointGroup, Finding, Name, Service, ServiceType, Snapshot, Table};
+use meshlite_snapshot::{Finding, Name, Snapshot, Table};
 
-use endpoints::Shared;
 use report::Findings;
 
 /// What the objects mean.
@@ -44,7 +40,7 @@ pub struct Compiled {
 /// What these objects mean.
 pub fn compile(inputs: &Inputs, settings: &Settings) -> Compiled {
     let mut findings = Findings::default();
-    let (services, endpoint_groups) = services(inputs, &mut findings);
+    let (services, endpoint_groups) = join::services(inputs, &mut findings);
     let ingress = ingress::compile(inputs, &services, settings, &mut findings);
     let namespaces = inputs
         .namespaces
@@ -85,75 +81,6 @@ fn ingress_endpoint_groups(snapshot: &Snapshot) -> BTreeSet<Name> {
         .flat_map(|(namespace, service)| snapshot.endpoint_groups_of(namespace, service))
         .map(|(name, _)| name.clone())
         .collect()
-}
-
-/// Services and their endpoints, one Service at a time.
-fn services(inputs: &Inputs, findings: &mut Findings) -> (Table<Service>, Table<EndpointGroup>) {
-    let slices = slices_by_service(inputs, findings);
-    let mut shared = Shared::default();
-    let mut services = Vec::with_capacity(inputs.services.len());
-    let mut groups = Vec::with_capacity(inputs.endpoint_slices.len());
-    for (key, object) in &inputs.services {
-        let Some((name, service)) =
-            service::service(key, object, &mut findings.about("Service", key))
-        else {
-            continue;
-        };
-        for (key, slice) in slices
-            .get(&(&*key.namespace, &*key.name))
-            .into_iter()
-            .flatten()
-        {
-            let mut about = findings.about("EndpointSlice", key);
-            if service.kind == ServiceType::ExternalName {
-                let message = "its Service is an ExternalName, which has no endpoints";
-                about.warning("", "NoEndpointsWanted", message);
-                continue;
-            }
-            groups.extend(endpoints::group(
-                key,
-                slice,
-                &service,
-                &mut shared,
-                &mut about,
-            ));
-        }
-        services.push((name, service));
-    }
-    (table(services), table(groups))
-}
-
-type SlicesByService<'a> = BTreeMap<(&'a str, &'a str), Vec<(&'a ObjectKey, &'a EndpointSlice)>>;
-
-/// The slices of each Service that exists. As with kube-proxy, others have no effect.
-fn slices_by_service<'a>(inputs: &'a Inputs, findings: &mut Findings) -> SlicesByService<'a> {
-    let mut by_service: SlicesByService<'a> = inputs
-        .services
-        .keys()
-        .map(|key| ((&*key.namespace, &*key.name), vec![]))
-        .collect();
-    for (key, slice) in &inputs.endpoint_slices {
-        let Some(service) = endpoints::service_of(slice) else {
-            findings.about("EndpointSlice", key).warning(
-                "metadata.labels",
-                "NoService",
-                format!(
-                    "without the label {} it has no effect",
-                    endpoints::SERVICE_NAME
-                ),
-            );
-            continue;
-        };
-        match by_service.get_mut(&(&*key.namespace, service)) {
-            Some(slices) => slices.push((key, &**slice)),
-            None => findings.about("EndpointSlice", key).warning(
-                format!("metadata.labels[{}]", endpoints::SERVICE_NAME),
-                "ServiceNotFound",
-                format!("there is no Service {}/{service}", key.namespace),
-            ),
-        }
-    }
-    by_service
 }
 
 fn table<T>(resources: impl IntoIterator<Item = (Name, T)>) -> Table<T> {

@@ -161,7 +161,7 @@ fn a_diff_shows_what_changed_and_where() {
     let diff = diff("a\nb\nc\nd\n", "a\nb\nx\ny\nd\n");
     assert_eq!(
         diff,
-        "  @ line 3\n    a\n    b\n  - c\n  + x\n  + y\n     d\n".replace("     d", "    d")
+        "  @ line 3\n    a\n    b\n  - c\n  + x\n  + y\n    d\n"
     );
 }
 
