@@ -257,7 +257,7 @@ async fn join(
     result
 }
 
-async fn serve_grpc(
+pub(crate) async fn serve_grpc(
     listener: TcpListener,
     discovery: Discovery,
     findings: Findings,
@@ -309,3 +309,6 @@ async fn tell(health: &HealthReporter, status: ServingStatus) {
         health.set_service_status(service, status).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

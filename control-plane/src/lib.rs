@@ -22,6 +22,9 @@ mod status;
 mod stream;
 mod watch;
 
+#[cfg(test)]
+mod testing;
+
 pub use assemble::{BindError, ControlPlane, RunError};
 pub use config::{Config, PodRuntime, SourceConfig};
 pub use once::{OneShot, SourceError, compile_once};

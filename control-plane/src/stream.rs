@@ -318,7 +318,7 @@ impl Client {
         for data in encode::chunks(encoded.data, self.session.client.max_chunk) {
             self.send(Kind::Chunk(v1::ResourceChunk { data })).await?;
         }
-        let end = end(&plan, &view, range, self.service.sources.watermarks());
+        let end = end(&plan, &view, topics, self.service.sources.watermarks());
         self.send(Kind::End(end)).await?;
         drop(permit);
         self.tell();
@@ -392,18 +392,15 @@ fn begin(plan: &Plan, encoded: &Encoded, view: &View, topics: &[Topic]) -> v1::C
     }
 }
 
-fn end(plan: &Plan, view: &View, range: Range, sources: Vec<v1::Watermark>) -> v1::CommitEnd {
-    let expected = plan.expected.iter();
-    let oldest_change = match range {
+fn end(plan: &Plan, view: &View, topics: &[Topic], sources: Vec<v1::Watermark>) -> v1::CommitEnd {
+    let oldest_change = match plan.range {
         Range::Since(from) => view.stamp_after(from),
         Range::Full | Range::Nothing => None,
     };
     v1::CommitEnd {
         nonce: plan.nonce,
         generation: plan.generation,
-        expected: expected
-            .map(|(topic, state)| encode::topic_digest(*topic, state.digest, state.count))
-            .collect(),
+        expected: topics.iter().map(|topic| digest(view, *topic)).collect(),
         sources,
         oldest_change: oldest_change.map(|stamp| stamp.changed.into()),
     }

@@ -310,3 +310,6 @@ pub(super) fn rejected_kind(rejection: &v1::Rejection) -> Option<ResourceType> {
     let topic = decode::topic(rejection.topic.as_ref()?).ok()?;
     Some(topic.kind)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! The server's side of a stream, told the time and never waiting for it.
+
+use meshlite_compile::Compiled;
+use meshlite_proto::v1::discovery_request::Kind;
+use tonic::Code;
+
+use super::*;
+use crate::{
+    publish::{Publisher, Stamp, Views},
+    testing::{mk_hello, mk_namespaces},
+};
+
+struct Bench {
+    publisher: Publisher,
+    views: Views,
+    session: Session,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (publisher, views) = Publisher::new(std::sync::Arc::default());
+        let now = Instant::now();
+        let accepted = Accepted::new(mk_hello(v1::Role::L4Node, &Topic::NODE)).unwrap();
+        let mut bench = Self {
+            publisher,
+            views,
+            session: Session::new(accepted, now),
+            now,
+        };
+        bench.publish(&mk_namespaces(&["a"]));
+        bench
+    }
+
+    fn publish(&mut self, compiled: &Compiled) {
+        let stamp = Stamp {
+            at: self.now,
+            changed: std::time::SystemTime::UNIX_EPOCH,
+        };
+        self.publisher.publish(compiled, stamp);
+    }
+
+    fn view(&self) -> std::sync::Arc<View> {
+        self.views.borrow().clone().unwrap()
+    }
+
+    fn wants(&mut self) -> Option<Range> {
+        let view = self.view();
+        self.session.wants(&view)
+    }
+
+    fn begin(&mut self) -> Plan {
+        let view = self.view();
+        let range = self
+            .session
+            .wants(&view)
+            .expect("there is something to send");
+        self.session.begin(&view, range)
+    }
+
+    fn hear(&mut self, kind: Kind) -> Result<Heard, Status> {
+        let request = v1::DiscoveryRequest { kind: Some(kind) };
+        self.session.hear(request, self.now)
+    }
+
+    fn acknowledge(&mut self, plan: &Plan) -> Heard {
+        self.hear(Kind::Ack(ack(plan))).unwrap()
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+}
+
+fn digests(expected: &Expected) -> Vec<v1::TopicDigest> {
+    expected
+        .iter()
+        .map(|(topic, state)| encode::topic_digest(*topic, state.digest, state.count))
+        .collect()
+}
+
+fn of_namespaces(digests: &mut [v1::TopicDigest]) -> &mut bytes::Bytes {
+    let topic = encode::topic(Topic::all(ResourceType::Namespace));
+    let mut found = digests
+        .iter_mut()
+        .filter(|said| said.topic == Some(topic.clone()));
+    &mut found.next().unwrap().digest
+}
+
+fn ack(plan: &Plan) -> v1::Ack {
+    v1::Ack {
+        nonce: plan.nonce,
+        generation: plan.generation,
+        installed: digests(&plan.expected),
+        ..v1::Ack::default()
+    }
+}
+
+fn heartbeat(plan: &Plan) -> v1::Heartbeat {
+    v1::Heartbeat {
+        generation: plan.generation,
+        digests: digests(&plan.expected),
+        ..v1::Heartbeat::default()
+    }
+}
+
+#[test]
+fn the_next_commit_waits_for_the_acknowledgement_of_the_last() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    assert_eq!(first.range, Range::Full);
+    bench.publish(&mk_namespaces(&["a", "b"]));
+    assert_eq!(bench.wants(), None);
+    let of_another = v1::Ack {
+        nonce: 7,
+        ..ack(&first)
+    };
+    assert_eq!(bench.hear(Kind::Ack(of_another)).unwrap(), Heard::Alive);
+    assert_eq!(bench.wants(), None);
+    bench.acknowledge(&first);
+    assert_eq!(bench.wants(), Some(Range::Since(1)));
+    let second = bench.begin();
+    assert_eq!((second.nonce, second.from_generation), (2, 1));
+    bench.acknowledge(&second);
+    assert_eq!(bench.wants(), None);
+}
+
+#[test]
+fn convergence_is_measured_from_the_publication_of_the_oldest_change() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    let Heard::Installed { convergence, .. } = bench.acknowledge(&first) else {
+        panic!("an acknowledgement says that a commit is installed");
+    };
+    assert_eq!(convergence, None, "a full commit is not a change");
+    bench.publish(&mk_namespaces(&["a", "b"]));
+    bench.pass(3);
+    bench.publish(&mk_namespaces(&["a", "b", "c"]));
+    let second = bench.begin();
+    bench.pass(2);
+    let heard = bench.acknowledge(&second);
+    let expected = Heard::Installed {
+        convergence: Some(Duration::from_secs(5)),
+        rejections: vec![],
+    };
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn what_changes_elsewhere_does_not_concern_a_client() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    bench.acknowledge(&first);
+    bench.publish(&crate::testing::with_secret(mk_namespaces(&["a"])));
+    assert_eq!(bench.view().generation(), 2);
+    assert_eq!(bench.wants(), None);
+    bench.publish(&mk_namespaces(&["a", "b"]));
+    let next = bench.begin();
+    assert_eq!(next.range, Range::Since(2));
+    assert_eq!(next.from_generation, 1, "as the client counts");
+}
+
+#[test]
+fn a_client_is_converged_when_it_reports_the_published_digests() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    assert!(!bench.session.describe().converged);
+    let mut wrong = ack(&first);
+    *of_namespaces(&mut wrong.installed) = vec![0; 16].into();
+    bench.hear(Kind::Ack(wrong)).unwrap();
+    assert!(!bench.session.describe().converged);
+    bench.hear(Kind::Heartbeat(heartbeat(&first))).unwrap();
+    assert!(bench.session.describe().converged);
+}
+
+#[test]
+fn a_heartbeat_that_proves_something_else_brings_a_full_commit() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    let mut wrong = heartbeat(&first);
+    *of_namespaces(&mut wrong.digests) = vec![9; 16].into();
+    let before_the_ack = bench.hear(Kind::Heartbeat(wrong.clone())).unwrap();
+    assert_eq!(before_the_ack, Heard::Alive);
+    bench.acknowledge(&first);
+    let of_another_generation = v1::Heartbeat {
+        generation: 0,
+        ..wrong.clone()
+    };
+    let heard = bench.hear(Kind::Heartbeat(of_another_generation)).unwrap();
+    assert_eq!((heard, bench.wants()), (Heard::Alive, None));
+    let heard = bench.hear(Kind::Heartbeat(wrong)).unwrap();
+    assert_eq!(heard, Heard::Mismatch);
+    assert_eq!(bench.wants(), Some(Range::Full));
+}
+
+#[test]
+fn a_rejection_is_news_once_and_explains_another_digest() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    let rejection = v1::Rejection {
+        topic: Some(encode::topic(Topic::all(ResourceType::Namespace))),
+        name: "a".into(),
+        version: 1,
+        ..v1::Rejection::default()
+    };
+    let mut rejecting = ack(&first);
+    rejecting.rejections = vec![rejection.clone()];
+    *of_namespaces(&mut rejecting.installed) = vec![0; 16].into();
+    let Heard::Installed { rejections, .. } = bench.hear(Kind::Ack(rejecting.clone())).unwrap()
+    else {
+        panic!("a commit with a rejection is installed");
+    };
+    assert_eq!(rejections, [rejection]);
+    let mut beat = heartbeat(&first);
+    *of_namespaces(&mut beat.digests) = vec![0; 16].into();
+    assert_eq!(bench.hear(Kind::Heartbeat(beat)).unwrap(), Heard::Alive);
+    bench.publish(&mk_namespaces(&["a", "b"]));
+    let second = bench.begin();
+    rejecting.nonce = second.nonce;
+    let Heard::Installed { rejections, .. } = bench.hear(Kind::Ack(rejecting)).unwrap() else {
+        panic!("a commit with a rejection is installed");
+    };
+    assert_eq!(rejections, [], "it is known already");
+    assert_eq!(bench.session.describe().rejections.len(), 1);
+}
+
+#[test]
+fn both_sides_speak_every_ten_seconds_and_thirty_of_silence_are_the_end() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.session.due(bench.now), None);
+    for _ in 0..2 {
+        bench.pass(10);
+        assert_eq!(bench.session.deadline(), bench.now);
+        assert_eq!(bench.session.due(bench.now), Some(Due::Heartbeat));
+        assert_eq!(bench.session.due(bench.now), None);
+    }
+    bench
+        .hear(Kind::Heartbeat(v1::Heartbeat::default()))
+        .unwrap();
+    bench.pass(29);
+    assert_eq!(bench.session.due(bench.now), Some(Due::Heartbeat));
+    bench.pass(1);
+    assert_eq!(bench.session.deadline(), bench.now);
+    assert_eq!(bench.session.due(bench.now), Some(Due::Silence));
+}
+
+#[test]
+fn a_message_of_a_newer_protocol_is_passed_over_and_a_second_hello_is_not() {
+    let mut bench = Bench::new();
+    let newer = v1::DiscoveryRequest { kind: None };
+    assert_eq!(bench.session.hear(newer, bench.now).unwrap(), Heard::Alive);
+    let refused = bench.hear(Kind::Hello(v1::Hello::default())).unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
