@@ -99,7 +99,7 @@ fn ports(slice: &k8s::EndpointSlice, about: &mut About<'_>) -> Vec<EndpointPort>
             name,
             protocol,
             port,
-            app_protocol: entry.app_protocol.clone(),
+            app_protocol: values::non_empty(entry.app_protocol.as_ref()),
         });
     }
     ports

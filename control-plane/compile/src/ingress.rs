@@ -116,3 +116,29 @@ fn both(
     };
     [(names.http, http), (names.https, https)].into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_class_that_cannot_name_a_listener_is_a_finding() {
+        let mut findings = Findings::default();
+        let settings = Settings {
+            ingress_class: "two words".into(),
+            ..Settings::default()
+        };
+        let services = Arc::default();
+        let compiled = compile(&Inputs::default(), &services, &settings, &mut findings);
+        assert!(compiled.listeners.is_empty());
+        let findings = findings.into_sorted();
+        assert!(
+            findings
+                .iter()
+                .all(|finding| finding.object.kind == "IngressClass")
+        );
+        assert_eq!(findings.len(), 2);
+    }
+}

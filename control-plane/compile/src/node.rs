@@ -1,7 +1,5 @@
 //! Nodes and Namespaces, trimmed.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1 as k8s;
 use meshlite_snapshot::{Name, Namespace, Node, NodeAddress, NodeAddressKind};
 
@@ -14,12 +12,13 @@ const BEING_REMOVED: &str = "ToBeDeletedByClusterAutoscaler";
 pub(crate) fn node(name: &str, object: &k8s::Node, about: &mut About<'_>) -> Option<(Name, Node)> {
     let resource_name = about.resource_name(&[name])?;
     let spec = object.spec.as_ref();
+    let labels = object.metadata.labels.as_ref();
     let being_removed = spec
         .and_then(|spec| spec.taints.as_deref())
         .is_some_and(|taints| taints.iter().any(|taint| taint.key == BEING_REMOVED));
     let node = Node {
         name: name.to_owned(),
-        zone: label(object.metadata.labels.as_ref(), ZONE),
+        zone: values::non_empty(labels.and_then(|labels| labels.get(ZONE))),
         addresses: addresses(object, about),
         pod_cidrs: pod_cidrs(spec, about),
         leaving: being_removed || object.metadata.deletion_timestamp.is_some(),
@@ -34,10 +33,6 @@ pub(crate) fn namespace(name: &str, about: &mut About<'_>) -> Option<(Name, Name
         name: name.to_owned(),
     };
     Some((resource_name, namespace))
-}
-
-fn label(labels: Option<&BTreeMap<String, String>>, name: &str) -> Option<String> {
-    labels?.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
 fn addresses(object: &k8s::Node, about: &mut About<'_>) -> Vec<NodeAddress> {

@@ -64,7 +64,7 @@ pub(crate) fn service(
         external_ips: addresses::external_ips(spec, about),
         load_balancer,
         load_balancer_ip: addresses::load_balancer_ip(spec, about),
-        load_balancer_class: non_empty(spec.load_balancer_class.as_ref()),
+        load_balancer_class: values::non_empty(spec.load_balancer_class.as_ref()),
         load_balancer_source_ranges,
         allocate_load_balancer_node_ports: spec.allocate_load_balancer_node_ports.unwrap_or(true),
         ports: ports::ports(spec, kind, about),
@@ -253,7 +253,7 @@ fn health_check_node_port(
 }
 
 fn external_name(spec: &k8s::ServiceSpec, about: &mut About<'_>) -> Option<String> {
-    let name = non_empty(spec.external_name.as_ref());
+    let name = values::non_empty(spec.external_name.as_ref());
     if name.is_none() {
         about.error(
             "spec.externalName",
@@ -276,8 +276,4 @@ fn ipvs_scheduler(object: &k8s::Service, about: &mut About<'_>) -> Option<String
         values::unsupported(scheduler, &IPVS_SCHEDULERS),
     );
     None
-}
-
-fn non_empty(text: Option<&String>) -> Option<String> {
-    text.filter(|text| !text.is_empty()).cloned()
 }

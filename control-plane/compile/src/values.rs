@@ -80,6 +80,11 @@ pub(crate) fn unsupported(value: &str, known: &[&str]) -> String {
     )
 }
 
+/// A text that says something. On the wire, an empty one means none.
+pub(crate) fn non_empty(text: Option<&String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).cloned()
+}
+
 /// Whether this is a DNS-1123 subdomain: lower-case labels of letters, digits and inner hyphens.
 pub(crate) fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= 253

@@ -63,7 +63,7 @@ fn port(
         port: number,
         target_port: target_port(i, entry, number, about)?,
         node_port: node_port(i, entry, kind, about),
-        app_protocol: entry.app_protocol.clone(),
+        app_protocol: values::non_empty(entry.app_protocol.as_ref()),
     })
 }
 
