@@ -1,0 +1,292 @@
+//! Services get their cluster IPs and node ports.
+//!
+//! In passes, so that the result depends on nothing but the objects and what they held: what is held stays; then
+//! explicit choices, by name; then what absent Services hold is set aside; then the rest is chosen by hash.
+
+mod claims;
+mod result;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use k8s_openapi::api::core::v1::Service;
+use meshlite_compile::ObjectKey;
+use meshlite_snapshot::{AddressFamily, ObjectRef, SourceLocation};
+
+use super::{
+    AdmitSettings, Allocations, ServiceAllocation, catalog::Kind, findings::Findings, ranges,
+};
+use crate::Problem;
+use claims::Claims;
+use slots::Slots;
+
+/// The Services that are served, and what they hold.
+#[derive(Debug, Default)]
+pub(super) struct AdmittedServices {
+    pub(super) services: BTreeMap<ObjectKey, Arc<Service>>,
+    pub(super) allocations: Allocations,
+}
+
+/// A Service on its way through the passes.
+struct Candidate<'a> {
+    key: &'a ObjectKey,
+    service: &'a Arc<Service>,
+    source: &'a SourceLocation,
+    /// It held something before, so it is served on where a change of it is refused.
+    incumbent: bool,
+    refused: bool,
+    slots: Slots,
+}
+
+/// Allocates. With `keep_absent`, what absent Services hold stays theirs: they may be in a file that cannot be read.
+pub(super) fn allocate(
+    services: &Kind<'_, Service>,
+    before: &Allocations,
+    settings: &AdmitSettings,
+    keep_absent: bool,
+    findings: &mut Findings,
+) -> AdmittedServices {
+    let mut candidates = candidates(services, before, settings);
+    let mut claims = Claims::default();
+    for (owner, candidate) in candidates.iter_mut().enumerate() {
+        candidate.slots.claim_held(&mut claims, owner);
+        candidate.report_problems(findings);
+    }
+    for owner in 0..candidates.len() {
+        let taken = conflicts(owner, &candidates, &claims);
+        if let Some(candidate) = candidates.get_mut(owner) {
+            candidate.settle_explicit(owner, taken, &mut claims, findings);
+        }
+    }
+    let mut admitted = AdmittedServices::default();
+    if keep_absent {
+        let present: BTreeSet<_> = candidates.iter().map(|c| c.key.to_string()).collect();
+        for (name, held) in &before.services {
+            if !present.contains(name) && claims.set_aside(held) {
+                admitted
+                    .allocations
+                    .services
+                    .insert(name.clone(), held.clone());
+            }
+        }
+    }
+    for (owner, candidate) in candidates.iter_mut().enumerate() {
+        candidate.settle_rest(owner, settings, &mut claims, findings);
+    }
+    for candidate in candidates.iter().filter(|candidate| !candidate.refused) {
+        candidate.warn_outside_ranges(settings, findings);
+        let held = candidate.slots.allocation();
+        if held != ServiceAllocation::default() {
+            admitted
+                .allocations
+                .services
+                .insert(candidate.key.to_string(), held);
+        }
+        let service = result::with_slots(candidate.service, &candidate.slots);
+        admitted.services.insert(candidate.key.clone(), service);
+    }
+    admitted
+}
+
+fn candidates<'a>(
+    services: &'a Kind<'_, Service>,
+    before: &Allocations,
+    settings: &AdmitSettings,
+) -> Vec<Candidate<'a>> {
+    let nothing = ServiceAllocation::default();
+    let candidate = |(key, entry): (&'a ObjectKey, &'a super::catalog::Entry<'_, Service>)| {
+        let held = before.services.get(&key.to_string());
+        Candidate {
+            key,
+            service: entry.object,
+            source: entry.source,
+            incumbent: held.is_some(),
+            refused: false,
+            slots: slots::of(entry.object, held.unwrap_or(&nothing), settings),
+        }
+    };
+    services.iter().map(candidate).collect()
+}
+
+/// What this Service asks for by number and another one has.
+fn conflicts(owner: usize, candidates: &[Candidate<'_>], claims: &Claims) -> Vec<Problem> {
+    let Some(candidate) = candidates.get(owner).filter(|candidate| !candidate.refused) else {
+        return Vec::new();
+    };
+    let conflicts = candidate.slots.conflicts(claims).into_iter();
+    conflicts
+        .map(|conflict| {
+            let owner = candidates.get(conflict.owner).map_or("", |c| c.key.name.as_str());
+            let namespace = candidates.get(conflict.owner).map_or("", |c| c.key.namespace.as_str());
+            let message = format!(
+                "Invalid value: {}: provided {} is already allocated to Service {namespace}/{owner}",
+                conflict.value, conflict.what
+            );
+            Problem::error(conflict.field, "AlreadyAllocated", message)
+        })
+        .collect()
+}
+
+impl Candidate<'_> {
+    fn reference(&self) -> ObjectRef {
+        ObjectRef::new("Service", &self.key.namespace, &self.key.name)
+    }
+
+    fn report(&self, problem: Problem, findings: &mut Findings) {
+        findings.add(self.reference(), self.source, problem);
+    }
+
+    /// Families that cannot be had, addresses that cannot change. A Service that held something is served with that.
+    fn report_problems(&mut self, findings: &mut Findings) {
+        let problems = std::mem::take(&mut self.slots.problems);
+        self.refused = !problems.is_empty() && !self.incumbent;
+        for problem in problems {
+            self.report(problem, findings);
+        }
+    }
+
+    /// What the Service asks for by number: all of it or nothing, unless it was served before.
+    fn settle_explicit(
+        &mut self,
+        owner: usize,
+        taken: Vec<Problem>,
+        claims: &mut Claims,
+        findings: &mut Findings,
+    ) {
+        self.refused |= !taken.is_empty() && !self.incumbent;
+        for problem in taken {
+            self.report(problem, findings);
+        }
+        if !self.refused {
+            self.slots.claim_explicit(claims, owner);
+        }
+    }
+
+    /// What nobody chose.
+    fn settle_rest(
+        &mut self,
+        owner: usize,
+        settings: &AdmitSettings,
+        claims: &mut Claims,
+        findings: &mut Findings,
+    ) {
+        if self.refused {
+            return;
+        }
+        let name = self.key.to_string();
+        let mut full = Vec::new();
+        for slot in self
+            .slots
+            .addresses
+            .iter_mut()
+            .filter(|slot| slot.is_open())
+        {
+            let ranges = settings.service_cidrs.iter();
+            slot.got = ranges
+                .filter(|range| AddressFamily::of(range.addr()) == slot.family)
+                .find_map(|range| {
+                    let is_free =
+                        |n| ranges::address(range, n).is_some_and(|ip| claims.is_free(ip));
+                    ranges::address(range, ranges::addresses(range).pick(&name, is_free)?)
+                });
+            match slot.got {
+                Some(ip) => _ = claims.address(ip, owner),
+                None => full.push(Problem::error(
+                    slot.field,
+                    "RangeFull",
+                    "no cluster IP is free in the service CIDRs; give one with `clusterIP` or widen --service-cidr",
+                )),
+            }
+        }
+        self.settle_ports(&name, owner, settings, claims, &mut full);
+        for problem in full {
+            self.report(problem, findings);
+        }
+        // Without its first address a Service cannot be served; without another one it can.
+        self.refused = self
+            .slots
+            .addresses
+            .first()
+            .is_some_and(|slot| slot.got.is_none());
+    }
+
+    fn settle_ports(
+        &mut self,
+        name: &str,
+        owner: usize,
+        settings: &AdmitSettings,
+        claims: &mut Claims,
+        full: &mut Vec<Problem>,
+    ) {
+        let band = ranges::ports(&settings.node_port_range);
+        for i in 0..self.slots.ports.len() {
+            let Some(slot) = self.slots.ports.get(i).filter(|slot| slot.is_open()) else {
+                continue;
+            };
+            let hashed = || {
+                let name = format!("{name}:{}", slot.port);
+                u16::try_from(band.pick(&name, |n| claims.is_number_free(n))?).ok()
+            };
+            let shared = self.slots.same_number_as(slot);
+            let got = shared
+                .filter(|port| claims.is_port_free(slot.protocol, *port))
+                .or_else(hashed);
+            match got {
+                Some(port) => _ = claims.port(slot.protocol, port, owner),
+                None => full.push(Problem::error(
+                    slot.field(),
+                    "RangeFull",
+                    "no node port is free; give one with `nodePort` or widen --service-node-port-range",
+                )),
+            }
+            if let Some(slot) = self.slots.ports.get_mut(i) {
+                slot.got = got;
+            }
+        }
+    }
+
+    /// Numbers that an API server would refuse, and addresses of a range that is no longer there.
+    fn warn_outside_ranges(&self, settings: &AdmitSettings, findings: &mut Findings) {
+        let range = &settings.node_port_range;
+        for slot in self.slots.ports.iter().filter(|slot| slot.wanted.is_some()) {
+            if let Some(port) = slot.got.filter(|port| !range.contains(port)) {
+                let message = format!(
+                    "{port} is outside the node port range {}-{}: served here, refused by an API server",
+                    range.start(),
+                    range.end()
+                );
+                self.report(
+                    Problem::warning(slot.field(), "OutsideRange", message),
+                    findings,
+                );
+            }
+        }
+        for slot in self
+            .slots
+            .addresses
+            .iter()
+            .filter(|slot| slot.wanted.is_none())
+        {
+            let is_outside = |ip| {
+                !settings
+                    .service_cidrs
+                    .iter()
+                    .any(|range| range.contains(&ip))
+            };
+            if let Some(ip) = slot.got.filter(|ip| is_outside(*ip)) {
+                let message = format!(
+                    "{ip} is outside every service CIDR; it is kept, because clients know it"
+                );
+                self.report(
+                    Problem::warning(slot.field, "OutsideRange", message),
+                    findings,
+                );
+            }
+        }
+    }
+}
