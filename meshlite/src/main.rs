@@ -1,2 +1,172 @@
-//! The meshlite command.
-fn main() {}
+//! The `meshlite` command: the three planes, each alone or together, the demo, and tools for people.
+//!
+//! ```text
+//! arguments, environment ─> args ─> config ─┬─> run: control plane, node, ingress
+//!                                           ├─> demo: all three with backends on loopback
+//!                                           └─> get: what a control plane serves
+//! ```
+//!
+//! Input: arguments and `MESHLITE_…` variables. Output: an exit status (0 success, 1 failure, 2 usage or configuration)
+//! and text. Nothing else reads the environment, and every mistake in it is reported at once.
+
+mod args;
+mod config;
+mod demo;
+mod get;
+mod output;
+mod run;
+mod version;
+
+use std::{future::Future, io::Write, process::ExitCode};
+
+use clap::Parser;
+use meshlite_runtime::logging::{self, LogFormat};
+
+use crate::{
+    args::{Cli, Command, GetCommand, GetWhat, LogArgs},
+    config::{ConfigError, Problems},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Usage or configuration: nothing was started.
+const USAGE: u8 = 2;
+
+/// Why the command did not succeed.
+enum Failure {
+    Config(ConfigError),
+    Run(anyhow::Error),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help_or_mistake) => {
+            let status = help_or_mistake.exit_code();
+            // Where neither stream takes text there is nobody to tell.
+            drop(help_or_mistake.print());
+            return if status == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(USAGE)
+            };
+        }
+    };
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        complain("another TLS provider is already installed");
+        return ExitCode::FAILURE;
+    }
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(error)) => {
+            complain(&format!("{error}\nFor more, try --help."));
+            ExitCode::from(USAGE)
+        }
+        Err(Failure::Run(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let Cli { log, command } = cli;
+    let level = match &command {
+        // The demo shows findings itself.
+        Command::Demo(_) => "error",
+        Command::Get(_) | Command::Version(_) => "warn",
+        Command::ControlPlane(_)
+        | Command::Node(_)
+        | Command::Ingress(_)
+        | Command::Standalone(_) => "info",
+    };
+    let log = check_log(log, level);
+    match command {
+        Command::ControlPlane(args) => {
+            let config = configured(log, config::control_plane(args))?;
+            block_on(run::control_plane(config))
+        }
+        Command::Node(args) => {
+            let config = configured(log, config::node(args))?;
+            block_on(run::node(config))
+        }
+        Command::Ingress(args) => {
+            let config = configured(log, config::ingress(args))?;
+            block_on(run::ingress(config))
+        }
+        Command::Standalone(args) => {
+            let config = configured(log, config::standalone(args))?;
+            block_on(run::standalone(config))
+        }
+        Command::Demo(args) => {
+            let check = args.check;
+            let manifests = configured(log, config::manifests(args.manifests))?;
+            block_on(demo::run(manifests, check))
+        }
+        Command::Get(GetCommand {
+            what: GetWhat::Snapshot(args),
+        }) => {
+            let config = configured(log, config::get_snapshot(args))?;
+            block_on(get::snapshot(config))
+        }
+        Command::Version(args) => {
+            let format = configured(log, version::format(args))?;
+            version::print(format).map_err(Failure::Run)
+        }
+    }
+}
+
+/// Starts logging and gives the configuration, or every mistake in both.
+fn configured<T>(
+    log: Result<(LogFormat, String), ConfigError>,
+    config: Result<T, ConfigError>,
+) -> Result<T, Failure> {
+    let config = match (log, config) {
+        (Ok((format, filter)), Ok(config)) => {
+            logging::init(format, &filter).map_err(|error| Failure::Run(error.into()))?;
+            config
+        }
+        (Err(log), Err(config)) => return Err(Failure::Config(log.and(config))),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(Failure::Config(error)),
+    };
+    Ok(config)
+}
+
+fn check_log(args: LogArgs, default: &str) -> Result<(LogFormat, String), ConfigError> {
+    let LogArgs {
+        log_format,
+        log_level,
+    } = args;
+    let mut problems = Problems::default();
+    let format = match log_format.as_str() {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        other => {
+            problems.add("log-format", format_args!("`{other}` is not text or json"));
+            None
+        }
+    };
+    let level = log_level.unwrap_or_else(|| default.to_owned());
+    if let Err(error) = logging::check_filter(&level) {
+        problems.add("log-level", error);
+    }
+    problems.or(format.map(|format| (format, level)))
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Run(error.into()))?;
+    runtime.block_on(work).map_err(Failure::Run)
+}
+
+/// Says on standard error why nothing, or nothing more, happens.
+fn complain(message: &str) {
+    let mut out = std::io::stderr().lock();
+    for line in message.lines() {
+        // Where standard error is closed there is nobody to tell.
+        drop(writeln!(out, "meshlite: {line}"));
+    }
+}

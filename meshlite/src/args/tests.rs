@@ -1,0 +1,53 @@
+use clap::CommandFactory;
+
+use super::*;
+
+#[test]
+fn the_arguments_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+/// Every flag of every command, with its environment variable.
+fn flags(command: &clap::Command) -> Vec<(String, Option<String>)> {
+    let own = command.get_arguments().filter_map(|arg| {
+        let variable = arg
+            .get_env()
+            .map(|name| name.to_string_lossy().into_owned());
+        Some((arg.get_long()?.to_owned(), variable))
+    });
+    own.chain(command.get_subcommands().flat_map(flags))
+        .collect()
+}
+
+#[test]
+fn every_flag_has_an_environment_variable_of_its_name() {
+    let mut command = Cli::command();
+    command.build();
+    let flags = flags(&command);
+    assert!(flags.len() > 40, "{flags:?}");
+    for (flag, variable) in flags {
+        if matches!(flag.as_str(), "help" | "version") {
+            continue;
+        }
+        let expected = format!("MESHLITE_{}", flag.to_uppercase().replace('-', "_"));
+        assert_eq!(variable, Some(expected), "--{flag}");
+    }
+}
+
+#[test]
+fn every_command_says_what_it_is_for_and_shows_how() {
+    let mut command = Cli::command();
+    command.build();
+    for sub in command
+        .get_subcommands()
+        .filter(|sub| sub.get_name() != "help")
+    {
+        assert!(sub.get_about().is_some(), "{}", sub.get_name());
+        let is_simple = matches!(sub.get_name(), "version" | "get");
+        assert!(
+            is_simple || sub.get_after_help().is_some(),
+            "{}",
+            sub.get_name()
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! A snapshot with its findings, as it is printed.
+
+use std::collections::BTreeMap;
+
+use meshlite_snapshot::{
+    Cluster, Finding, Name, Resource, ResourceType, SetDigest, Snapshot, Version,
+};
+use serde::Serialize;
+
+/// Everything that `meshlite get snapshot` prints. Private keys are left out.
+#[derive(Debug, Serialize)]
+pub(crate) struct View {
+    /// The build of the control plane; none where no server was asked, like the next two.
+    pub(crate) build: Option<String>,
+    pub(crate) epoch: Option<String>,
+    pub(crate) generation: Option<u64>,
+    pub(crate) digests: Vec<TopicDigest>,
+    pub(crate) resources: Vec<Item>,
+    pub(crate) findings: Vec<Finding>,
+    /// Documents of kinds that are not served, by kind; none where a server was asked, as it does not say.
+    pub(crate) skipped: Option<BTreeMap<String, u32>>,
+    #[serde(skip)]
+    pub(crate) snapshot: Snapshot,
+}
+
+/// What the set of one type's resources is.
+#[derive(Debug, Serialize)]
+pub(crate) struct TopicDigest {
+    pub(crate) topic: String,
+    pub(crate) count: u64,
+    pub(crate) digest: SetDigest,
+}
+
+/// One resource.
+#[derive(Debug, Serialize)]
+pub(crate) struct Item {
+    #[serde(rename = "type")]
+    pub(crate) kind: ResourceType,
+    pub(crate) name: Name,
+    pub(crate) version: Version,
+    #[serde(rename = "spec")]
+    pub(crate) body: Resource,
+}
+
+/// How many endpoints may get traffic, of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Endpoints {
+    pub(crate) ready: usize,
+    pub(crate) all: usize,
+}
+
+// === impl View ===
+
+impl View {
+    /// The endpoints of a Service; an address in several slices counts once.
+    pub(crate) fn endpoints_of_service(&self, namespace: &str, service: &str) -> Endpoints {
+        self.count(namespace, service, |_port| true)
+    }
+
+    /// The endpoints behind one port of a Service.
+    pub(crate) fn endpoints_of_cluster(&self, cluster: &Cluster) -> Endpoints {
+        self.count(&cluster.namespace, &cluster.service, |port| {
+            port == cluster.port_name
+        })
+    }
+
+    fn count(&self, namespace: &str, service: &str, has_port: impl Fn(&str) -> bool) -> Endpoints {
+        let mut addresses = BTreeMap::new();
+        for (_, group) in self.snapshot.endpoint_groups_of(namespace, service) {
+            if !group.ports.is_empty() && !group.ports.iter().any(|port| has_port(&port.name)) {
+                continue;
+            }
+            for endpoint in &group.endpoints {
+                *addresses.entry(endpoint.address).or_insert(false) |= endpoint.ready;
+            }
+        }
+        Endpoints {
+            ready: addresses.values().filter(|ready| **ready).count(),
+            all: addresses.len(),
+        }
+    }
+}
+
+impl std::fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.ready, self.all)
+    }
+}

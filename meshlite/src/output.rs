@@ -1,0 +1,94 @@
+//! Standard output: text for people, YAML or JSON for tools.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// How a command prints its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Yaml,
+    Json,
+}
+
+impl Format {
+    /// `yaml` or `json`.
+    pub(crate) fn structured(name: &str) -> Option<Self> {
+        match name {
+            "yaml" => Some(Self::Yaml),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// Prints text and ends the line. A reader that has gone (`meshlite … | head`) is no error.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Prints a value in the format, or `text` where text is wanted.
+pub(crate) fn value<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    let printed = match format {
+        Format::Text => text(),
+        Format::Yaml => yaml_serde::to_string(value)?,
+        Format::Json => serde_json::to_string_pretty(value)?,
+    };
+    line(printed.trim_end())?;
+    Ok(())
+}
+
+/// Rows in columns as wide as their widest cell, two spaces apart, as kubectl prints them.
+pub(crate) fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = head.map(|cell| cell.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    let mut push = |cells: &[&str; N]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    push(&head);
+    for row in rows {
+        push(&row.each_ref().map(String::as_str));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell_and_lines_have_no_trailing_space() {
+        let rows = [
+            ["web".to_owned(), "ClusterIP".to_owned()],
+            ["déjà-vu".to_owned(), String::new()],
+        ];
+        assert_eq!(
+            columns(["NAME", "TYPE"], &rows),
+            "NAME     TYPE\nweb      ClusterIP\ndéjà-vu\n"
+        );
+    }
+}
