@@ -9,8 +9,9 @@ use crate::{encode, v1};
 /// The largest chunk that is sent, in bytes. Small messages keep every stream's buffers small.
 pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
 
-/// The largest frame that is read, in bytes.
-pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// The largest frame that is read, in bytes: ten times what the API server stores of one object, for resources that are
+/// made of many.
+pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why a byte stream is not a sequence of frames. Nothing after it can be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

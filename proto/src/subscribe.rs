@@ -22,7 +22,7 @@ pub use crate::session::{Change, RejectReason, Rejection, SessionStatus, TopicDi
 pub struct ClientConfig {
     /// Replicas of the control plane, such as `http://127.0.0.1:18000`; any of them will do.
     pub endpoints: Vec<String>,
-    /// Who this client is.
+    /// Who this client is. An empty `id` is filled in with a random one.
     pub identity: v1::ClientIdentity,
     /// What it is authorised as.
     pub role: v1::Role,

@@ -110,7 +110,7 @@ proptest! {
 #[test]
 fn a_frame_that_is_too_long_is_refused_before_it_has_arrived() {
     let mut reader = FrameReader::default();
-    reader.push(&[0x81, 0x80, 0x80, 0x02]);
+    reader.push(&[0x81, 0x80, 0x80, 0x08]);
     assert_eq!(
         reader.next_frame(),
         Err(FrameError::TooLong(MAX_FRAME_BYTES as u64 + 1))

@@ -173,7 +173,7 @@ impl Held {
         for (topic, computed) in self.sums_with(staged) {
             let said = match said.get(&topic) {
                 Some(said) => *said,
-                None if staged.covers(topic) => Sum::default(),
+                None if staged.covers(topic) => return Err(Damage::Unproved(topic)),
                 None => continue,
             };
             if said != computed {

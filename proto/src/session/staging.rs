@@ -80,6 +80,9 @@ pub enum Damage {
     /// An expected digest cannot be read.
     #[error("expected {0}")]
     Expected(DecodeError),
+    /// The commit speaks for a topic and does not say what its set should be.
+    #[error("{0}: no digest is expected")]
+    Unproved(Topic),
     /// The set would not be what the server published.
     #[error(
         "{topic}: the digest would be {computed} of {computed_count} resources instead of {expected} of {expected_count}"

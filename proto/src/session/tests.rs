@@ -2,6 +2,7 @@
 
 mod client;
 mod convergence;
+mod garbage;
 mod guard;
 
 use std::time::Duration;
@@ -402,6 +403,11 @@ fn a_damaged_delta_is_answered_by_asking_for_a_full_commit() {
         ("the digest is another", |commit| {
             if let Some(Kind::End(end)) = &mut commit.last_mut().unwrap().kind {
                 end.expected[0].digest = Bytes::from_static(&[1; 16]);
+            }
+        }),
+        ("a digest is missing", |commit| {
+            if let Some(Kind::End(end)) = &mut commit.last_mut().unwrap().kind {
+                drop(end.expected.pop());
             }
         }),
         ("the digest is short", |commit| {

@@ -81,10 +81,13 @@ impl Follower {
     ) -> Self {
         let ClientConfig {
             endpoints,
-            identity,
+            mut identity,
             role,
             topics,
         } = config;
+        if identity.id.is_empty() {
+            identity.id = format!("{:016x}", fastrand::u64(..));
+        }
         Self {
             session: Session::new(identity, role, &topics, endpoints.len()),
             // Clients spread over the replicas.

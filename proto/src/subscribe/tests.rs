@@ -33,6 +33,8 @@ struct Fake {
     model: Arc<Mutex<Model>>,
     changed: Arc<Notify>,
     stop: CancellationToken,
+    /// The id of the last client that said Hello.
+    greeted: Arc<Mutex<String>>,
     /// Sent on every stream instead of what the model says.
     script: Option<Vec<v1::DiscoveryResponse>>,
 }
@@ -49,6 +51,7 @@ impl Fake {
         Self {
             model: Arc::new(Mutex::new(model)),
             changed: Arc::default(),
+            greeted: Arc::default(),
             stop: CancellationToken::new(),
             script: None,
         }
@@ -84,6 +87,14 @@ impl Fake {
         self.changed.notify_one();
     }
 
+    fn receive(&self, request: v1::DiscoveryRequest) {
+        if let Some(v1::discovery_request::Kind::Hello(hello)) = &request.kind {
+            let id = hello.client.as_ref().map(|client| client.id.clone());
+            *self.greeted.lock().unwrap() = id.unwrap_or_default();
+        }
+        self.model.lock().unwrap().receive(request);
+    }
+
     async fn talk(
         self,
         mut requests: Streaming<v1::DiscoveryRequest>,
@@ -97,7 +108,7 @@ impl Fake {
                 () = self.stop.cancelled() => return,
                 () = self.changed.notified() => {}
                 request = requests.message() => match request {
-                    Ok(Some(request)) => self.model.lock().unwrap().receive(request),
+                    Ok(Some(request)) => self.receive(request),
                     Ok(None) | Err(_) => return,
                 },
             }
@@ -190,6 +201,10 @@ async fn a_subscription_gets_everything_and_then_every_change() {
     assert_eq!(first.changes().len(), 2);
     assert_eq!(first.snapshot().nodes.len(), 2);
     first.acknowledge();
+    assert!(
+        !server.fake.greeted.lock().unwrap().is_empty(),
+        "an identity"
+    );
 
     server.fake.change(|model| model.set(NODES, "two", None));
     let second = next(&mut subscription).await;
