@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-/// One port of one Service, as routes refer to it. Named `namespace/service/port`.
+/// One port of one Service, as routes refer to it. Named `namespace/service/port`, where the port is as the route writes
+/// it, a number or a name: a change of the Service changes no route.
 ///
 /// Its endpoints are those of the Service's EndpointGroups, at the group port called [`Cluster::port_name`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -11,9 +12,10 @@ pub struct Cluster {
     pub namespace: String,
     /// The Service.
     pub service: String,
-    /// The Service's port number; none where the route names a port that the Service does not have.
+    /// The Service's port number, or that of the host behind an ExternalName; none where the route names a port that the
+    /// Service does not have, so that nothing can be forwarded.
     pub port: Option<u16>,
-    /// The port's name in the Service's EndpointGroups; empty for an unnamed port.
+    /// The port's name in the Service's EndpointGroups; empty for an unnamed port. Without a port, what the route says.
     pub port_name: String,
     /// What is spoken to the endpoints.
     pub protocol: UpstreamProtocol,
