@@ -66,5 +66,17 @@ pub(crate) enum KernelError {
     Unsupported(String),
 }
 
+// === impl KernelError ===
+
+impl KernelError {
+    /// Whether the same step may succeed later by itself.
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Retry(_) | Self::Resync(_) => true,
+            Self::Unsupported(_) => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod contract;

@@ -9,14 +9,19 @@
 //! Input: commits of the node topics, and facts about this node. Output: virtual servers that carry traffic, health
 //! checks that answer for them, and the table of what is programmed. `desired` and `plan` are pure; `program` is the loop.
 
+mod admin;
+mod clock;
 mod config;
 mod desired;
 mod facts;
+mod health;
+mod health_checks;
 mod kernel;
 mod metrics;
 mod mode;
 mod node;
 mod plan;
+mod program;
 mod table;
 #[cfg(test)]
 mod testing;

@@ -1,14 +1,35 @@
 //! The node data plane as a whole: bind, then run until told to stop.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use meshlite_runtime::listen::{self, ListenError};
-use tokio::net::TcpListener;
+use axum::Router;
+use meshlite_proto::{
+    subscribe::{ClientConfig, subscribe},
+    v1::{ClientIdentity, Role},
+};
+use meshlite_runtime::{
+    listen::{self, ListenError},
+    readiness::Readiness,
+};
+use meshlite_snapshot::Topic;
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::{
-    Config, ModeError, facts,
-    mode::{Choice, Mode},
+    Config, ModeError, admin,
+    facts::{self, Facts},
+    health::{self, HealthState},
+    health_checks::HealthChecks,
+    kernel::{
+        Kernel,
+        memory::Memory,
+        userspace::{Context, Userspace},
+    },
+    metrics::Metrics,
+    mode::{Backend, Choice, Mode},
+    program::{Parts, Program, run::Runner},
 };
 
 /// A node data plane that is bound and does not serve yet.
@@ -37,6 +58,12 @@ pub enum BindError {
 /// Why a node data plane ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The kernel does not say what it can do.
+    #[error("the kernel cannot be used: {0}")]
+    Kernel(String),
+    /// This host does not say its addresses.
+    #[error("this host's addresses cannot be read: {0}")]
+    Addresses(#[source] io::Error),
     /// A server of metrics or health checks failed.
     #[error("{what} server: {source}")]
     Serve {
@@ -85,16 +112,111 @@ impl Node {
         &self.config.node_name
     }
 
-    /// Serves until `stop`.
+    /// Serves until `stop`. Connections that this process carries itself end with it.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self {
-            config,
-            choice,
-            metrics,
+        match self.choice.backend {
+            Backend::Memory => self.program(Memory::default(), Metrics::new(), stop).await,
+            Backend::Userspace => {
+                let metrics = Metrics::new();
+                let context = Context {
+                    low_port_offset: self.config.low_port_offset,
+                    udp_idle_timeout: self.config.udp_idle_timeout,
+                    traffic: metrics.0.traffic.clone(),
+                    stop: stop.clone(),
+                };
+                self.program(Userspace::new(context), metrics, stop).await
+            }
+        }
+    }
+
+    /// Runs the loop and the servers around it.
+    async fn program<K: Kernel>(
+        self,
+        kernel: K,
+        (metrics, registry): (Metrics, Arc<Registry>),
+        stop: CancellationToken,
+    ) -> Result<(), RunError> {
+        let config = self.config;
+        let readiness = Readiness::default();
+        let ready = readiness.task("snapshot");
+        let parts = Parts {
+            kernel,
+            facts: Facts {
+                node_name: config.node_name.clone(),
+                local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
+                node_port_ranges: config.node_port_addresses,
+            },
+            drain_timeout: config.drain_timeout,
+            sync_period: config.sync_period,
+            metrics: metrics.clone(),
+            printer: config
+                .dry_run
+                .then(|| Box::new(io::stdout()) as Box<dyn io::Write + Send>),
+        };
+        let program = Program::new(parts)
+            .await
+            .map_err(|error| RunError::Kernel(error.to_string()))?;
+        let mode = program.name();
+        info!(
+            mode,
+            why = self.choice.why,
+            node = config.node_name,
+            "Using {mode} Proxier"
+        );
+        let _ends_all = stop.clone().drop_guard();
+        let subscription = subscribe(
+            client(config.control_plane, &config.node_name),
+            stop.clone(),
+        );
+        let health = HealthState::new(config.sync_period);
+        let (queries, asked) = mpsc::channel(16);
+        let admin = admin::router(mode, readiness, registry, subscription.status(), queries);
+        let probes = health::router(health.clone(), metrics.probes);
+        let runner = Runner {
+            program,
+            subscription,
+            queries: asked,
+            health_checks: HealthChecks::new(health.clone(), stop.clone()),
             health,
-        } = self;
-        stop.cancelled().await;
-        drop((config, choice, metrics, health));
+            sync_period: config.sync_period,
+            ready: Some(ready),
+        };
+        tokio::try_join!(
+            async {
+                runner.run(stop.clone()).await;
+                Ok(())
+            },
+            serve("node metrics", self.metrics, admin, stop.clone()),
+            serve("node health", self.health, probes, stop.clone()),
+        )?;
         Ok(())
     }
+}
+
+fn client(endpoints: Vec<String>, node_name: &str) -> ClientConfig {
+    ClientConfig {
+        endpoints,
+        identity: ClientIdentity {
+            id: format!("{node_name}-node-{:08x}", fastrand::u32(..)),
+            node_name: node_name.to_owned(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            ..ClientIdentity::default()
+        },
+        role: Role::L4Node,
+        topics: Topic::NODE.to_vec(),
+    }
+}
+
+async fn serve(
+    what: &'static str,
+    listener: Option<TcpListener>,
+    router: Router,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let Some(listener) = listener else {
+        return Ok(());
+    };
+    meshlite_runtime::admin::serve(listener, router, stop)
+        .await
+        .map_err(|source| RunError::Serve { what, source })
 }

@@ -290,15 +290,5 @@ impl fmt::Display for Step {
     }
 }
 
-impl Plan {
-    /// When the first drain ends at the latest.
-    pub(crate) fn next_drain_end(&self, drain_timeout: Duration) -> Option<Instant> {
-        self.drains
-            .values()
-            .min()
-            .map(|since| *since + drain_timeout)
-    }
-}
-
 #[cfg(test)]
 mod tests;

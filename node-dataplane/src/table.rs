@@ -120,7 +120,6 @@ pub(crate) struct ServicePortName {
 /// Which of a Service's addresses. In the order of precedence: nobody may take over a cluster IP by asking for it as
 /// an external one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[expect(missing_docs, reason = "Kubernetes' own names")]
 pub(crate) enum VipKind {
     ClusterIP,
     NodePort,
@@ -175,7 +174,6 @@ pub(crate) enum Owner {
     /// Meshlite.
     Ours,
     /// Somebody else: it is never touched.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only a shared kernel has them"))]
     Foreign,
 }
 

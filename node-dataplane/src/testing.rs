@@ -1,6 +1,13 @@
 //! Builders for tests: keys, virtual servers and tables in one line each.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use meshlite_snapshot::Protocol;
 
@@ -9,10 +16,36 @@ use crate::table::{
     ServicePortName, Settings, Table, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
 };
 
+/// A loopback address that no other test uses, nor another run of them, so that its ports are free until it binds them.
+pub(crate) fn own_loopback() -> [u8; 4] {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let run = std::process::id().to_be_bytes();
+    [
+        127,
+        128 | run[2],
+        run[3],
+        NEXT.fetch_add(1, Ordering::Relaxed),
+    ]
+}
+
+/// A place on a loopback address, with a port that is free there.
+pub(crate) fn free_place(host: [u8; 4], protocol: Protocol) -> Key {
+    let any = SocketAddr::from((host, 0));
+    let free = match protocol {
+        Protocol::Udp => UdpSocket::bind(any).unwrap().local_addr(),
+        Protocol::Tcp | Protocol::Sctp => TcpListener::bind(any).unwrap().local_addr(),
+    };
+    Key::everyone(Frontend {
+        address: VirtualAddress::Ip(any.ip()),
+        port: free.unwrap().port(),
+        protocol,
+    })
+}
+
 /// `TCP 10.96.0.1:80`, for everyone.
 pub(crate) fn key(text: &str) -> Key {
     let (protocol, address) = text.split_once(' ').unwrap();
-    let address: std::net::SocketAddr = address.parse().unwrap();
+    let address: SocketAddr = address.parse().unwrap();
     Key::everyone(Frontend {
         address: VirtualAddress::Ip(address.ip()),
         port: address.port(),

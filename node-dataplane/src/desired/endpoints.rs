@@ -98,11 +98,13 @@ pub(super) fn categorize(candidates: &[Candidate<'_>], place: Place<'_>) -> Cate
             .collect()
     };
     let is_local = |endpoint: &Endpoint| is_local(endpoint, place.node);
-    let or_terminating =
-        |ready: Vec<SocketAddr>, here: &dyn Fn(&Endpoint) -> bool| match ready.is_empty() {
-            false => ready,
-            true => pick(&|e| e.serving && e.terminating && here(e)),
-        };
+    let or_terminating = |ready: Vec<SocketAddr>, here: &dyn Fn(&Endpoint) -> bool| {
+        if ready.is_empty() {
+            pick(&|e| e.serving && e.terminating && here(e))
+        } else {
+            ready
+        }
+    };
     let local_ready = pick(&|e| e.ready && is_local(e));
     Categorized {
         cluster: or_terminating(pick(&|e| e.ready && is_hinted(e, topology, place)), &|_| {

@@ -1,1 +1,404 @@
-//! Tests.
+//! What a snapshot asks of one node.
+
+use std::{net::IpAddr, sync::Arc};
+
+use meshlite_snapshot::{
+    AddressFamily, Endpoint, EndpointGroup, EndpointPort, EndpointWeight, IpFamilyPolicy,
+    LoadBalancerAddress, LoadBalancerIpMode, Name, Node, Protocol, Resource, Service, ServicePort,
+    ServiceType, TargetPort, TrafficPolicy, Weights,
+};
+
+use super::*;
+use crate::{
+    kernel::print,
+    table::{Scheduler, WhenEmpty},
+    testing::key,
+};
+
+const ALL: Capabilities = Capabilities {
+    name: "test",
+    protocols: &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+    schedulers: &Scheduler::ALL,
+    every_node_address: &[Protocol::Tcp],
+};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn mk_service(name: &str, cluster_ip: &str) -> Service {
+    Service {
+        namespace: "default".into(),
+        name: name.into(),
+        uid: String::new(),
+        kind: ServiceType::ClusterIP,
+        l4: true,
+        headless: false,
+        cluster_ips: vec![ip(cluster_ip)],
+        ip_families: vec![AddressFamily::Ipv4],
+        ip_family_policy: IpFamilyPolicy::SingleStack,
+        external_ips: vec![],
+        load_balancer: vec![],
+        load_balancer_ip: None,
+        load_balancer_class: None,
+        load_balancer_source_ranges: vec![],
+        allocate_load_balancer_node_ports: true,
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            target_port: TargetPort::Number(8080),
+            node_port: None,
+            app_protocol: None,
+        }],
+        session_affinity_seconds: None,
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        external_traffic_policy: TrafficPolicy::Cluster,
+        traffic_distribution: None,
+        health_check_node_port: None,
+        publish_not_ready_addresses: false,
+        external_name: None,
+        ipvs_scheduler: None,
+    }
+}
+
+/// Ready endpoints of `service` at port 8080 of these addresses, on these nodes.
+fn mk_group(service: &str, endpoints: &[(&str, &str)]) -> EndpointGroup {
+    EndpointGroup {
+        namespace: "default".into(),
+        service: service.into(),
+        slice: "s1".into(),
+        address_family: AddressFamily::of(ip(endpoints[0].0)),
+        ports: vec![EndpointPort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: Some(8080),
+            app_protocol: None,
+        }],
+        endpoints: endpoints
+            .iter()
+            .map(|(address, node)| Endpoint {
+                address: ip(address),
+                ready: true,
+                serving: true,
+                terminating: false,
+                node: Some((*node).into()),
+                zone: None,
+                hostname: None,
+                target: None,
+                hint_zones: vec![],
+                hint_nodes: vec![],
+            })
+            .collect(),
+    }
+}
+
+fn mk_snapshot(services: Vec<Service>, groups: Vec<EndpointGroup>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for service in services {
+        let name = Name::namespaced(&service.namespace, &service.name).unwrap();
+        snapshot.insert(name, Resource::Service(Arc::new(service)));
+    }
+    for group in groups {
+        let name = Name::part(&group.namespace, &group.service, &group.slice).unwrap();
+        snapshot.insert(name, Resource::EndpointGroup(Arc::new(group)));
+    }
+    snapshot
+}
+
+fn mk_facts() -> Facts {
+    Facts {
+        node_name: "n1".into(),
+        local_addresses: [ip("127.0.0.1"), ip("192.168.0.1")].into(),
+        node_port_ranges: vec!["192.168.0.0/16".parse().unwrap()],
+    }
+}
+
+fn desired(snapshot: &Snapshot) -> Desired {
+    Desired::new(snapshot, &mk_facts(), &ALL)
+}
+
+/// The table without its heading.
+fn printed(desired: &Desired) -> Vec<String> {
+    let text = print::table(&desired.table);
+    let lines = text.lines().skip(2);
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+fn reasons(desired: &Desired) -> Vec<(&str, &str)> {
+    let findings = desired.findings.iter();
+    findings
+        .map(|f| (f.object.name.as_str(), f.reason.as_ref()))
+        .collect()
+}
+
+const TWO: [(&str, &str); 2] = [("10.244.1.1", "n1"), ("10.244.2.1", "n2")];
+
+#[test]
+fn every_address_of_a_service_is_a_virtual_server() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.external_ips = vec![ip("198.51.100.1")];
+    service.ports[0].node_port = Some(30_080);
+    let lb = |address, ip_mode| LoadBalancerAddress {
+        ip: ip(address),
+        ip_mode,
+    };
+    service.load_balancer = vec![
+        lb("203.0.113.1", LoadBalancerIpMode::Vip),
+        lb("203.0.113.2", LoadBalancerIpMode::Proxy),
+    ];
+    service.load_balancer_source_ranges = vec!["10.0.0.0/8".parse().unwrap()];
+    let desired = desired(&mk_snapshot(
+        vec![service],
+        vec![mk_group("web", &TWO[..1])],
+    ));
+    let real = "-> 10.244.1.1:8080 Masq 1 0 0";
+    assert_eq!(
+        printed(&desired),
+        [
+            "TCP 10.96.0.1:80 rr",
+            real,
+            "TCP 192.168.0.1:30080 rr",
+            real,
+            "TCP 198.51.100.1:80 rr",
+            real,
+            "TCP 203.0.113.1:80 rr",
+            real,
+        ]
+    );
+    for (key, server) in &desired.table.virtual_servers {
+        let is_lb = key.frontend.address.ip() == ip("203.0.113.1");
+        assert_eq!(!server.settings.source_ranges.is_empty(), is_lb, "{key}");
+    }
+    assert_eq!(reasons(&desired), []);
+}
+
+#[test]
+fn services_that_another_proxy_serves_are_left_out() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.l4 = false;
+    let desired = desired(&mk_snapshot(vec![service], vec![]));
+    assert_eq!(desired.table.virtual_servers.len(), 0);
+}
+
+#[test]
+fn affinity_and_scheduler_come_from_the_service() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.session_affinity_seconds = Some(10_800);
+    service.ipvs_scheduler = Some("lc".into());
+    let found = desired(&mk_snapshot(vec![service.clone()], vec![]));
+    assert_eq!(printed(&found), ["TCP 10.96.0.1:80 lc persistent 10800"]);
+    service.ipvs_scheduler = Some("fastest".into());
+    let found = desired(&mk_snapshot(vec![service], vec![]));
+    assert_eq!(printed(&found), ["TCP 10.96.0.1:80 rr persistent 10800"]);
+    assert_eq!(reasons(&found), [("web", "UnknownScheduler")]);
+}
+
+#[test]
+fn outside_clients_of_policy_local_get_local_endpoints_and_inside_ones_get_all() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.external_traffic_policy = TrafficPolicy::Local;
+    service.external_ips = vec![ip("198.51.100.1")];
+    service.health_check_node_port = Some(32_000);
+    let desired = desired(&mk_snapshot(vec![service], vec![mk_group("web", &TWO)]));
+    let (here, there) = (
+        "-> 10.244.1.1:8080 Masq 1 0 0",
+        "-> 10.244.2.1:8080 Masq 1 0 0",
+    );
+    assert_eq!(
+        printed(&desired),
+        [
+            "TCP 10.96.0.1:80 rr",
+            here,
+            there,
+            "TCP 198.51.100.1:80 rr",
+            here,
+            "TCP 198.51.100.1:80 rr inside",
+            here,
+            there,
+        ]
+    );
+    let check = &desired.health_checks[&32_000];
+    assert_eq!((check.name.as_str(), check.local_endpoints), ("web", 1));
+}
+
+#[test]
+fn without_local_endpoints_policy_local_drops_and_without_any_it_rejects() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.internal_traffic_policy = TrafficPolicy::Local;
+    let server = |desired: &Desired| {
+        let server = &desired.table.virtual_servers[&key("TCP 10.96.0.1:80")];
+        assert!(server.real_servers.is_empty());
+        server.settings.when_empty
+    };
+    let elsewhere = desired(&mk_snapshot(
+        vec![service.clone()],
+        vec![mk_group("web", &TWO[1..])],
+    ));
+    assert_eq!(server(&elsewhere), WhenEmpty::Drop);
+    assert_eq!(elsewhere.no_local_endpoints.internal, 1);
+    let nowhere = desired(&mk_snapshot(vec![service], vec![]));
+    assert_eq!(server(&nowhere), WhenEmpty::Reject);
+    assert_eq!(nowhere.no_local_endpoints.internal, 0);
+}
+
+#[test]
+fn each_family_has_its_own_endpoints() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.cluster_ips.push(ip("fd00:96::1"));
+    let mut v6 = mk_group("web", &[("fd00:244::1", "n1")]);
+    v6.slice = "s2".into();
+    let groups = vec![mk_group("web", &TWO[..1]), v6];
+    let found = desired(&mk_snapshot(vec![service.clone()], groups));
+    assert_eq!(
+        printed(&found),
+        [
+            "TCP 10.96.0.1:80 rr",
+            "-> 10.244.1.1:8080 Masq 1 0 0",
+            "TCP [fd00:96::1]:80 rr",
+            "-> [fd00:244::1]:8080 Masq 1 0 0",
+        ]
+    );
+    service.cluster_ips.pop();
+    service.external_ips = vec![ip("2001:db8::1")];
+    let found = desired(&mk_snapshot(vec![service], vec![]));
+    assert_eq!(reasons(&found), [("web", "FamilyNotServed")]);
+}
+
+#[test]
+fn a_cluster_ip_cannot_be_taken_over_as_an_external_ip() {
+    let mut thief = mk_service("a-thief", "10.96.0.2");
+    thief.external_ips = vec![ip("10.96.0.1")];
+    // Its inside table would catch Pods.
+    thief.external_traffic_policy = TrafficPolicy::Local;
+    let snapshot = mk_snapshot(
+        vec![thief, mk_service("victim", "10.96.0.1")],
+        vec![mk_group("a-thief", &TWO), mk_group("victim", &TWO[..1])],
+    );
+    let desired = desired(&snapshot);
+    let at_victim: Vec<_> = desired
+        .table
+        .virtual_servers
+        .iter()
+        .filter(|(key, _)| key.frontend.address.ip() == ip("10.96.0.1"))
+        .map(|(_, server)| &*server.settings.origin.service_port.service)
+        .collect();
+    assert_eq!(at_victim, ["victim"]);
+    assert_eq!(reasons(&desired), [("a-thief", "AddressConflict")]);
+}
+
+#[test]
+fn two_services_at_one_external_ip_are_told_apart_by_name() {
+    let with_ip = |name, cluster_ip| {
+        let mut service = mk_service(name, cluster_ip);
+        service.external_ips = vec![ip("198.51.100.1")];
+        service
+    };
+    let services = vec![with_ip("b", "10.96.0.2"), with_ip("a", "10.96.0.1")];
+    let desired = desired(&mk_snapshot(services, vec![]));
+    let server = &desired.table.virtual_servers[&key("TCP 198.51.100.1:80")];
+    assert_eq!(&*server.settings.origin.service_port.service, "a");
+    assert_eq!(reasons(&desired), [("b", "AddressConflict")]);
+}
+
+#[test]
+fn one_address_named_twice_by_one_service_is_no_conflict() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.external_ips = vec![ip("203.0.113.1")];
+    service.load_balancer = vec![LoadBalancerAddress {
+        ip: ip("203.0.113.1"),
+        ip_mode: LoadBalancerIpMode::Vip,
+    }];
+    let desired = desired(&mk_snapshot(vec![service], vec![]));
+    assert_eq!(desired.table.virtual_servers.len(), 2);
+    assert_eq!(reasons(&desired), []);
+}
+
+#[test]
+fn what_the_kernel_lacks_is_a_finding_and_the_rest_is_served() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.ipvs_scheduler = Some("mh".into());
+    let mut sctp = service.ports[0].clone();
+    sctp.name = "sctp".into();
+    sctp.protocol = Protocol::Sctp;
+    service.ports.push(sctp);
+    let lacking = Capabilities {
+        name: "userspace",
+        protocols: &[Protocol::Tcp],
+        schedulers: &[Scheduler::Rr],
+        ..ALL
+    };
+    let snapshot = mk_snapshot(vec![service], vec![]);
+    assert_eq!(desired(&snapshot).table.virtual_servers.len(), 2);
+    let desired = Desired::new(&snapshot, &mk_facts(), &lacking);
+    assert_eq!(printed(&desired), ["TCP 10.96.0.1:80 rr"]);
+    assert_eq!(
+        reasons(&desired),
+        [
+            ("web", "ProtocolNotSupported"),
+            ("web", "SchedulerNotSupported"),
+        ]
+    );
+}
+
+#[test]
+fn observed_weights_count_and_an_endpoint_they_do_not_list_has_100() {
+    let mut snapshot = mk_snapshot(
+        vec![mk_service("web", "10.96.0.1")],
+        vec![mk_group("web", &TWO)],
+    );
+    let weights = Weights {
+        namespace: "default".into(),
+        service: "web".into(),
+        endpoints: vec![EndpointWeight {
+            address: ip("10.244.1.1"),
+            port: None,
+            weight: 30,
+        }],
+    };
+    let name = Name::namespaced("default", "web").unwrap();
+    snapshot.insert(name, Resource::Weights(Arc::new(weights)));
+    let server = &desired(&snapshot).table.virtual_servers[&key("TCP 10.96.0.1:80")];
+    let weights: Vec<_> = server.real_servers.values().copied().collect();
+    assert_eq!(weights, [30, 100]);
+}
+
+#[test]
+fn zone_pod_networks_and_leaving_come_from_the_node_objects() {
+    let mut group = mk_group("web", &TWO);
+    group.endpoints[0].hint_zones = vec!["zb".into()];
+    group.endpoints[1].hint_zones = vec!["za".into()];
+    let mut snapshot = mk_snapshot(vec![mk_service("web", "10.96.0.1")], vec![group]);
+    let node = Node {
+        name: "n1".into(),
+        zone: Some("za".into()),
+        addresses: vec![],
+        pod_cidrs: vec!["10.244.1.0/24".parse().unwrap()],
+        leaving: true,
+    };
+    snapshot.insert(Name::new("n1").unwrap(), Resource::Node(Arc::new(node)));
+    let desired = desired(&snapshot);
+    assert_eq!(
+        printed(&desired),
+        ["TCP 10.96.0.1:80 rr", "-> 10.244.2.1:8080 Masq 1 0 0"]
+    );
+    assert!(desired.node_leaving);
+    let inside: Vec<_> = desired
+        .table
+        .inside
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        inside,
+        [
+            "10.244.1.0/24",
+            "127.0.0.0/8",
+            "127.0.0.1/32",
+            "192.168.0.1/32",
+            "::1/128",
+        ]
+    );
+}

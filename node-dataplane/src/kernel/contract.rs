@@ -1,1 +1,192 @@
-//! Tests.
+//! What every kernel must hold to, as tests that each kernel runs.
+//!
+//! A kernel joins by giving addresses that it can serve here, and real servers that need not exist.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use meshlite_snapshot::Protocol;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Kernel, KernelError,
+    memory::Memory,
+    userspace::{Context, Userspace},
+};
+use crate::{
+    metrics::Traffic,
+    plan::{Drains, Plan, Step, plan},
+    table::{Key, Scheduler, Table},
+    testing::{as_table, free_place, mk_table, own_loopback, server},
+};
+
+async fn program<K: Kernel>(kernel: &mut K, desired: &Table) -> Plan {
+    let found = kernel.read().await.unwrap();
+    let plan = plan(
+        desired,
+        &found,
+        &Drains::new(),
+        Duration::ZERO,
+        Instant::now(),
+    );
+    for result in kernel.apply(&plan.steps).await {
+        result.unwrap();
+    }
+    plan
+}
+
+async fn settle<K: Kernel>(kernel: &mut K, desired: &Table) {
+    program(kernel, desired).await;
+    program(kernel, desired).await;
+    let found = kernel.read().await.unwrap();
+    assert_eq!(&as_table(&found), desired);
+}
+
+async fn what_is_programmed_is_read_back_and_needs_no_further_step<K: Kernel>(
+    kernel: &mut K,
+    host: [u8; 4],
+) {
+    let (tcp, udp) = (
+        free_place(host, Protocol::Tcp),
+        free_place(host, Protocol::Udp),
+    );
+    let mut sticky = server(&[("127.0.0.1:1", 1), ("127.0.0.1:2", 3)]);
+    sticky.settings.persistence = Some(10_800);
+    sticky.settings.scheduler = Scheduler::Lc;
+    sticky.settings.source_ranges = Arc::new(["10.0.0.0/8".parse().unwrap()].into());
+    let mut table = mk_table([
+        (tcp, sticky),
+        (Key::inside(tcp.frontend), server(&[("127.0.0.1:3", 1)])),
+        (udp, server(&[])),
+    ]);
+    table.inside = Arc::new(["127.0.0.0/8".parse().unwrap()].into());
+    settle(kernel, &table).await;
+    assert_eq!(program(kernel, &table).await.steps, []);
+}
+
+async fn every_step_shows_in_the_next_read<K: Kernel>(kernel: &mut K, host: [u8; 4]) {
+    let (web, db) = (
+        free_place(host, Protocol::Tcp),
+        free_place(host, Protocol::Tcp),
+    );
+    let mut edited = server(&[("127.0.0.1:2", 5), ("127.0.0.1:3", 1)]);
+    edited.settings.scheduler = Scheduler::Lc;
+    let tables = [
+        mk_table([(web, server(&[]))]),
+        mk_table([
+            (web, server(&[("127.0.0.1:1", 1), ("127.0.0.1:2", 1)])),
+            (db, server(&[("127.0.0.1:9", 0)])),
+        ]),
+        mk_table([(web, edited), (db, server(&[("127.0.0.1:9", 2)]))]),
+        mk_table([(db, server(&[("127.0.0.1:9", 2)]))]),
+        mk_table([]),
+    ];
+    for table in tables {
+        settle(kernel, &table).await;
+    }
+}
+
+async fn a_failed_step_changes_nothing_and_the_others_are_done<K: Kernel>(
+    kernel: &mut K,
+    host: [u8; 4],
+) {
+    let (web, missing) = (
+        free_place(host, Protocol::Tcp),
+        free_place(host, Protocol::Tcp),
+    );
+    let table = mk_table([(web, server(&[("127.0.0.1:1", 1)]))]);
+    settle(kernel, &table).await;
+    let address = "127.0.0.1:2".parse().unwrap();
+    let add = |key| Step::AddRealServer {
+        key,
+        address,
+        weight: 1,
+    };
+    let steps = [
+        Step::RemoveVirtualServer { key: missing },
+        add(missing),
+        Step::SetWeight {
+            key: web,
+            address,
+            weight: 2,
+        },
+        add(web),
+        add(web),
+        Step::RemoveRealServer {
+            key: web,
+            address: "127.0.0.1:1".parse().unwrap(),
+        },
+    ];
+    let results = kernel.apply(&steps).await;
+    let verdicts: Vec<_> = results
+        .iter()
+        .map(|result| match result {
+            Ok(()) => "ok",
+            Err(KernelError::Resync(_)) => "resync",
+            Err(_) => "other",
+        })
+        .collect();
+    assert_eq!(
+        verdicts,
+        ["resync", "resync", "resync", "ok", "resync", "ok"]
+    );
+    let found = kernel.read().await.unwrap();
+    let expected = mk_table([(web, server(&[("127.0.0.1:2", 1)]))]);
+    assert_eq!(as_table(&found), expected);
+}
+
+async fn many_virtual_servers_are_programmed_in_one_batch<K: Kernel>(
+    kernel: &mut K,
+    host: [u8; 4],
+) {
+    let servers: BTreeMap<_, _> = (0..50)
+        .map(|_| {
+            (
+                free_place(host, Protocol::Tcp),
+                server(&[("127.0.0.1:1", 1)]),
+            )
+        })
+        .collect();
+    settle(kernel, &mk_table(servers)).await;
+    settle(kernel, &mk_table([])).await;
+}
+
+fn userspace() -> Userspace {
+    Userspace::new(Context {
+        low_port_offset: None,
+        udp_idle_timeout: Duration::from_secs(30),
+        traffic: Traffic::default(),
+        stop: CancellationToken::new(),
+    })
+}
+
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod memory_kernel {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&mut Memory::default(), own_loopback()).await;
+                }
+            )*
+        }
+
+        mod userspace_kernel {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&mut userspace(), own_loopback()).await;
+                }
+            )*
+        }
+    };
+}
+
+contract!(
+    what_is_programmed_is_read_back_and_needs_no_further_step,
+    every_step_shows_in_the_next_read,
+    a_failed_step_changes_nothing_and_the_others_are_done,
+    many_virtual_servers_are_programmed_in_one_batch,
+);

@@ -1,5 +1,7 @@
 //! A kernel that carries no traffic: for `--dry-run`, and for tests, which can make it fail.
 
+use std::sync::Arc;
+
 use meshlite_snapshot::Protocol;
 
 use super::{Capabilities, Kernel, KernelError};
@@ -52,7 +54,7 @@ impl Memory {
         let servers = &mut self.observed.virtual_servers;
         let missing = |what: &dyn std::fmt::Display| KernelError::Resync(format!("no {what}"));
         match step {
-            Step::SetInside { networks } => self.observed.inside = networks.clone(),
+            Step::SetInside { networks } => self.observed.inside = Arc::clone(networks),
             Step::AddVirtualServer { key, settings } => {
                 if servers.contains_key(key) {
                     return Err(KernelError::Resync(format!("{key} is there already")));

@@ -196,7 +196,13 @@ impl Drop for Userspace {
 }
 
 fn not_bound(owner: &str, frontend: Frontend, error: io::Error) -> KernelError {
-    KernelError::Retry(ListenError::new(owner, frontend.socket_address(), error).to_string())
+    let is_hopeless = error.kind() == io::ErrorKind::Unsupported;
+    let message = ListenError::new(owner, frontend.socket_address(), error).to_string();
+    if is_hopeless {
+        KernelError::Unsupported(message)
+    } else {
+        KernelError::Retry(message)
+    }
 }
 
 #[cfg(test)]

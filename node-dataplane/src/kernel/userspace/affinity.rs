@@ -46,7 +46,19 @@ impl Affinity {
         (now.saturating_duration_since(found.seen) < timeout).then_some(found.endpoint)
     }
 
-    /// The client was sent there, or was still there, `now`.
+    /// The client was still there, `now`, unless it was sent elsewhere since.
+    pub(super) fn refresh(&self, client: IpAddr, endpoint: SocketAddr, now: Instant) {
+        let mut clients = self.lock();
+        let is_there = clients
+            .by_address
+            .get(&client)
+            .is_some_and(|found| found.endpoint == endpoint && found.seen < now);
+        if is_there {
+            clients.remember(client, endpoint, now, MAX_CLIENTS);
+        }
+    }
+
+    /// The client is sent there, `now`.
     pub(super) fn remember(&self, client: IpAddr, endpoint: SocketAddr, now: Instant) {
         self.lock().remember(client, endpoint, now, MAX_CLIENTS);
     }
@@ -107,6 +119,27 @@ mod tests {
             None,
             "another client"
         );
+    }
+
+    #[test]
+    fn the_end_of_an_old_connection_does_not_call_back_a_client_that_moved() {
+        let (affinity, start) = (Affinity::default(), Instant::now());
+        let later = start + Duration::from_secs(5);
+        affinity.remember(client(1), endpoint(1), start);
+        affinity.refresh(client(1), endpoint(1), later);
+        let at_14 = start + Duration::from_secs(14);
+        assert_eq!(
+            affinity.endpoint_of(client(1), TIMEOUT, at_14),
+            Some(endpoint(1))
+        );
+        affinity.remember(client(1), endpoint(2), later);
+        affinity.refresh(client(1), endpoint(1), at_14);
+        assert_eq!(
+            affinity.endpoint_of(client(1), TIMEOUT, at_14),
+            Some(endpoint(2))
+        );
+        affinity.refresh(client(2), endpoint(1), start);
+        assert_eq!(affinity.endpoint_of(client(2), TIMEOUT, start), None);
     }
 
     #[test]

@@ -82,9 +82,9 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Lets the peer see a reset, not an orderly end.
-pub(super) fn reset(stream: TcpStream) {
-    let reset = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+/// Lets the peer see a reset, not an orderly end, once the stream is dropped.
+pub(super) fn reset_on_drop(stream: &TcpStream) {
+    let reset = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     if let Err(error) = reset {
         tracing::trace!(%error, "connection is closed without a reset");
     }

@@ -87,7 +87,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 async fn connection(mut client: TcpStream, peer: SocketAddr, shared: &Shared) {
     let traffic = &shared.context.traffic;
     let Some(mut upstream) = connect(peer, shared).await else {
-        bind::reset(client);
+        bind::reset_on_drop(&client);
         return;
     };
     if let Err(error) = bind::tune(&client) {
@@ -102,11 +102,11 @@ async fn connection(mut client: TcpStream, peer: SocketAddr, shared: &Shared) {
     if let Err(error) = &copied {
         // What one side sees, the other should see too: an abort, not an end.
         debug!(%error, %peer, endpoint = %upstream.lease.address(), "connection aborted");
-        bind::reset(client);
-        bind::reset(upstream.stream);
+        bind::reset_on_drop(&client);
+        bind::reset_on_drop(&upstream.stream);
     }
     if let Some(Persistence { affinity, .. }) = upstream.persistence {
-        affinity.remember(peer.ip(), upstream.lease.address(), Instant::now());
+        affinity.refresh(peer.ip(), upstream.lease.address(), Instant::now());
     }
 }
 

@@ -1,1 +1,122 @@
-//! Tests.
+//! Real traffic over loopback: what clients of a virtual server see while its table changes.
+
+mod tcp;
+mod udp;
+
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
+
+use meshlite_snapshot::Protocol;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Userspace};
+use crate::{
+    kernel::Kernel,
+    metrics::Traffic,
+    plan::{Drains, plan},
+    table::{Key, Observed, Settings, VirtualServer},
+    testing::{free_place, mk_table, own_loopback, settings},
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// One virtual server on an address of its own, and the loop's part of programming it.
+struct Proxy {
+    kernel: Userspace,
+    key: Key,
+    settings: Settings,
+    drains: Drains,
+    drain_timeout: Duration,
+}
+
+impl Proxy {
+    fn new(protocol: Protocol) -> Self {
+        Self::with_idle_timeout(protocol, Duration::from_secs(30))
+    }
+
+    fn with_idle_timeout(protocol: Protocol, udp_idle_timeout: Duration) -> Self {
+        let context = Context {
+            low_port_offset: None,
+            udp_idle_timeout,
+            traffic: Traffic::default(),
+            stop: CancellationToken::new(),
+        };
+        Self {
+            kernel: Userspace::new(context),
+            key: free_place(own_loopback(), protocol),
+            settings: settings("web"),
+            drains: Drains::new(),
+            drain_timeout: Duration::from_mins(15),
+        }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.key.frontend.socket_address()
+    }
+
+    /// Programs the virtual server with these real servers.
+    async fn serve(&mut self, real_servers: &[SocketAddr]) {
+        let server = VirtualServer {
+            settings: self.settings.clone(),
+            real_servers: real_servers.iter().map(|address| (*address, 1)).collect(),
+        };
+        self.program([(self.key, server)]).await;
+    }
+
+    async fn program(&mut self, servers: impl IntoIterator<Item = (Key, VirtualServer)>) {
+        let table = mk_table(servers);
+        let found = self.observe().await;
+        let plan = plan(
+            &table,
+            &found,
+            &self.drains,
+            self.drain_timeout,
+            Instant::now(),
+        );
+        for (step, result) in plan.steps.iter().zip(self.kernel.apply(&plan.steps).await) {
+            assert_eq!(result, Ok(()), "{step}");
+        }
+        self.drains = plan.drains;
+    }
+
+    async fn observe(&mut self) -> Observed {
+        self.kernel.read().await.unwrap()
+    }
+
+    async fn connections(&mut self) -> BTreeMap<SocketAddr, u64> {
+        let found = self.observe().await;
+        let Some(server) = found.virtual_servers.get(&self.key) else {
+            return BTreeMap::new();
+        };
+        server
+            .real_servers
+            .iter()
+            .map(|(address, real)| (*address, real.connections))
+            .collect()
+    }
+
+    /// Waits until the real servers have these connections.
+    async fn wait_for_connections(&mut self, expected: &[(SocketAddr, u64)]) {
+        let expected: BTreeMap<_, _> = expected.iter().copied().collect();
+        let start = Instant::now();
+        loop {
+            let now = self.connections().await;
+            if now == expected {
+                return;
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "connections are {now:?}, not {expected:?}"
+            );
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// The result, within the deadline.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(DEADLINE, future).await {
+        Ok(result) => result,
+        Err(_) => panic!("not within {DEADLINE:?}: {what}"),
+    }
+}

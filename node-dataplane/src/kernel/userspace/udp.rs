@@ -254,7 +254,7 @@ async fn answer(
         }
     }
     if let Some(Persistence { affinity, .. }) = persistence {
-        affinity.remember(client.ip(), link.lease.address(), link.seen());
+        affinity.refresh(client.ip(), link.lease.address(), link.seen());
     }
     trace!(%client, endpoint = %link.lease.address(), "flow ended");
     (client, number)

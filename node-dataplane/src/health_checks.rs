@@ -1,0 +1,184 @@
+//! `healthCheckNodePort`: external load balancers ask each node whether it has endpoints of a Service.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use meshlite_runtime::{
+    admin,
+    listen::{self, ListenError},
+};
+use meshlite_snapshot::{AddressFamily, Finding, ObjectRef, Severity};
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{desired::HealthCheck, facts::Facts, health::HealthState};
+
+/// The servers, one for each port and address.
+#[derive(Debug)]
+pub(crate) struct HealthChecks {
+    servers: BTreeMap<(u16, Option<IpAddr>), Server>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Shared {
+    checks: ArcSwap<BTreeMap<u16, HealthCheck>>,
+    health: HealthState,
+}
+
+#[derive(Debug)]
+struct Server {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+// === impl HealthChecks ===
+
+impl HealthChecks {
+    pub(crate) fn new(health: HealthState, stop: CancellationToken) -> Self {
+        Self {
+            servers: BTreeMap::new(),
+            shared: Arc::new(Shared {
+                checks: ArcSwap::default(),
+                health,
+            }),
+            stop,
+        }
+    }
+
+    /// Answers for these Services from now on. What cannot be bound is a finding, and is tried again at the next call.
+    pub(crate) async fn serve(
+        &mut self,
+        wanted: &BTreeMap<u16, HealthCheck>,
+        facts: &Facts,
+    ) -> Vec<Finding> {
+        self.shared.checks.store(Arc::new(wanted.clone()));
+        let addresses = addresses(facts);
+        let places: BTreeSet<_> = wanted
+            .keys()
+            .flat_map(|port| addresses.iter().map(|address| (*port, *address)))
+            .collect();
+        let unwanted = self
+            .servers
+            .extract_if(.., |place, server| {
+                !places.contains(place) || server.task.is_finished()
+            })
+            .collect::<Vec<_>>();
+        for (_, server) in unwanted {
+            server.stop.cancel();
+            if let Err(error) = server.task.await {
+                debug!(%error, "health check server failed");
+            }
+        }
+        let mut findings = Vec::new();
+        for place in places {
+            if self.servers.contains_key(&place) {
+                continue;
+            }
+            match bind(place).await {
+                Ok(listener) => {
+                    let server = self.start(place.0, listener);
+                    self.servers.insert(place, server);
+                }
+                Err(error) => {
+                    if let Some(check) = wanted.get(&place.0) {
+                        findings.push(not_bound(check, &error));
+                    }
+                }
+            }
+        }
+        findings
+    }
+
+    fn start(&self, port: u16, listener: TcpListener) -> Server {
+        let stop = self.stop.child_token();
+        let router = Router::new()
+            .fallback(any(answer))
+            .with_state((port, Arc::clone(&self.shared)));
+        let serving = admin::serve(listener, router, stop.clone());
+        let task = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                debug!(%error, port, "health check server ended");
+            }
+        });
+        Server { stop, task }
+    }
+}
+
+/// None stands for every address.
+fn addresses(facts: &Facts) -> Vec<Option<IpAddr>> {
+    if facts.node_port_ranges.is_empty() {
+        return vec![None];
+    }
+    [AddressFamily::Ipv4, AddressFamily::Ipv6]
+        .into_iter()
+        .flat_map(|family| facts.node_port_addresses(family, false))
+        .map(|address| Some(address.ip()))
+        .collect()
+}
+
+async fn bind((port, address): (u16, Option<IpAddr>)) -> Result<TcpListener, ListenError> {
+    const WHAT: &str = "healthCheckNodePort";
+    if let Some(address) = address {
+        return listen::tcp(SocketAddr::new(address, port), WHAT).await;
+    }
+    // An IPv6 socket serves both families; a host may have but IPv4.
+    match listen::tcp((Ipv6Addr::UNSPECIFIED, port).into(), WHAT).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => listen::tcp((Ipv4Addr::UNSPECIFIED, port).into(), WHAT).await,
+    }
+}
+
+fn not_bound(check: &HealthCheck, error: &ListenError) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        object: ObjectRef::new("Service", &*check.namespace, &*check.name),
+        field: "spec.healthCheckNodePort".into(),
+        reason: "NotProgrammed".into(),
+        message: error.to_string(),
+        source: None,
+    }
+}
+
+async fn answer(State((port, shared)): State<(u16, Arc<Shared>)>) -> Response {
+    let checks = shared.checks.load();
+    let Some(check) = checks.get(&port) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let is_healthy = shared.health.is_healthy(Instant::now());
+    let code = if is_healthy && check.local_endpoints > 0 {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let headers = [
+        (
+            header::X_CONTENT_TYPE_OPTIONS.as_str(),
+            "nosniff".to_owned(),
+        ),
+        (
+            "x-load-balancing-endpoint-weight",
+            check.local_endpoints.to_string(),
+        ),
+    ];
+    let body = json!({
+        "service": { "namespace": check.namespace, "name": check.name },
+        "localEndpoints": check.local_endpoints,
+        "serviceProxyHealthy": is_healthy,
+    });
+    (code, headers, Json(body)).into_response()
+}

@@ -1,0 +1,132 @@
+//! When a pass is made: on a commit, on the resync timer, and when the last pass asked for another.
+
+use std::{sync::Arc, time::Duration};
+
+use meshlite_proto::subscribe::{Commit, Subscription};
+use meshlite_runtime::readiness::ReadyToken;
+use meshlite_snapshot::Finding;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Program, View};
+use crate::{
+    clock, desired::Desired, facts, health::HealthState, health_checks::HealthChecks,
+    kernel::Kernel,
+};
+
+/// A request for what is programmed now.
+pub(crate) type Query = oneshot::Sender<View>;
+
+/// The loop with all that it talks to.
+pub(crate) struct Runner<K> {
+    pub(crate) program: Program<K>,
+    pub(crate) subscription: Subscription,
+    pub(crate) queries: mpsc::Receiver<Query>,
+    pub(crate) health: HealthState,
+    pub(crate) health_checks: HealthChecks,
+    pub(crate) sync_period: Duration,
+    /// Held until the first snapshot is programmed.
+    pub(crate) ready: Option<ReadyToken>,
+}
+
+// === impl Runner ===
+
+impl<K: Kernel> Runner<K> {
+    /// Programs what the control plane says until `stop`. Losing the control plane changes nothing.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut resync = interval(self.sync_period);
+        resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A commit that is not programmed yet. The next one comes after it was acknowledged.
+        let mut pending: Option<Commit> = None;
+        let mut is_following = true;
+        loop {
+            let wake_at = self.program.wake_at();
+            let wake = async {
+                match wake_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                Some(query) = self.queries.recv() => {
+                    self.answer(query).await;
+                    continue;
+                }
+                commit = self.subscription.next(), if is_following && pending.is_none() => {
+                    match commit {
+                        Some(commit) => {
+                            self.take(&commit);
+                            pending = Some(commit);
+                        }
+                        None => is_following = false,
+                    }
+                }
+                _ = resync.tick() => self.refresh(),
+                () = wake => {}
+            }
+            let findings = self.serve_health().await;
+            let is_done = self.program.pass(findings).await;
+            if is_done {
+                self.installed(pending.take());
+            }
+        }
+    }
+
+    fn take(&mut self, commit: &Commit) {
+        self.health.queued(Instant::now());
+        self.program
+            .metrics
+            .last_queued
+            .set(clock::seconds_since_epoch());
+        self.program
+            .set_snapshot(commit.generation(), commit.snapshot().clone());
+    }
+
+    fn installed(&mut self, commit: Option<Commit>) {
+        self.health.applied();
+        self.program
+            .metrics
+            .last_sync
+            .set(clock::seconds_since_epoch());
+        let Some(commit) = commit else {
+            return;
+        };
+        let table = &self.program.desired().table;
+        info!(
+            generation = commit.generation(),
+            virtual_servers = table.virtual_servers.len(),
+            findings = self.program.findings.len(),
+            "snapshot is programmed"
+        );
+        commit.acknowledge();
+        drop(self.ready.take());
+    }
+
+    fn refresh(&mut self) {
+        match facts::local_addresses() {
+            Ok(addresses) => self.program.set_local_addresses(addresses),
+            Err(error) => warn!(%error, "local addresses cannot be read"),
+        }
+    }
+
+    async fn serve_health(&mut self) -> Vec<Finding> {
+        let desired: Arc<Desired> = Arc::clone(self.program.desired());
+        self.health.set_eligible(!desired.node_leaving);
+        let wanted = &desired.health_checks;
+        self.health_checks.serve(wanted, self.program.facts()).await
+    }
+
+    async fn answer(&mut self, query: Query) {
+        match self.program.view().await {
+            // Who asked may have gone.
+            Ok(view) => drop(query.send(view)),
+            Err(error) => warn!(%error, "table cannot be read"),
+        }
+    }
+}

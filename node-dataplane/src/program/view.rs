@@ -1,0 +1,131 @@
+//! What is programmed, as `/virtualservers` shows it.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use ipnet::IpNet;
+use meshlite_snapshot::{Finding, Protocol};
+use serde::Serialize;
+
+use crate::{
+    desired::Desired,
+    table::{
+        Audience, Key, Observed, ObservedServer, Origin, Owner, Scheduler, Settings, VirtualServer,
+        WhenEmpty,
+    },
+};
+
+/// The table that is programmed, and what is wrong with it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct View {
+    mode: &'static str,
+    generation: u64,
+    virtual_servers: Vec<Row>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    /// `address:port`, as clients should connect.
+    address: SocketAddr,
+    protocol: Protocol,
+    audience: Audience,
+    #[serde(flatten)]
+    origin: Origin,
+    /// Whether it is there.
+    programmed: bool,
+    /// Where it really listens; null for a kernel without sockets and where it could not be bound.
+    bound: Option<SocketAddr>,
+    scheduler: Scheduler,
+    persistent_seconds: Option<u32>,
+    source_ranges: Vec<IpNet>,
+    when_empty: WhenEmpty,
+    real_servers: Vec<RealRow>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RealRow {
+    address: SocketAddr,
+    weight: u16,
+    connections: u64,
+    /// Keeps its connections and gets no new ones, because it is not wanted any more.
+    draining: bool,
+}
+
+impl View {
+    pub(super) fn new(
+        mode: &'static str,
+        generation: u64,
+        desired: &Desired,
+        observed: &Observed,
+        findings: &[Finding],
+    ) -> Self {
+        let wanted = &desired.table.virtual_servers;
+        let found = &observed.virtual_servers;
+        let ours = found
+            .iter()
+            .filter(|(_, server)| server.owner == Owner::Ours)
+            .map(|(key, server)| Row::programmed(key, server, wanted.get(key)));
+        let missing = wanted
+            .iter()
+            .filter(|(key, _)| found.get(key).is_none_or(|s| s.owner == Owner::Foreign))
+            .map(|(key, server)| Row::missing(key, server));
+        let mut rows: Vec<_> = ours.chain(missing).collect();
+        rows.sort_by_key(|row| (row.address, row.protocol, row.audience));
+        Self {
+            mode,
+            generation,
+            virtual_servers: rows,
+            findings: findings.to_vec(),
+        }
+    }
+}
+
+impl Row {
+    fn programmed(key: &Key, server: &ObservedServer, wanted: Option<&VirtualServer>) -> Self {
+        let is_wanted =
+            |address| wanted.is_some_and(|server| server.real_servers.contains_key(address));
+        let real_servers = server.real_servers.iter().map(|(address, real)| RealRow {
+            address: *address,
+            weight: real.weight,
+            connections: real.connections,
+            draining: !is_wanted(address),
+        });
+        Self {
+            programmed: true,
+            bound: server.bound,
+            ..Self::new(key, &server.settings, real_servers.collect())
+        }
+    }
+
+    fn missing(key: &Key, server: &VirtualServer) -> Self {
+        let real_servers = server.real_servers.iter().map(|(address, weight)| RealRow {
+            address: *address,
+            weight: *weight,
+            connections: 0,
+            draining: false,
+        });
+        Self::new(key, &server.settings, real_servers.collect())
+    }
+
+    fn new(key: &Key, settings: &Settings, real_servers: Vec<RealRow>) -> Self {
+        Self {
+            address: key.frontend.socket_address(),
+            protocol: key.frontend.protocol,
+            audience: key.audience,
+            origin: settings.origin.clone(),
+            programmed: false,
+            bound: None,
+            scheduler: settings.scheduler,
+            persistent_seconds: settings.persistence,
+            source_ranges: Arc::clone(&settings.source_ranges)
+                .iter()
+                .copied()
+                .collect(),
+            when_empty: settings.when_empty,
+            real_servers,
+        }
+    }
+}
