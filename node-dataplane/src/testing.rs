@@ -2,14 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
 };
 
-use meshlite_snapshot::Protocol;
+use meshlite_snapshot::{
+    AddressFamily, Endpoint, EndpointGroup, EndpointPort, IpFamilyPolicy, Name, Protocol, Resource,
+    Service, ServicePort, ServiceType, Snapshot, TargetPort, TrafficPolicy,
+};
 
 use crate::table::{
     Frontend, Key, Observed, ObservedRealServer, ObservedServer, Origin, Owner, Scheduler,
@@ -151,4 +154,91 @@ pub(crate) fn as_table(observed: &Observed) -> Table {
             })
             .collect(),
     }
+}
+
+/// An address.
+pub(crate) fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// A Service default/`name` with port 80 called http.
+pub(crate) fn mk_service(name: &str, cluster_ip: &str) -> Service {
+    Service {
+        namespace: "default".into(),
+        name: name.into(),
+        uid: String::new(),
+        kind: ServiceType::ClusterIP,
+        l4: true,
+        headless: false,
+        cluster_ips: vec![ip(cluster_ip)],
+        ip_families: vec![AddressFamily::Ipv4],
+        ip_family_policy: IpFamilyPolicy::SingleStack,
+        external_ips: vec![],
+        load_balancer: vec![],
+        load_balancer_ip: None,
+        load_balancer_class: None,
+        load_balancer_source_ranges: vec![],
+        allocate_load_balancer_node_ports: true,
+        ports: vec![ServicePort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: 80,
+            target_port: TargetPort::Number(8080),
+            node_port: None,
+            app_protocol: None,
+        }],
+        session_affinity_seconds: None,
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        external_traffic_policy: TrafficPolicy::Cluster,
+        traffic_distribution: None,
+        health_check_node_port: None,
+        publish_not_ready_addresses: false,
+        external_name: None,
+        ipvs_scheduler: None,
+    }
+}
+
+/// Ready endpoints of `service` at port 8080 of these addresses, on these nodes.
+pub(crate) fn mk_group(service: &str, endpoints: &[(&str, &str)]) -> EndpointGroup {
+    EndpointGroup {
+        namespace: "default".into(),
+        service: service.into(),
+        slice: "s1".into(),
+        address_family: AddressFamily::of(ip(endpoints[0].0)),
+        ports: vec![EndpointPort {
+            name: "http".into(),
+            protocol: Protocol::Tcp,
+            port: Some(8080),
+            app_protocol: None,
+        }],
+        endpoints: endpoints
+            .iter()
+            .map(|(address, node)| Endpoint {
+                address: ip(address),
+                ready: true,
+                serving: true,
+                terminating: false,
+                node: Some((*node).into()),
+                zone: None,
+                hostname: None,
+                target: None,
+                hint_zones: vec![],
+                hint_nodes: vec![],
+            })
+            .collect(),
+    }
+}
+
+/// A snapshot of just these.
+pub(crate) fn mk_snapshot(services: Vec<Service>, groups: Vec<EndpointGroup>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for service in services {
+        let name = Name::namespaced(&service.namespace, &service.name).unwrap();
+        snapshot.insert(name, Resource::Service(Arc::new(service)));
+    }
+    for group in groups {
+        let name = Name::part(&group.namespace, &group.service, &group.slice).unwrap();
+        snapshot.insert(name, Resource::EndpointGroup(Arc::new(group)));
+    }
+    snapshot
 }

@@ -1,18 +1,17 @@
 //! What a snapshot asks of one node.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use meshlite_snapshot::{
-    AddressFamily, Endpoint, EndpointGroup, EndpointPort, EndpointWeight, IpFamilyPolicy,
-    LoadBalancerAddress, LoadBalancerIpMode, Name, Node, Protocol, Resource, Service, ServicePort,
-    ServiceType, TargetPort, TrafficPolicy, Weights,
+    EndpointWeight, LoadBalancerAddress, LoadBalancerIpMode, Name, Node, Protocol, Resource,
+    TrafficPolicy, Weights,
 };
 
 use super::*;
 use crate::{
     kernel::print,
     table::{Scheduler, WhenEmpty},
-    testing::key,
+    testing::{ip, key, mk_group, mk_service, mk_snapshot},
 };
 
 const ALL: Capabilities = Capabilities {
@@ -21,90 +20,6 @@ const ALL: Capabilities = Capabilities {
     schedulers: &Scheduler::ALL,
     every_node_address: &[Protocol::Tcp],
 };
-
-fn ip(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
-
-fn mk_service(name: &str, cluster_ip: &str) -> Service {
-    Service {
-        namespace: "default".into(),
-        name: name.into(),
-        uid: String::new(),
-        kind: ServiceType::ClusterIP,
-        l4: true,
-        headless: false,
-        cluster_ips: vec![ip(cluster_ip)],
-        ip_families: vec![AddressFamily::Ipv4],
-        ip_family_policy: IpFamilyPolicy::SingleStack,
-        external_ips: vec![],
-        load_balancer: vec![],
-        load_balancer_ip: None,
-        load_balancer_class: None,
-        load_balancer_source_ranges: vec![],
-        allocate_load_balancer_node_ports: true,
-        ports: vec![ServicePort {
-            name: "http".into(),
-            protocol: Protocol::Tcp,
-            port: 80,
-            target_port: TargetPort::Number(8080),
-            node_port: None,
-            app_protocol: None,
-        }],
-        session_affinity_seconds: None,
-        internal_traffic_policy: TrafficPolicy::Cluster,
-        external_traffic_policy: TrafficPolicy::Cluster,
-        traffic_distribution: None,
-        health_check_node_port: None,
-        publish_not_ready_addresses: false,
-        external_name: None,
-        ipvs_scheduler: None,
-    }
-}
-
-/// Ready endpoints of `service` at port 8080 of these addresses, on these nodes.
-fn mk_group(service: &str, endpoints: &[(&str, &str)]) -> EndpointGroup {
-    EndpointGroup {
-        namespace: "default".into(),
-        service: service.into(),
-        slice: "s1".into(),
-        address_family: AddressFamily::of(ip(endpoints[0].0)),
-        ports: vec![EndpointPort {
-            name: "http".into(),
-            protocol: Protocol::Tcp,
-            port: Some(8080),
-            app_protocol: None,
-        }],
-        endpoints: endpoints
-            .iter()
-            .map(|(address, node)| Endpoint {
-                address: ip(address),
-                ready: true,
-                serving: true,
-                terminating: false,
-                node: Some((*node).into()),
-                zone: None,
-                hostname: None,
-                target: None,
-                hint_zones: vec![],
-                hint_nodes: vec![],
-            })
-            .collect(),
-    }
-}
-
-fn mk_snapshot(services: Vec<Service>, groups: Vec<EndpointGroup>) -> Snapshot {
-    let mut snapshot = Snapshot::default();
-    for service in services {
-        let name = Name::namespaced(&service.namespace, &service.name).unwrap();
-        snapshot.insert(name, Resource::Service(Arc::new(service)));
-    }
-    for group in groups {
-        let name = Name::part(&group.namespace, &group.service, &group.slice).unwrap();
-        snapshot.insert(name, Resource::EndpointGroup(Arc::new(group)));
-    }
-    snapshot
-}
 
 fn mk_facts() -> Facts {
     Facts {

@@ -1,11 +1,264 @@
 //! The loop's passes against a kernel that fails, forgets and is changed behind our back.
 
-use meshlite_snapshot::{Name, Resource, Service};
+use std::sync::Mutex;
+
+use meshlite_snapshot::Snapshot;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     kernel::memory::Memory,
-    table::{Frontend, VirtualAddress},
-    testing::as_table,
+    table::{Owner, Table},
+    testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
+
+async fn mk_program(kernel: Memory) -> Program<Memory> {
+    let parts = Parts {
+        kernel,
+        facts: Facts {
+            node_name: "n1".into(),
+            local_addresses: BTreeSet::new(),
+            node_port_ranges: vec![],
+        },
+        drain_timeout: Duration::from_mins(15),
+        sync_period: Duration::from_secs(30),
+        metrics: Metrics::new().0,
+        printer: None,
+    };
+    Program::new(parts).await.unwrap()
+}
+
+/// A program that wants this table.
+async fn wanting(kernel: Memory, table: Table) -> Program<Memory> {
+    let mut program = mk_program(kernel).await;
+    program.snapshot = Some((1, Snapshot::default()));
+    want(&mut program, table);
+    program
+}
+
+fn want(program: &mut Program<Memory>, table: Table) {
+    program.desired = Arc::new(Desired {
+        table,
+        ..Desired::default()
+    });
+}
+
+fn web(endpoints: &[(&str, u16)]) -> Table {
+    mk_table([(key("TCP 10.96.0.1:80"), server(endpoints))])
+}
+
+fn holding(table: &Table) -> Memory {
+    let mut kernel = Memory::default();
+    kernel.observed = observed(table, 0);
+    kernel
+}
+
+fn reasons(program: &Program<Memory>) -> Vec<&str> {
+    let findings = program.findings.iter();
+    findings.map(|finding| finding.reason.as_ref()).collect()
+}
+
+fn programmed(program: &Program<Memory>) -> Table {
+    as_table(&program.kernel.observed)
+}
+
+const OLD: (&str, u16) = ("10.244.0.1:80", 1);
+const NEW: (&str, u16) = ("10.244.0.2:80", 1);
+
+#[tokio::test]
+async fn a_snapshot_becomes_virtual_servers() {
+    let mut program = mk_program(Memory::default()).await;
+    let snapshot = mk_snapshot(
+        vec![mk_service("web", "10.96.0.1")],
+        vec![mk_group("web", &[("10.244.0.1", "n1")])],
+    );
+    program.set_snapshot(7, snapshot);
+    assert!(program.pass(vec![]).await);
+    let text = print::table(&programmed(&program));
+    assert!(
+        text.ends_with(
+            "TCP  10.96.0.1:80 rr\n  -> 10.244.0.1:8080              Masq    1      0          0\n"
+        ),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn before_the_first_snapshot_nothing_that_is_there_is_touched() {
+    let before = web(&[OLD]);
+    let mut program = mk_program(holding(&before)).await;
+    assert!(program.pass(vec![]).await);
+    assert_eq!(program.kernel.log, []);
+    assert_eq!(programmed(&program), before);
+}
+
+#[tokio::test]
+async fn what_is_right_already_is_adopted_without_a_step() {
+    let mut program = wanting(holding(&web(&[OLD])), web(&[OLD])).await;
+    assert!(program.pass(vec![]).await);
+    assert_eq!(program.kernel.log, []);
+    assert_eq!(program.wake_at(), None);
+}
+
+#[tokio::test]
+async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
+    let wanted = mk_table([
+        (key("TCP 10.96.0.1:80"), server(&[OLD, NEW])),
+        (key("UDP 10.96.0.1:53"), server(&[OLD])),
+    ]);
+    let mut program = wanting(Memory::default(), wanted.clone()).await;
+    program.pass(vec![]).await;
+    let servers = &mut program.kernel.observed.virtual_servers;
+    servers.remove(&key("UDP 10.96.0.1:53"));
+    let web = servers.get_mut(&key("TCP 10.96.0.1:80")).unwrap();
+    web.real_servers.pop_first();
+    web.real_servers.first_entry().unwrap().get_mut().weight = 0;
+    assert!(program.pass(vec![]).await);
+    assert_eq!(programmed(&program), wanted);
+}
+
+#[tokio::test]
+async fn a_failed_step_is_a_finding_until_the_retry_succeeds() {
+    let mut kernel = Memory::default();
+    kernel.fail_step(0, KernelError::Retry("address in use".into()));
+    let mut program = wanting(kernel, web(&[OLD])).await;
+    assert!(program.pass(vec![]).await, "a commit is not held up by it");
+    assert_eq!(reasons(&program), ["NotProgrammed"]);
+    assert!(program.findings[0].message.contains("address in use"));
+    assert!(program.wake_at().is_some());
+    assert!(program.pass(vec![]).await);
+    assert_eq!(programmed(&program), web(&[OLD]));
+    assert_eq!((reasons(&program), program.wake_at()), (vec![], None));
+}
+
+#[tokio::test]
+async fn what_can_never_work_is_a_finding_and_not_retried_by_itself() {
+    let mut kernel = Memory::default();
+    kernel.fail_step(0, KernelError::Unsupported("no such scheduler".into()));
+    let mut program = wanting(kernel, web(&[OLD])).await;
+    program.pass(vec![]).await;
+    assert_eq!(reasons(&program), ["NotProgrammed"]);
+    assert_eq!(program.wake_at(), None);
+}
+
+#[tokio::test]
+async fn a_kernel_that_changed_under_the_plan_is_read_again_in_the_same_pass() {
+    let mut kernel = Memory::default();
+    kernel.fail_step(1, KernelError::Resync("no such virtual server".into()));
+    let mut program = wanting(kernel, web(&[OLD])).await;
+    assert!(program.pass(vec![]).await);
+    assert_eq!(programmed(&program), web(&[OLD]));
+    assert_eq!((reasons(&program), program.wake_at()), (vec![], None));
+}
+
+#[tokio::test]
+async fn a_kernel_that_cannot_be_read_keeps_the_pass_open() {
+    let mut kernel = Memory::default();
+    kernel.fail_read(KernelError::Retry("netlink: no buffer space".into()));
+    let mut program = wanting(kernel, web(&[OLD])).await;
+    assert!(!program.pass(vec![]).await);
+    assert!(program.wake_at().is_some());
+    assert!(program.pass(vec![]).await);
+    assert_eq!(programmed(&program), web(&[OLD]));
+}
+
+#[tokio::test]
+async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
+    let mut kernel = holding(&web(&[OLD]));
+    for server in kernel.observed.virtual_servers.values_mut() {
+        server.owner = Owner::Foreign;
+    }
+    let mut program = wanting(kernel, web(&[NEW])).await;
+    program.pass(vec![]).await;
+    assert_eq!(reasons(&program), ["ForeignVirtualServer"]);
+    assert_eq!(program.kernel.log, []);
+}
+
+#[tokio::test]
+async fn a_drained_real_server_is_looked_at_again_until_it_is_gone() {
+    let mut program = wanting(holding(&web(&[OLD, NEW])), web(&[NEW])).await;
+    program.pass(vec![]).await;
+    assert_eq!(programmed(&program), web(&[(OLD.0, 0), NEW]));
+    assert!(program.wake_at().unwrap() <= Instant::now() + DRAIN_POLL);
+    program.pass(vec![]).await;
+    assert_eq!(programmed(&program), web(&[NEW]));
+    assert_eq!(program.wake_at(), None);
+}
+
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_prints_each_plan_once_with_the_table_that_it_leads_to() {
+    let page = Page::default();
+    let mut program = wanting(Memory::default(), web(&[OLD])).await;
+    program.printer = Some(Box::new(page.clone()));
+    program.pass(vec![]).await;
+    program.pass(vec![]).await;
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(
+        text,
+        "\
+# add virtual server TCP 10.96.0.1:80 rr (default/web)
+# add real server TCP 10.96.0.1:80 -> 10.244.0.1:80 weight 1
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  10.96.0.1:80 rr
+  -> 10.244.0.1:80                Masq    1      0          0
+"
+    );
+}
+
+fn any_web() -> impl Strategy<Value = Table> {
+    let endpoints = proptest::sample::subsequence(
+        vec![OLD, NEW, ("10.244.0.3:80", 2), ("10.244.0.4:80", 1)],
+        1..=4,
+    );
+    endpoints.prop_map(|endpoints| web(&endpoints))
+}
+
+fn any_error() -> impl Strategy<Value = KernelError> {
+    prop_oneof![
+        Just(KernelError::Retry("busy".into())),
+        Just(KernelError::Resync("gone".into())),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whichever_step_fails_the_service_stays_live_and_the_table_converges(
+        tables in proptest::collection::vec(any_web(), 1..5),
+        faults in proptest::collection::vec((0..12_usize, any_error()), 0..4),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut program = wanting(holding(&web(&[OLD])), web(&[OLD])).await;
+            for (n, error) in faults {
+                program.kernel.fail_step(n, error);
+            }
+            let last = tables.last().unwrap().clone();
+            for table in tables {
+                want(&mut program, table);
+                program.pass(vec![]).await;
+                let now = programmed(&program);
+                let usable = now.virtual_servers.values().flat_map(|s| s.real_servers.values());
+                assert!(usable.into_iter().any(|weight| *weight > 0), "{now:?}");
+            }
+            for _ in 0..8 {
+                program.pass(vec![]).await;
+            }
+            assert_eq!(programmed(&program), last);
+            assert_eq!((reasons(&program), program.wake_at()), (vec![], None));
+        });
+    }
+}
