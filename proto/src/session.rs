@@ -12,6 +12,8 @@
 //! - An acknowledgement also covers the commits before it, and carries everything that is rejected at that time.
 //! - `Hello` and heartbeats tell what is installed; `CommitEnd.expected` is compared with what was offered.
 
+mod action;
+mod guard;
 mod held;
 mod staging;
 mod status;
@@ -21,15 +23,18 @@ mod tests;
 
 use std::time::Duration;
 
-use meshlite_snapshot::{Name, ResourceType, Snapshot, Topic};
+use meshlite_snapshot::{ResourceType, Topic};
 use tokio::time::Instant;
 
 use self::{
+    guard::{Guard, Verdict},
     held::{Held, Next},
     stream::{AfterDamage, Stream},
 };
 use crate::{encode, v1};
 
+pub use action::{Action, Delivery, Installed, Reconnect, Rejected};
+pub use guard::GUARD;
 pub use staging::Damage;
 pub use status::{Change, RejectReason, Rejection, SessionStatus, TopicDigest};
 pub use stream::Fault;
@@ -38,9 +43,6 @@ pub use stream::Fault;
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A server that says nothing for this long is given up: three missed heartbeats.
 pub const SILENCE: Duration = Duration::from_secs(30);
-/// How long a commit that takes away most of a set is held, if it comes from a replica that was not followed before.
-pub const GUARD: Duration = Duration::from_mins(2);
-
 /// The most rejections that one acknowledgement carries.
 const MOST_REJECTIONS: usize = 1000;
 
@@ -55,83 +57,10 @@ pub struct Session {
     /// The next `Hello` may say what is held.
     resume: bool,
     stream: Option<Stream>,
-    guard: Option<Guard>,
+    guard: Guard,
     server: Option<String>,
     last_commit: Option<Instant>,
     last_error: Option<String>,
-}
-
-/// What the caller has to do.
-#[derive(Debug)]
-pub enum Action {
-    /// Send this on the stream.
-    Send(v1::DiscoveryRequest),
-    /// Give this to the plane, then call [`Session::installed`] or [`Session::abandoned`].
-    Deliver(Delivery),
-    /// Close the stream, which is over for the session, and connect again.
-    Reconnect(Reconnect),
-}
-
-/// A whole, proved state and what differs from the one that is installed.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// Its generation.
-    pub generation: u64,
-    /// What is installed.
-    pub before: Snapshot,
-    /// What is to be installed.
-    pub snapshot: Snapshot,
-    /// The difference.
-    pub changes: Vec<Change>,
-}
-
-/// What the plane made of a [`Delivery`].
-#[derive(Clone, Debug)]
-pub struct Installed {
-    /// What is installed now.
-    pub snapshot: Snapshot,
-    /// What of the delivery is not in it.
-    pub rejected: Vec<Rejected>,
-}
-
-/// A resource that the plane did not take.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as in Rejection")]
-pub struct Rejected {
-    pub topic: Topic,
-    pub name: Name,
-    pub reason: RejectReason,
-    pub message: String,
-}
-
-/// Why a stream is over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reconnect {
-    /// The server broke the protocol.
-    #[error("the control plane broke the protocol: {0}")]
-    Fault(#[from] Fault),
-    /// The server is gone or hangs.
-    #[error("the control plane said nothing for {} s", SILENCE.as_secs())]
-    Silent,
-    /// A full commit was asked for and did not come.
-    #[error("the control plane did not send the full snapshot it was asked for")]
-    NoFull,
-    /// The server asked for it.
-    #[error("the control plane asked to connect again: {0}")]
-    Drained(String),
-    /// The plane dropped a commit.
-    #[error("the data plane did not install a commit")]
-    NotInstalled,
-    /// Another replica should confirm a commit that takes away most of a set.
-    #[error("looking for another control plane to confirm that most of a set is gone")]
-    Confirm,
-}
-
-/// A commit is held because it takes away most of a set.
-#[derive(Debug)]
-struct Guard {
-    until: Instant,
-    epoch: String,
 }
 
 // === impl Session ===
@@ -155,7 +84,7 @@ impl Session {
             held: Held::new(ResourceType::ALL.into_iter().filter_map(wanted)),
             resume: true,
             stream: None,
-            guard: None,
+            guard: Guard::default(),
             server: None,
             last_commit: None,
             last_error: None,
@@ -226,6 +155,12 @@ impl Session {
         self.reconnect(Reconnect::NotInstalled)
     }
 
+    /// The plane can try again what it rejected as not programmed: it gets those resources in another delivery.
+    pub fn retry(&mut self, now: Instant) -> Vec<Action> {
+        self.held.retry();
+        self.next(now)
+    }
+
     /// Time has passed. Call it at [`Session::next_deadline`].
     pub fn tick(&mut self, now: Instant) -> Vec<Action> {
         let Some(stream) = &mut self.stream else {
@@ -239,12 +174,7 @@ impl Session {
         }
         let mut actions = Vec::new();
         if stream.heartbeat_due(now) {
-            let heartbeat = v1::Heartbeat {
-                generation: self.generation(),
-                digests: self.digests(),
-                ..v1::Heartbeat::default()
-            };
-            actions.push(send(v1::discovery_request::Kind::Heartbeat(heartbeat)));
+            actions.push(self.heartbeat());
         }
         actions.extend(self.next(now));
         actions
@@ -253,8 +183,8 @@ impl Session {
     /// When [`Session::tick`] has something to do, if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stream = self.stream.as_ref()?.next_deadline();
-        let guard = self.guard.as_ref().filter(|_| !self.held.is_busy());
-        Some(guard.map_or(stream, |guard| stream.min(guard.until)))
+        let guard = self.guard.until().filter(|_| !self.held.is_busy());
+        Some(guard.map_or(stream, |until| stream.min(until)))
     }
 
     /// The open stream is good for something: a backoff may start from the beginning after it.
@@ -325,55 +255,34 @@ impl Session {
         }
     }
 
-    /// What to do instead of handing over, if a replica that was not followed before would take away most of a set.
+    /// What to do instead of handing over, if most of a set would go.
     fn guarded(&mut self, now: Instant) -> Option<Vec<Action>> {
         let (offered, installed) = (self.held.offered_at()?, self.held.installed_at()?);
-        let regression = self
-            .held
-            .regression()
-            .filter(|_| offered.epoch != installed.epoch);
-        let Some(regression) = regression else {
-            self.guard = None;
-            return None;
-        };
-        match &self.guard {
-            Some(guard) if guard.epoch != offered.epoch => {
-                tracing::warn!("another control plane confirms that most of a set is gone");
-            }
-            Some(guard) if now < guard.until || self.stream.is_none() => return Some(Vec::new()),
-            Some(_) => tracing::warn!("obeying a commit that takes away most of a set"),
-            None => {
-                self.guard = Some(Guard {
-                    until: now + GUARD,
-                    epoch: offered.epoch.clone(),
-                });
-                let held::Regression { topic, removed, of } = regression;
-                tracing::error!(
-                    %topic, removed, of, seconds = GUARD.as_secs(),
-                    "a new control plane takes away most of a set, holding its commit"
-                );
-                self.last_error = Some(format!(
-                    "a new control plane takes away {removed} of {of} {topic} resources: held for {} s",
-                    GUARD.as_secs()
-                ));
-                let alone = self.replicas < 2 || self.stream.is_none();
-                return Some(if alone {
-                    Vec::new()
-                } else {
-                    self.stream = None;
-                    vec![Action::Reconnect(Reconnect::Confirm)]
-                });
+        let is_new = offered.epoch != installed.epoch;
+        let regression = self.held.regression().filter(|_| is_new);
+        match self
+            .guard
+            .decide(now, regression, &offered.epoch, self.stream.is_some())
+        {
+            Verdict::Pass => None,
+            Verdict::Hold => Some(Vec::new()),
+            Verdict::StartToHold(why) => {
+                self.last_error = Some(why);
+                if self.replicas < 2 || self.stream.is_none() {
+                    return Some(Vec::new());
+                }
+                self.stream = None;
+                Some(vec![Action::Reconnect(Reconnect::Confirm)])
             }
         }
-        self.guard = None;
-        None
     }
 
     fn acknowledge(&mut self, now: Instant, nonce: Option<(u64, Duration)>) -> Vec<Action> {
         self.last_commit = Some(now);
         self.last_error = None;
         let Some((nonce, took)) = nonce else {
-            return Vec::new();
+            // Not a commit of this stream, yet something else is installed now.
+            return self.stream.iter().map(|_| self.heartbeat()).collect();
         };
         let mut ack = self.ack(nonce);
         ack.install_time = took.try_into().ok();
@@ -389,6 +298,14 @@ impl Session {
             rejections: rejections.map(Into::into).collect(),
             ..v1::Ack::default()
         }
+    }
+
+    fn heartbeat(&self) -> Action {
+        send(v1::discovery_request::Kind::Heartbeat(v1::Heartbeat {
+            generation: self.generation(),
+            digests: self.digests(),
+            ..v1::Heartbeat::default()
+        }))
     }
 
     fn hello(&self) -> v1::Hello {

@@ -5,8 +5,10 @@ mod follow;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use meshlite_snapshot::{Name, Snapshot, Topic};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -35,6 +37,7 @@ pub struct ClientConfig {
 pub struct Subscription {
     commits: mpsc::Receiver<Commit>,
     status: watch::Receiver<SessionStatus>,
+    retry: Arc<Notify>,
 }
 
 /// A whole, proved state of the mesh, to be installed and then acknowledged.
@@ -51,7 +54,8 @@ pub struct Commit {
 pub fn subscribe(config: ClientConfig, stop: CancellationToken) -> Subscription {
     let (commits, received) = mpsc::channel(1);
     let (status, reported) = watch::channel(SessionStatus::default());
-    let follower = follow::Follower::new(config, commits, status);
+    let retry = Arc::new(Notify::new());
+    let follower = follow::Follower::new(config, commits, status, Arc::clone(&retry));
     tokio::spawn(
         follower
             .run(stop)
@@ -60,6 +64,7 @@ pub fn subscribe(config: ClientConfig, stop: CancellationToken) -> Subscription 
     Subscription {
         commits: received,
         status: reported,
+        retry,
     }
 }
 
@@ -71,6 +76,12 @@ impl Subscription {
     /// There is at most one commit at a time: the next one comes after this one was acknowledged or dropped.
     pub async fn next(&mut self) -> Option<Commit> {
         self.commits.recv().await
+    }
+
+    /// Asks for another commit with the resources that were rejected as [`RejectReason::NotProgrammed`], because they
+    /// may be programmed now. Nothing comes if there are none.
+    pub fn retry(&self) {
+        self.retry.notify_one();
     }
 
     /// Where the subscription stands, now and as it changes.
@@ -106,7 +117,7 @@ impl Commit {
     }
 
     /// Refuses one resource: its last good version, or nothing, goes back into [`Commit::snapshot`], and the control
-    /// plane is told why. It is offered again when it changes.
+    /// plane is told why. It is offered again when it changes, or on [`Subscription::retry`].
     pub fn reject(&mut self, topic: Topic, name: &Name, reason: RejectReason, message: String) {
         match self.delivery.before.get(topic.kind, name) {
             Some(last_good) => self.delivery.snapshot.insert(name.clone(), last_good),

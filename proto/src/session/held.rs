@@ -1,11 +1,14 @@
 //! What a client holds: what it was offered, what it installed, and what is on its way from one to the other.
 
+mod set;
+
 use std::collections::BTreeMap;
 
-use meshlite_snapshot::{Name, Resource, SetDigest, Snapshot, Topic, Version};
+use meshlite_snapshot::{Name, Resource, Snapshot, Topic, Version};
 
+use self::set::{Entry, Set, Sum};
 use super::{
-    Change, Delivery, Installed, Rejected, Rejection, TopicDigest,
+    Change, Delivery, Installed, RejectReason, Rejected, Rejection, TopicDigest,
     staging::{Damage, Staged, What},
 };
 use crate::{decode, encode, v1};
@@ -31,6 +34,8 @@ pub(super) struct Held {
     /// A commit was proved since the last one was handed over.
     ready: bool,
     in_flight: Option<InFlight>,
+    /// What the plane could not program, to be tried again.
+    refused: BTreeMap<Key, What>,
     rejections: BTreeMap<WireKey, Rejection>,
 }
 
@@ -43,25 +48,6 @@ pub(super) type WireKey = (i32, String, String);
 struct InFlight {
     at: Option<Position>,
     changes: BTreeMap<Key, What>,
-}
-
-#[derive(Debug, Default)]
-struct Set {
-    entries: BTreeMap<Name, Entry>,
-    offered: Sum,
-    installed: Sum,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    offered: Option<Version>,
-    installed: Option<Version>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sum {
-    digest: SetDigest,
-    count: u64,
 }
 
 /// A commit that would take away most of a set.
@@ -98,6 +84,7 @@ impl Held {
             pending: BTreeMap::new(),
             ready: false,
             in_flight: None,
+            refused: BTreeMap::new(),
             rejections: BTreeMap::new(),
         }
     }
@@ -305,6 +292,9 @@ impl Held {
         for (key, what) in in_flight.changes {
             if let Some(rejected) = rejected.remove(&key) {
                 self.reject(&rejected, what.version());
+                if rejected.reason == RejectReason::NotProgrammed {
+                    self.refused.insert(key, what);
+                }
                 continue;
             }
             if let Some(set) = self.sets.get_mut(&key.0) {
@@ -324,6 +314,14 @@ impl Held {
             for (key, what) in in_flight.changes {
                 self.pending.entry(key).or_insert(what);
             }
+        }
+    }
+
+    /// The plane wants to try again what it could not program. It changes nothing about what was proved.
+    pub(super) fn retry(&mut self) {
+        for (key, what) in std::mem::take(&mut self.refused) {
+            self.pending.entry(key).or_insert(what);
+            self.ready = true;
         }
     }
 
@@ -356,6 +354,7 @@ impl Held {
     fn offer_one(&mut self, key: Key, what: What) {
         if let Some(set) = self.sets.get_mut(&key.0) {
             set.offer(&key.1, what.version());
+            self.refused.remove(&key);
             self.pending.insert(key, what);
         }
     }
@@ -393,47 +392,6 @@ impl Held {
             sum.change(name, old, what.version());
         }
         sums
-    }
-}
-
-// === impl Set ===
-
-impl Set {
-    fn offer(&mut self, name: &Name, version: Option<Version>) {
-        let entry = self.entries.entry(name.clone()).or_default();
-        let old = std::mem::replace(&mut entry.offered, version);
-        self.offered.change(name, old, version);
-    }
-
-    fn install(&mut self, name: &Name, version: Option<Version>) {
-        let entry = self.entries.entry(name.clone()).or_default();
-        let old = std::mem::replace(&mut entry.installed, version);
-        self.installed.change(name, old, version);
-    }
-
-    fn forget_if_empty(&mut self, name: &Name) {
-        let empty = |entry: &Entry| entry.offered.is_none() && entry.installed.is_none();
-        if self.entries.get(name).is_some_and(empty) {
-            self.entries.remove(name);
-        }
-    }
-}
-
-// === impl Sum ===
-
-impl Sum {
-    fn change(&mut self, name: &Name, old: Option<Version>, new: Option<Version>) {
-        if old == new {
-            return;
-        }
-        if let Some(old) = old {
-            self.digest.remove(name, old);
-            self.count -= 1;
-        }
-        if let Some(new) = new {
-            self.digest.add(name, new);
-            self.count += 1;
-        }
     }
 }
 

@@ -231,6 +231,49 @@ fn what_the_plane_rejects_keeps_its_last_good_version_until_a_new_one_comes() {
 }
 
 #[test]
+fn what_could_not_be_programmed_can_be_tried_again() {
+    let mut server = Model::with_nodes("a", &[("one", "z"), ("two", "z")]);
+    let mut client = Client::new();
+    client.connect();
+    client.receive(server.commit(1, None));
+    client.install_except(&[(NODES, "one")]);
+    client.retry();
+    assert_eq!(
+        client.at_plane.as_ref().unwrap().changes,
+        [changed(NODES, "one")]
+    );
+    client.install_except(&[(NODES, "one")]);
+    assert_eq!(rejected(&client).len(), 1);
+    client.retry();
+    client.install();
+    assert_eq!(client.plane, server.snapshot());
+    assert_eq!(rejected(&client), []);
+    let said = client.heartbeats().pop().unwrap();
+    assert_eq!(
+        said.digests,
+        server.digests(),
+        "at once, since there is no commit to acknowledge"
+    );
+    client.retry();
+    assert!(client.at_plane.is_none(), "there is nothing left to try");
+
+    let from = server.generation;
+    server.put(NODES, "one", &mk_node("one", "bad"));
+    client.receive(server.commit(2, Some(from)));
+    client.install_except(&[(NODES, "one")]);
+    let from = server.generation;
+    server.put(NODES, "one", &mk_node("one", "good"));
+    client.receive(server.commit(3, Some(from)));
+    client.install();
+    client.retry();
+    assert!(
+        client.at_plane.is_none(),
+        "what it was is of no interest any more"
+    );
+    assert_eq!(client.plane, server.snapshot());
+}
+
+#[test]
 fn a_complaint_about_what_is_served_all_the_same_lasts_while_it_is_repeated() {
     let mut server = Model::with_nodes("a", &[("one", "z"), ("two", "z")]);
     let mut client = Client::following(&mut server);

@@ -2,10 +2,10 @@
 //!
 //! It never waits for one thing only: a busy plane does not stop heartbeats, a dead server does not stop the plane.
 
-use std::{error::Error, pin::Pin, time::Duration};
+use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -43,6 +43,7 @@ pub(super) struct Follower {
     /// The plane has a commit and will say what became of it.
     at_plane: Option<oneshot::Receiver<Installed>>,
     status: watch::Sender<SessionStatus>,
+    retry: Arc<Notify>,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Streaming<DiscoveryResponse>, String>> + Send>>;
@@ -68,6 +69,7 @@ enum Event {
     Opened(Result<Streaming<DiscoveryResponse>, String>),
     Message(DiscoveryResponse),
     Lost(String),
+    Retry,
     Tick,
 }
 
@@ -78,6 +80,7 @@ impl Follower {
         config: ClientConfig,
         commits: mpsc::Sender<Commit>,
         status: watch::Sender<SessionStatus>,
+        retry: Arc<Notify>,
     ) -> Self {
         let ClientConfig {
             endpoints,
@@ -100,6 +103,7 @@ impl Follower {
             commits,
             at_plane: None,
             status,
+            retry,
         }
     }
 
@@ -140,6 +144,7 @@ impl Follower {
             () = self.commits.closed() => Event::Stop,
             installed = answer(&mut self.at_plane) => Event::Plane(installed),
             () = at(deadline) => Event::Tick,
+            () = self.retry.notified() => Event::Retry,
             event = self.link.event() => event,
         }
     }
@@ -166,6 +171,7 @@ impl Follower {
                 self.session.disconnected(error);
                 return self.wait(now);
             }
+            Event::Retry => self.session.retry(now),
             Event::Tick => self.session.tick(now),
         };
         if self.session.is_healthy(now) {

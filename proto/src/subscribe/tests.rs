@@ -248,6 +248,14 @@ async fn what_is_rejected_goes_back_to_its_last_good_version() {
     let status = reaches(&mut status, "rejected", |s| s.rejections.len() == 2).await;
     assert_eq!(status.rejections[0].message, "no room");
     assert_eq!(status.digests[0].count, 1);
+
+    subscription.retry();
+    let again = next(&mut subscription).await;
+    assert_eq!(again.changes().len(), 2);
+    again.acknowledge();
+    let mut status = subscription.status();
+    let status = reaches(&mut status, "taken", |s| s.rejections.is_empty()).await;
+    assert_eq!(status.digests[0].count, 2);
 }
 
 #[tokio::test]

@@ -135,6 +135,11 @@ impl Client {
         self.install_except(&[]);
     }
 
+    pub(super) fn retry(&mut self) {
+        let actions = self.session.retry(self.now);
+        self.perform(actions);
+    }
+
     pub(super) fn abandon(&mut self) {
         if self.at_plane.take().is_some() {
             let actions = self.session.abandoned();

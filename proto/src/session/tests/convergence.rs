@@ -29,6 +29,7 @@ enum Step {
     Install,
     Reject(usize),
     Abandon,
+    Retry,
     Break,
     Restart,
     Wait(u64),
@@ -47,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Install),
         1 => name().prop_map(Step::Reject),
         1 => Just(Step::Abandon),
+        1 => Just(Step::Retry),
         1 => Just(Step::Break),
         1 => Just(Step::Restart),
         1 => (0..40_u64).prop_map(Step::Wait),
@@ -102,6 +104,7 @@ impl World {
                 }
             }
             Step::Abandon => self.client.abandon(),
+            Step::Retry => self.client.retry(),
             Step::Break => self.client.disconnect(),
             Step::Restart => {
                 self.epochs += 1;
