@@ -183,7 +183,7 @@ impl Installer {
         for (name, listener) in &self.late {
             Arc::make_mut(&mut self.snapshot.listeners).insert(name.clone(), Arc::clone(listener));
         }
-        let mut rejections = self.builder.build(&self.snapshot, self.generation);
+        let mut rejections = self.builder.build(&self.snapshot);
         let listeners = Arc::clone(&self.snapshot.listeners);
         fresh.retain(|name, _| listeners.contains_key(name));
         let mut ports = BTreeSet::new();

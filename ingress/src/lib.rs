@@ -25,6 +25,8 @@ mod pool;
 mod respond;
 mod sanitise;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use ingress::{BindError, Ingress, RunError};

@@ -8,9 +8,11 @@ use std::{future::Future, sync::Arc};
 
 use arc_swap::ArcSwap;
 
+#[cfg(test)]
+pub(crate) use self::worker::Drained;
 pub(crate) use self::{
     sockets::bind,
-    worker::{Command, Drained, Worker, WorkerHandle},
+    worker::{Command, Worker, WorkerHandle},
 };
 use crate::{Config, metrics::Metrics, table::Table};
 

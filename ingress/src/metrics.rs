@@ -181,7 +181,7 @@ impl EncodeMetric for Durations {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let mut buckets: Vec<(f64, u64)> = BOUNDS
             .into_iter()
-            .chain([f64::MAX])
+            .chain([f64::INFINITY])
             .map(|bound| (bound, 0))
             .collect();
         let mut sum = Duration::ZERO;

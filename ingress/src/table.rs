@@ -6,6 +6,8 @@ mod filters;
 mod hosts;
 mod paths;
 mod route;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +18,7 @@ use self::paths::PathIndex;
 pub(crate) use self::{
     build::{Builder, Rejection},
     cluster::{Cluster, Endpoints},
-    filters::{Action, Filters, HeaderEdits, RedirectTo, RewriteTo},
+    filters::{Action, Filters, RedirectTo},
     hosts::HostIndex,
     route::Route,
 };
@@ -25,7 +27,6 @@ use crate::{certificates::ListenerTls, metrics::ListenerMetrics};
 /// Everything that one request is looked up in. Immutable.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) generation: u64,
     listeners: Vec<Option<Arc<ListenerTable>>>,
     clusters: Vec<Option<Arc<Cluster>>>,
 }

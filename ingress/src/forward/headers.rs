@@ -77,13 +77,13 @@ impl Exchange<'_> {
             upgrade.ask(&mut parts.headers);
         }
         parts.version = Version::HTTP_11;
+        if takes_trailers {
+            parts
+                .headers
+                .insert(header::TE, HeaderValue::from_static("trailers"));
+        }
         if cluster.is_h2c {
             parts.version = Version::HTTP_2;
-            if takes_trailers {
-                parts
-                    .headers
-                    .insert(header::TE, HeaderValue::from_static("trailers"));
-            }
             set_authority(parts);
         }
     }

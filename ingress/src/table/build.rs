@@ -86,7 +86,7 @@ impl Builder {
     }
 
     /// Builds the table for this snapshot, without what is rejected.
-    pub(crate) fn build(&mut self, snapshot: &Snapshot, generation: u64) -> Vec<Rejection> {
+    pub(crate) fn build(&mut self, snapshot: &Snapshot) -> Vec<Rejection> {
         let mut rejections = Vec::new();
         self.build_clusters(snapshot, &mut rejections);
         if !Arc::ptr_eq(&self.snapshot.route_tables, &snapshot.route_tables) {
@@ -96,7 +96,6 @@ impl Builder {
             self.build_certificates(snapshot, &mut rejections);
         }
         let mut table = Table {
-            generation,
             listeners: Vec::new(),
             clusters: vec![None; self.cluster_ids.len()],
         };

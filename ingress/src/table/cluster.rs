@@ -87,8 +87,8 @@ impl Cluster {
 }
 
 /// The ready endpoints; where there are none, those that still answer while they terminate. Each once, sorted.
-fn usable<'a>(
-    groups: impl Iterator<Item = &'a Arc<EndpointGroup>>,
+fn usable<'a, I: Iterator<Item = &'a Arc<EndpointGroup>>>(
+    groups: I,
     port_name: &str,
 ) -> Box<[SocketAddr]> {
     let (mut ready, mut terminating) = (BTreeSet::new(), BTreeSet::new());

@@ -1,0 +1,53 @@
+//! Looks routes up without sockets.
+
+use std::sync::Arc;
+
+use http::Request;
+use meshlite_snapshot::{HostMatch, Name, Route, RouteTable};
+
+use super::{ClusterId, HostIndex, ListenerTable, paths::PathIndex};
+use crate::metrics::Metrics;
+
+/// One listener's routes.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    listener: ListenerTable,
+    clusters: Vec<Name>,
+}
+
+impl Lookup {
+    pub(crate) fn new(tables: &[(HostMatch, Vec<Route>)]) -> Self {
+        let name = Name::new("meshlite/http").unwrap();
+        let mut hosts = HostIndex::default();
+        let mut clusters = Vec::new();
+        for (host, routes) in tables {
+            let table = RouteTable {
+                listeners: vec![name.clone()],
+                host: host.clone(),
+                routes: routes.clone(),
+            };
+            let paths = PathIndex::new(&table, |cluster| {
+                clusters.push(cluster.clone());
+                ClusterId(clusters.len() - 1)
+            });
+            hosts.insert(host, Arc::new(paths.unwrap())).unwrap();
+        }
+        let metrics = Metrics::new(1).listener(&name);
+        let listener = ListenerTable {
+            name,
+            port: 80,
+            port_value: 80.into(),
+            tls: None,
+            metrics,
+            hosts: Arc::new(hosts),
+        };
+        Self { listener, clusters }
+    }
+
+    /// The cluster that a GET goes to.
+    pub(crate) fn find(&self, host: &str, path: &str) -> Option<String> {
+        let (request, ()) = Request::get(path).body(()).unwrap().into_parts();
+        let ClusterId(id) = self.listener.route(host, &request)?.cluster(|_| 0)?;
+        Some(self.clusters[id].to_string())
+    }
+}
