@@ -139,14 +139,16 @@ fn ports(spec: &ServiceSpec, held: &ServiceAllocation) -> Vec<PortSlot> {
             .iter()
             .any(|port| port_number(port.node_port) == Some(node_port))
     };
+    let held_ports = held_by(ports, &held.node_ports);
     let mut slots: Vec<_> = ports
         .iter()
+        .zip(held_ports)
         .enumerate()
-        .filter(|(_, port)| automatic || port.node_port.is_some())
-        .map(|(i, port)| {
+        .filter(|(_, (port, _))| automatic || port.node_port.is_some())
+        .map(|(i, (port, held))| {
             let wanted = port_number(port.node_port);
             // What another port of this Service asks for is not this one's to keep.
-            let held = held_for(port, held).filter(|held| wanted.is_some() || !asked_for(*held));
+            let held = held.filter(|held| wanted.is_some() || !asked_for(*held));
             PortSlot {
                 which: Which::Port(i),
                 name: port.name.clone().unwrap_or_default(),
@@ -172,21 +174,35 @@ fn ports(spec: &ServiceSpec, held: &ServiceAllocation) -> Vec<PortSlot> {
     slots
 }
 
-/// The node port that this port had: found by name, as in Kubernetes, else by number.
-fn held_for(port: &ServicePort, held: &ServiceAllocation) -> Option<u16> {
-    let name = port.name.as_deref().unwrap_or_default();
-    let protocol = port.protocol.as_deref().unwrap_or("TCP");
-    let by_name = held
-        .node_ports
-        .iter()
-        .find(|p| p.name == name && p.protocol == protocol);
-    let by_number = || {
-        let number = |p: &&NodePortAllocation| i32::from(p.port) == port.port;
-        held.node_ports
-            .iter()
-            .find(|p| number(p) && p.protocol == protocol)
+/// The node port that each port had: found by name, as in Kubernetes, else by number. Each is found once.
+fn held_by(ports: &[ServicePort], held: &[NodePortAllocation]) -> Vec<Option<u16>> {
+    let name = |port: &ServicePort, held: &NodePortAllocation| {
+        port.name.as_deref().unwrap_or_default() == held.name
     };
-    by_name.or_else(by_number).map(|p| p.node_port)
+    let number = |port: &ServicePort, held: &NodePortAllocation| port.port == i32::from(held.port);
+    let is_only = ports.len() == 1;
+    let mut left: Vec<_> = held.iter().collect();
+    let mut found = vec![None; ports.len()];
+    for round in 0..3 {
+        for (port, found) in ports
+            .iter()
+            .zip(&mut found)
+            .filter(|(_, found)| found.is_none())
+        {
+            let is_its = |held: &&NodePortAllocation| {
+                let agrees = match round {
+                    0 => name(port, held) && number(port, held),
+                    1 => name(port, held) && (is_only || !held.name.is_empty()),
+                    _ => number(port, held),
+                };
+                agrees && held.protocol == protocol(port.protocol.as_deref()).as_str()
+            };
+            if let Some(i) = left.iter().position(is_its) {
+                *found = Some(left.remove(i).node_port);
+            }
+        }
+    }
+    found
 }
 
 /// A port number; an object that was not validated may hold anything.
