@@ -11,7 +11,7 @@ use meshlite_manifests::{
     ManifestFile,
     admit::{AdmitSettings, Admitted, Allocations, RunningPod, admit, workloads},
 };
-use meshlite_snapshot::Finding;
+use meshlite_snapshot::{Finding, ObjectRef, Severity};
 use tokio::{task::JoinError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::{
     PodRuntime,
     findings::FindingBook,
     metrics::Metrics,
-    publish::{Pace, Publisher, Stamp},
+    publish::{Pace, Publisher, Stamp, TooLarge},
     watch::files::{AllocationStore, Loaded, Loads},
 };
 
@@ -100,12 +100,15 @@ impl Pipeline {
         self.allocations.replace(meaning.allocations);
         meaning.findings.extend(loaded.findings.iter().cloned());
         meaning.findings.extend(self.allocations.findings());
-        self.findings.replace(meaning.findings);
         self.metrics.compiled(meaning.compile_time);
         self.metrics
             .source(&objects(&loaded.files), &meaning.skipped);
-        self.publisher
-            .publish(&meaning.compiled, stamp(loaded.changed));
+        let stamp = stamp(loaded.changed);
+        let too_large = self.publisher.publish(&meaning.compiled, stamp);
+        meaning
+            .findings
+            .extend(too_large.iter().map(too_large_finding));
+        self.findings.replace(meaning.findings);
     }
 }
 
@@ -143,6 +146,20 @@ pub(crate) fn mean(
         allocations,
         skipped,
         compile_time,
+    }
+}
+
+fn too_large_finding(too_large: &TooLarge) -> Finding {
+    let TooLarge { kind, name, bytes } = too_large;
+    Finding {
+        severity: Severity::Error,
+        object: ObjectRef::new(kind.as_str(), "", name.as_str()),
+        field: String::new(),
+        reason: "TooLarge".into(),
+        message: format!(
+            "the resource has {bytes} bytes, more than a data plane reads; what was published of it before stays"
+        ),
+        source: None,
     }
 }
 

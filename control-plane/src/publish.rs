@@ -12,11 +12,11 @@ use tracing::info;
 
 pub(crate) use self::{
     commit::{Commits, Encoded},
-    log::{Change, Content, Resume, Stamp, TOPICS, TopicState, View},
+    log::{Change, Content, Resume, Stamp, TOPICS, TooLarge, TopicState, View},
     pace::Pace,
 };
 
-use self::log::ChangeLog;
+use self::log::{ChangeLog, Outcome};
 use crate::metrics::Metrics;
 
 /// Where readers find what is published; nothing before the first publication.
@@ -46,13 +46,13 @@ impl Publisher {
         )
     }
 
-    /// Publishes a snapshot. Readers are woken only where something changed.
-    pub(crate) fn publish(&mut self, compiled: &Compiled, stamp: Stamp) {
+    /// Publishes a snapshot and says what of it could not be. Readers are woken only where something changed.
+    pub(crate) fn publish(&mut self, compiled: &Compiled, stamp: Stamp) -> Vec<TooLarge> {
         let before = self.log.view().generation();
-        let changed = self.log.publish(compiled, stamp);
+        let Outcome { changed, too_large } = self.log.publish(compiled, stamp);
         let view = self.log.view();
         if view.generation() == before {
-            return;
+            return too_large;
         }
         info!(
             generation = view.generation(),
@@ -62,5 +62,6 @@ impl Publisher {
         );
         self.metrics.published(view);
         self.views.send_replace(Some(Arc::new(view.clone())));
+        too_large
     }
 }

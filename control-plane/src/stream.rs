@@ -209,6 +209,7 @@ impl Client {
                 return "client does not take what it is sent";
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {
                     // A client that has gone does not need to know.
                     drop(self.send(Kind::Drain(drain())).await);

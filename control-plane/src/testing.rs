@@ -99,7 +99,7 @@ impl Server {
             at: Instant::now(),
             changed: SystemTime::UNIX_EPOCH,
         };
-        self.publisher.publish(compiled, stamp);
+        assert_eq!(self.publisher.publish(compiled, stamp), []);
     }
 
     pub(crate) async fn clients(&self) -> Vec<v1::Client> {

@@ -448,26 +448,57 @@ async fn what_a_plane_rejects_is_listed_and_counted() {
     );
 }
 
+/// Writes a file again and again, so that it never settles, until it is dropped.
+fn keep_writing(path: PathBuf, text: String) -> tokio_util::sync::DropGuard {
+    let stop = CancellationToken::new();
+    let guard = stop.clone().drop_guard();
+    tokio::spawn(async move {
+        while !stop.is_cancelled() {
+            fs::write(&path, &text).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    guard
+}
+
 #[tokio::test]
 async fn it_is_ready_and_healthy_once_the_first_compile_is_done() {
-    let folder = mk_folder(&[("a.yaml", &service("a", 80))]);
+    let folder = mk_folder(&[("a.yaml", "")]);
+    let writing = keep_writing(folder.path().join("a.yaml"), service("a", 80));
     let running = Running::on(folder.path()).await;
+    let channel = tonic::transport::Endpoint::new(format!("http://{}", running.grpc)).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    let mut check = async |service: &str| {
+        let service = service.to_owned();
+        let answer = health.check(HealthCheckRequest { service }).await.unwrap();
+        answer.into_inner().status()
+    };
+    for service in HEALTH {
+        assert_eq!(
+            check(service).await,
+            ServingStatus::NotServing,
+            "{service:?}"
+        );
+    }
     let answer = running.get("/readyz").await;
     assert!(
         answer.starts_with("HTTP/1.1 503") && answer.contains("snapshot"),
-        "the file is younger than 200 ms: {answer}"
+        "{answer}"
     );
+    let mut client = discovery_client(running.grpc).await;
+    let refused = client
+        .fetch_snapshot(v1::FetchSnapshotRequest::default())
+        .await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::Unavailable);
+
+    drop(writing);
     let ready = async || running.get("/readyz").await;
     eventually("it is ready", ready, |answer| {
         answer.starts_with("HTTP/1.1 200")
     })
     .await;
-    let channel = tonic::transport::Endpoint::new(format!("http://{}", running.grpc)).unwrap();
-    let mut health = HealthClient::new(channel.connect().await.unwrap());
     for service in HEALTH {
-        let service = service.to_owned();
-        let answer = health.check(HealthCheckRequest { service }).await.unwrap();
-        assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
+        assert_eq!(check(service).await, ServingStatus::Serving, "{service:?}");
     }
     let metrics = running.get("/metrics").await;
     for line in [
@@ -479,25 +510,6 @@ async fn it_is_ready_and_healthy_once_the_first_compile_is_done() {
     ] {
         assert!(metrics.contains(line), "no {line} in {metrics}");
     }
-}
-
-#[tokio::test]
-async fn it_is_not_healthy_before() {
-    let folder = mk_folder(&[("a.yaml", &service("a", 80))]);
-    let running = Running::on(folder.path()).await;
-    let channel = tonic::transport::Endpoint::new(format!("http://{}", running.grpc)).unwrap();
-    let mut health = HealthClient::new(channel.connect().await.unwrap());
-    let mut watching = health
-        .watch(HealthCheckRequest::default())
-        .await
-        .unwrap()
-        .into_inner();
-    let mut seen = Vec::new();
-    while seen.last() != Some(&ServingStatus::Serving) {
-        let next = timeout(PATIENCE, watching.message()).await;
-        seen.push(next.expect("the status changes").unwrap().unwrap().status());
-    }
-    assert_eq!(seen, [ServingStatus::NotServing, ServingStatus::Serving]);
 }
 
 #[tokio::test]

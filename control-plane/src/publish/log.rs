@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use meshlite_compile::Compiled;
-use meshlite_proto::encode;
+use meshlite_proto::{decode::MAX_FRAME_BYTES, encode};
 use meshlite_snapshot::{Name, Resource, ResourceType, Scope, SetDigest, Topic, Version};
 use tokio::time::Instant;
 
@@ -19,6 +19,9 @@ const MAX_TOMBSTONES: usize = 100_000;
 const MAX_TOMBSTONE_AGE: Duration = Duration::from_mins(10);
 /// How many generations' digests are remembered. At one publication a second, an hour.
 const MAX_STAMPS: usize = 4096;
+
+/// The largest body that is published, in bytes: a client reads no larger frame, and the rest of it is small.
+const MAX_BODY_BYTES: usize = MAX_FRAME_BYTES - 4096;
 
 /// Every set that can be subscribed to, in the order in which a commit sends them.
 pub(crate) const TOPICS: [Topic; 10] = [
@@ -120,6 +123,26 @@ pub(crate) struct ChangeLog {
     /// Oldest first. One of a name that came back is stale and recognised by its generation.
     tombstones: VecDeque<Tombstone>,
 }
+
+/// What became of a snapshot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// How many resources changed, counted by topic.
+    pub(crate) changed: usize,
+    /// Resources that are too large for a client to read. What was published of them before stays.
+    pub(crate) too_large: Vec<TooLarge>,
+}
+
+/// A resource that is too large.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TooLarge {
+    pub(crate) kind: ResourceType,
+    pub(crate) name: Name,
+    pub(crate) bytes: usize,
+}
+
+/// What has to change in a topic; no content for a removal.
+type Differences = Vec<(Name, Option<Arc<Content>>)>;
 
 #[derive(Debug)]
 struct Tombstone {
@@ -263,27 +286,28 @@ impl ChangeLog {
         &self.view
     }
 
-    /// Takes in a snapshot and says how many resources changed, counted by topic.
+    /// Takes in a snapshot.
     ///
     /// The generation moves only where something did, and for the first snapshot, which may be empty.
-    pub(crate) fn publish(&mut self, compiled: &Compiled, stamp: Stamp) -> usize {
+    pub(crate) fn publish(&mut self, compiled: &Compiled, stamp: Stamp) -> Outcome {
         let generation = self.view.generation + 1;
-        let mut changed = 0;
+        let mut outcome = Outcome::default();
         for topic in TOPICS {
-            changed += if topic == INGRESS_ENDPOINTS {
+            outcome.changed += if topic == INGRESS_ENDPOINTS {
                 self.publish_ingress_endpoints(compiled, generation, stamp.at)
             } else {
                 let wanted = compiled.snapshot.of_type(topic.kind);
-                let differences = self.log(topic).differences(wanted);
+                let too_large = &mut outcome.too_large;
+                let differences = self.log(topic).differences(wanted, too_large);
                 self.apply(topic, differences, generation, stamp.at)
             };
         }
-        if changed > 0 || self.view.generation == 0 {
+        if outcome.changed > 0 || self.view.generation == 0 {
             self.view.generation = generation;
             Arc::make_mut(&mut self.view.stamps).insert(generation, stamp);
         }
         self.forget(stamp.at);
-        changed
+        outcome
     }
 
     /// The scope `ingress` shares the contents of the scope that holds all: call this after that one.
@@ -296,7 +320,7 @@ impl ChangeLog {
         let all = &self.log(Topic::all(ResourceType::EndpointGroup)).live;
         let scoped = &self.log(INGRESS_ENDPOINTS).live;
         let wanted = &compiled.ingress_endpoint_groups;
-        let mut differences = Vec::new();
+        let mut differences = Differences::new();
         for (name, entry) in wanted.iter().filter_map(|name| all.get_key_value(name)) {
             let before = scoped.get(name);
             if before.is_none_or(|before| !Arc::ptr_eq(&before.content, &entry.content)) {
@@ -313,7 +337,7 @@ impl ChangeLog {
     fn apply(
         &mut self,
         topic: Topic,
-        differences: Vec<(Name, Option<Arc<Content>>)>,
+        differences: Differences,
         generation: u64,
         now: Instant,
     ) -> usize {
@@ -392,8 +416,9 @@ impl TopicLog {
     fn differences<'a>(
         &self,
         wanted: impl Iterator<Item = (&'a Name, Resource)>,
-    ) -> Vec<(Name, Option<Arc<Content>>)> {
-        let mut differences = Vec::new();
+        too_large: &mut Vec<TooLarge>,
+    ) -> Differences {
+        let mut differences = Differences::new();
         let mut live = self.live.iter().peekable();
         for (name, resource) in wanted {
             while let Some((gone, _)) = live.next_if(|(held, _)| *held < name) {
@@ -406,6 +431,14 @@ impl TopicLog {
             }
             let body = encode::body(&resource);
             if before.is_some_and(|(_, entry)| entry.content.body == body) {
+                continue;
+            }
+            if body.len() > MAX_BODY_BYTES {
+                too_large.push(TooLarge {
+                    kind: resource.kind(),
+                    name: name.clone(),
+                    bytes: body.len(),
+                });
                 continue;
             }
             let version = Version::of(&body);

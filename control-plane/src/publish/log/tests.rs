@@ -231,6 +231,31 @@ fn a_name_that_came_back_is_not_forgotten_with_its_removal() {
     assert_eq!(log.view().state(TOPICS[3]).count, 1);
 }
 
+#[test]
+fn a_resource_that_no_client_could_read_is_told_and_keeps_what_it_was() {
+    let mut log = ChangeLog::new("epoch");
+    let before = publish(&mut log, &compiled([mk_group("a", 1), mk_group("b", 1)]));
+    let (name, _) = mk_group("a", 1);
+    let huge = EndpointGroup {
+        namespace: "default".into(),
+        service: "web".into(),
+        slice: "x".repeat(MAX_FRAME_BYTES),
+        address_family: AddressFamily::Ipv4,
+        ports: vec![],
+        endpoints: vec![],
+    };
+    let huge = (name.clone(), Resource::EndpointGroup(Arc::new(huge)));
+    let snapshot = compiled([huge, mk_group("b", 2)]);
+    let outcome = log.publish(&snapshot, stamp_at(Instant::now()));
+    assert_eq!(outcome.changed, 1);
+    assert_eq!(outcome.too_large[0].name, name);
+    let key = (Topic::all(ResourceType::EndpointGroup), name);
+    assert_eq!(
+        held(log.view(), &TOPICS)[&key],
+        held(&before, &TOPICS)[&key]
+    );
+}
+
 /// Some groups by number, each with a content number, and which of them a route refers to.
 type Numbers = (BTreeMap<u8, u8>, BTreeSet<u8>);
 

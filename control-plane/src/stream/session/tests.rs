@@ -37,7 +37,7 @@ impl Bench {
             at: self.now,
             changed: std::time::SystemTime::UNIX_EPOCH,
         };
-        self.publisher.publish(compiled, stamp);
+        assert_eq!(self.publisher.publish(compiled, stamp), []);
     }
 
     fn view(&self) -> std::sync::Arc<View> {

@@ -116,6 +116,14 @@ impl Reader {
             return false;
         }
         warn!(files = ?unsettled, "starting without files that keep changing");
+        for path in unsettled {
+            let finding = about(
+                &path,
+                "StillChanging",
+                "keeps changing, so nothing was read of it".to_owned(),
+            );
+            self.hold_place(&path, finding);
+        }
         true
     }
 
@@ -148,6 +156,7 @@ impl Reader {
                 Ok(None) => self.folder.unsettle(path, now),
                 Err(error) => {
                     let finding = unreadable(path, &error.to_string());
+                    self.hold_place(path, finding.clone());
                     self.unread.insert(path.clone(), finding);
                 }
             }
@@ -158,6 +167,18 @@ impl Reader {
             self.held.insert(file.path.clone(), Arc::new(file));
         }
         was_read
+    }
+
+    /// A file of which nothing was ever read is there all the same: what its objects were given before is not free.
+    fn hold_place(&mut self, path: &str, finding: Finding) {
+        let place = || {
+            Arc::new(ManifestFile {
+                path: path.to_owned(),
+                findings: vec![finding],
+                ..ManifestFile::default()
+            })
+        };
+        self.held.entry(path.to_owned()).or_insert_with(place);
     }
 }
 
@@ -189,12 +210,16 @@ pub(crate) fn read_once(root: &Path) -> io::Result<Loaded> {
 /// what is good of it.
 fn keep_last_good(held: Option<&Arc<ManifestFile>>, new: ManifestFile) -> ManifestFile {
     match held.filter(|held| !held.objects.is_empty()) {
-        Some(held) if !new.is_good() => ManifestFile {
-            path: new.path,
-            objects: held.objects.clone(),
-            findings: new.findings,
-            skipped: held.skipped.clone(),
-        },
+        Some(held) if !new.is_good() => {
+            let mut findings = new.findings;
+            findings.push(kept(&new.path));
+            ManifestFile {
+                path: new.path,
+                objects: held.objects.clone(),
+                findings,
+                skipped: held.skipped.clone(),
+            }
+        }
         Some(_) | None => new,
     }
 }
@@ -226,12 +251,32 @@ fn read_all<T: Send>(paths: &[String], read: impl Fn(&str) -> T + Sync) -> Vec<T
 }
 
 fn unreadable(path: &str, error: &str) -> Finding {
+    about(
+        path,
+        "Unreadable",
+        format!("cannot be read: {error}; what was read of it before stays"),
+    )
+}
+
+fn kept(path: &str) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        ..about(
+            path,
+            "LastGoodKept",
+            "has errors, so what it held before stays until all of it is good".to_owned(),
+        )
+    }
+}
+
+/// A finding about a file as a whole.
+fn about(path: &str, reason: &'static str, message: String) -> Finding {
     Finding {
         severity: Severity::Error,
         object: ObjectRef::new("File", "", path),
         field: String::new(),
-        reason: "Unreadable".into(),
-        message: format!("cannot be read: {error}; what was read of it before stays"),
+        reason: reason.into(),
+        message,
         source: Some(SourceLocation {
             file: path.to_owned(),
             document: 1,

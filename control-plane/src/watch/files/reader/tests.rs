@@ -76,7 +76,17 @@ fn a_broken_file_keeps_what_it_held_and_the_others_apply() {
     bench.write("c.yaml", &service("c"));
     let loaded = bench.load();
     assert_eq!(names(&loaded), ["a", "b", "c"]);
-    assert!(!loaded.files[0].findings.is_empty());
+    let findings = loaded.files[0].findings.iter();
+    assert!(
+        findings
+            .clone()
+            .any(|finding| finding.reason == "LastGoodKept")
+    );
+    assert!(
+        findings
+            .clone()
+            .any(|finding| finding.severity == Severity::Error)
+    );
     bench.write("a.yaml", &service("a2"));
     let loaded = bench.load();
     assert_eq!(names(&loaded), ["a2", "b", "c"]);
@@ -114,7 +124,12 @@ fn a_file_that_never_settles_does_not_keep_the_rest_from_starting() {
             break;
         }
     }
-    assert_eq!(names(&loaded.expect("it starts within ten seconds")), ["a"]);
+    let loaded = loaded.expect("it starts within ten seconds");
+    assert_eq!(names(&loaded), ["a"]);
+    assert_eq!(loaded.files[1].findings[0].reason, "StillChanging");
+    assert_eq!(loaded.files[1].path, "b.yaml");
+    bench.write("b.yaml", &service("b"));
+    assert_eq!(names(&bench.load()), ["a", "b"]);
 }
 
 #[test]
