@@ -259,7 +259,7 @@ impl Session {
     fn guarded(&mut self, now: Instant) -> Option<Vec<Action>> {
         let (offered, installed) = (self.held.offered_at()?, self.held.installed_at()?);
         let is_new = offered.epoch != installed.epoch;
-        let regression = self.held.regression().filter(|_| is_new);
+        let regression = is_new.then(|| self.held.regression()).flatten();
         match self
             .guard
             .decide(now, regression, &offered.epoch, self.stream.is_some())

@@ -10,7 +10,7 @@ use crate::v1;
 pub enum Action {
     /// Send this on the stream.
     Send(v1::DiscoveryRequest),
-    /// Give this to the plane, then call [`Session::installed`] or [`Session::abandoned`].
+    /// Give this to the plane, then call [`super::Session::installed`] or [`super::Session::abandoned`].
     Deliver(Delivery),
     /// Close the stream, which is over for the session, and connect again.
     Reconnect(Reconnect),

@@ -303,7 +303,11 @@ impl Held {
             self.accepted(&key);
         }
         for ((topic, name), rejected) in rejected {
-            let version = self.installed(topic, &name);
+            // It may be one that was rejected before and is not served.
+            let wire = encode::topic(topic);
+            let key = (wire.r#type, wire.scope, name.to_string());
+            let before = self.rejections.get(&key).map(|rejection| rejection.version);
+            let version = before.or_else(|| self.installed(topic, &name));
             self.reject(&rejected, version);
         }
     }

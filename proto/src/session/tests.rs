@@ -274,6 +274,23 @@ fn what_could_not_be_programmed_can_be_tried_again() {
 }
 
 #[test]
+fn a_rejection_that_is_repeated_stays_about_the_version_that_was_sent() {
+    let mut server = Model::with_nodes("a", &[("two", "z")]);
+    let mut client = Client::following(&mut server);
+    let bad = Version::of(&encode::body(&mk_node("one", "bad")));
+    for (nonce, node) in [(2, mk_node("one", "bad")), (3, mk_node("two", "other"))] {
+        let from = server.generation;
+        let name = if nonce == 2 { "one" } else { "two" };
+        server.put(NODES, name, &node);
+        client.receive(server.commit(nonce, Some(from)));
+        client.install_except(&[(NODES, "one")]);
+        let rejections = client.session.status().rejections;
+        assert_eq!(rejections.len(), 1);
+        assert_eq!((rejections[0].version, rejections[0].serving), (bad, None));
+    }
+}
+
+#[test]
 fn a_complaint_about_what_is_served_all_the_same_lasts_while_it_is_repeated() {
     let mut server = Model::with_nodes("a", &[("one", "z"), ("two", "z")]);
     let mut client = Client::following(&mut server);
