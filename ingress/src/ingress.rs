@@ -174,7 +174,10 @@ async fn follow(
             () = stop.cancelled() => return,
             commit = subscription.next() => commit,
             _ = retry.tick(), if installer.is_waiting() => {
-                installer.retry().await;
+                if installer.retry().await {
+                    // What is served is to be counted as installed.
+                    subscription.retry();
+                }
                 continue;
             }
         };

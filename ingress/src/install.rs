@@ -157,8 +157,8 @@ impl Installer {
         !self.waiting.is_empty()
     }
 
-    /// Tries once more to bind what could not be bound.
-    pub(crate) async fn retry(&mut self) {
+    /// Tries once more to bind what could not be bound, and says whether something was.
+    pub(crate) async fn retry(&mut self) -> bool {
         let mut fresh = Fresh::new();
         for (name, listener) in std::mem::take(&mut self.waiting) {
             match self.bind(&name, &listener, &mut fresh) {
@@ -171,11 +171,13 @@ impl Installer {
                 }
             }
         }
-        if !fresh.is_empty() {
+        let is_bound = !fresh.is_empty();
+        if is_bound {
             // What is rejected in it has been rejected before.
             drop(self.prepare(&mut fresh));
             self.switch(fresh).await;
         }
+        is_bound
     }
 
     /// Builds the table and binds new sockets, without anything being visible yet.
