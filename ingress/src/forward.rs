@@ -104,12 +104,11 @@ impl Exchange<'_> {
         };
         let request = Request::from_parts(parts, body);
         let forwarded = self.forward(cluster, request);
-        let (response, lease) = match route.timeouts.response {
-            Some(limit) => within(limit, &Cell::new(self.started), forwarded).await?,
-            None => {
-                let limit = self.connection.worker.shared.config.response_timeout;
-                within(limit, &last_byte, forwarded).await?
-            }
+        let (response, lease) = if let Some(limit) = route.timeouts.response {
+            within(limit, &Cell::new(self.started), forwarded).await?
+        } else {
+            let limit = self.connection.worker.shared.config.response_timeout;
+            within(limit, &last_byte, forwarded).await?
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Refusal::UnexpectedUpgrade)?;

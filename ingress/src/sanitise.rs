@@ -115,7 +115,8 @@ fn target(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
         if scheme.is_none() {
             return Err(Malformed::Target);
         }
-        let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed::Host)?;
+        let value =
+            HeaderValue::from_str(authority.as_str()).map_err(|_invalid| Malformed::Host)?;
         if !host::is_valid(&value) {
             return Err(Malformed::Host);
         }
@@ -124,7 +125,7 @@ fn target(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
         if request.version == Version::HTTP_2 {
             return Err(Malformed::NoHost);
         }
-        let value = HeaderValue::try_from(local.to_string()).map_err(|_| Malformed::Host)?;
+        let value = HeaderValue::try_from(local.to_string()).map_err(|_invalid| Malformed::Host)?;
         request.headers.insert(header::HOST, value);
     }
     let path = request.uri.path();
@@ -142,7 +143,7 @@ fn target(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
                 path.push('?');
                 path.push_str(query);
             }
-            set_path_and_query(request, path.parse().map_err(|_| Malformed::Path)?)
+            set_path_and_query(request, path.parse().map_err(|_invalid| Malformed::Path)?)
         }
     }
 }
@@ -150,7 +151,7 @@ fn target(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
 fn set_path_and_query(request: &mut Parts, path: PathAndQuery) -> Result<(), Malformed> {
     let mut parts = uri::Parts::default();
     parts.path_and_query = Some(path);
-    request.uri = Uri::from_parts(parts).map_err(|_| Malformed::Target)?;
+    request.uri = Uri::from_parts(parts).map_err(|_invalid| Malformed::Target)?;
     Ok(())
 }
 

@@ -73,8 +73,8 @@ impl Exchange<'_> {
                 set_path(parts, path);
             }
         }
-        if let Some(upgrade) = upgrade {
-            upgrade.ask(&mut parts.headers);
+        if upgrade.is_some() {
+            Upgrade::ask(&mut parts.headers);
         }
         parts.version = Version::HTTP_11;
         if takes_trailers {

@@ -43,7 +43,8 @@ pub(super) fn redirect(
     let path = rewritten.as_deref().unwrap_or(parts.uri.path());
     let mut location = format!("{scheme}://{host}");
     if port != well_known {
-        location.push_str(&format!(":{port}"));
+        location.push(':');
+        location.push_str(&port.to_string());
     }
     location.push_str(path);
     if let Some(query) = parts.uri.query() {

@@ -33,7 +33,7 @@ impl Upgrade {
     }
 
     /// Asks the endpoint.
-    pub(super) fn ask(&self, headers: &mut HeaderMap) {
+    pub(super) fn ask(headers: &mut HeaderMap) {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, WEBSOCKET);
     }

@@ -149,12 +149,11 @@ where
             () = sleep(FIRST_REQUEST) => None,
         };
     }
-    let result = match result {
-        Some(result) => result,
-        None => {
-            http.as_mut().graceful_shutdown();
-            http.await
-        }
+    let result = if let Some(result) = result {
+        result
+    } else {
+        http.as_mut().graceful_shutdown();
+        http.await
     };
     if let Err(error) = result {
         debug!(error = %error, "client connection ended");

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::{LocalExecutor, Shared, accept};
 use crate::{
@@ -87,8 +87,9 @@ impl WorkerHandle {
                 let run = run(worker, received, stop).instrument(info_span!("worker", index));
                 let result = runtime.block_on(run);
                 runtime.shutdown_background();
-                // The ingress that asked may be gone.
-                drop(report.send(result));
+                if report.send(result).is_err() {
+                    debug!(worker = index, "nobody waits for this worker");
+                }
             })?;
         Ok(Self { commands, drained })
     }

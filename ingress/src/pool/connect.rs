@@ -49,7 +49,7 @@ pub(super) async fn http2(
 async fn tcp(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectError> {
     let connected = timeout(limit, TcpStream::connect(address)).await;
     let stream = connected
-        .map_err(|_| ConnectError::Timeout(limit))?
+        .map_err(|_elapsed| ConnectError::Timeout(limit))?
         .map_err(ConnectError::Io)?;
     stream.set_nodelay(true).map_err(ConnectError::Io)?;
     Ok(stream)

@@ -13,8 +13,11 @@ const CAPACITY: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Resolver {
     limit: Duration,
-    answers: RefCell<BTreeMap<(Box<str>, u16), Answer>>,
+    answers: RefCell<BTreeMap<Question, Answer>>,
 }
+
+/// A name and the port that goes with it.
+type Question = (Box<str>, u16);
 
 #[derive(Clone, Debug)]
 struct Answer {
@@ -56,7 +59,7 @@ impl Resolver {
         }
     }
 
-    fn remember(&self, key: (Box<str>, u16), addresses: Rc<[SocketAddr]>) {
+    fn remember(&self, key: Question, addresses: Rc<[SocketAddr]>) {
         let now = Instant::now();
         let mut answers = self.answers.borrow_mut();
         if answers.len() >= CAPACITY {

@@ -7,37 +7,25 @@ use http::HeaderValue;
 /// Whether this is `host[:port]` as RFC 9110 section 7.2 has it; an empty one is not.
 pub(super) fn is_valid(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
-    let (host, port) = if bytes.starts_with(b"[") {
+    let (host, rest) = if bytes.starts_with(b"[") {
         let Some(end) = bytes.iter().position(|byte| *byte == b']') else {
             return false;
         };
-        let (literal, rest) = bytes.split_at(end + 1);
-        let inside = literal
+        let literal = bytes
             .get(1..end)
-            .and_then(|inside| std::str::from_utf8(inside).ok());
-        if inside.is_none_or(|inside| inside.parse::<std::net::Ipv6Addr>().is_err()) {
+            .and_then(|literal| std::str::from_utf8(literal).ok());
+        if literal.is_none_or(|literal| literal.parse::<std::net::Ipv6Addr>().is_err()) {
             return false;
         }
-        (
-            literal,
-            rest.strip_prefix(b":").or(rest.is_empty().then_some(b"")),
-        )
+        bytes.split_at(end + 1)
     } else {
-        match bytes.iter().position(|byte| *byte == b':') {
-            Some(colon) => {
-                let (host, port) = bytes.split_at(colon);
-                if !host.iter().all(|byte| is_reg_name(*byte)) {
-                    return false;
-                }
-                (host, port.get(1..))
-            }
-            None => {
-                if !bytes.iter().all(|byte| is_reg_name(*byte)) {
-                    return false;
-                }
-                (bytes, Some(b"".as_slice()))
-            }
-        }
+        let end = bytes.iter().position(|byte| !is_reg_name(*byte));
+        bytes.split_at(end.unwrap_or(bytes.len()))
+    };
+    let port = if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix(b":")
     };
     !host.is_empty()
         && port.is_some_and(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit))

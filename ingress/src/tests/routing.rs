@@ -391,19 +391,19 @@ fn naive<'a>(tables: &'a [(HostMatch, Vec<Route>)], host: &str, path: &str) -> O
         }
         HostMatch::Any => Some((0, 0)),
     };
-    let matches = |route: &Route| match route.path.kind {
-        PathMatch::Exact => path == route.path.value,
-        _ => {
-            let rule = route
-                .path
-                .value
-                .strip_suffix('/')
-                .unwrap_or(&route.path.value);
-            path == rule
-                || path
-                    .strip_prefix(rule)
-                    .is_some_and(|rest| rest.starts_with('/'))
+    let matches = |route: &Route| {
+        if route.path.kind == PathMatch::Exact {
+            return path == route.path.value;
         }
+        let rule = route
+            .path
+            .value
+            .strip_suffix('/')
+            .unwrap_or(&route.path.value);
+        path == rule
+            || path
+                .strip_prefix(rule)
+                .is_some_and(|rest| rest.starts_with('/'))
     };
     let mut tables: Vec<_> = tables
         .iter()

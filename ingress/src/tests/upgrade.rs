@@ -135,7 +135,7 @@ async fn a_switch_that_nobody_asked_for_is_502() {
     let mut mesh = Mesh::start().await;
     let origin = Origin::raw(|mut stream| async move {
         let mut buffer = vec![0; 4096];
-        stream.read(&mut buffer).await.unwrap();
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
         let answer =
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
         stream.write_all(answer).await.unwrap();
