@@ -220,3 +220,6 @@ async fn serve(
         .await
         .map_err(|source| RunError::Serve { what, source })
 }
+
+#[cfg(test)]
+mod tests;

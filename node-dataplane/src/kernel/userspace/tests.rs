@@ -115,8 +115,6 @@ impl Proxy {
 
 /// The result, within the deadline.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(DEADLINE, future).await {
-        Ok(result) => result,
-        Err(_) => panic!("not within {DEADLINE:?}: {what}"),
-    }
+    let result = timeout(DEADLINE, future).await;
+    result.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }
