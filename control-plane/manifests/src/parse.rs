@@ -23,10 +23,6 @@ pub fn parse(path: &str, text: &[u8]) -> ManifestFile {
         path: path.to_owned(),
         ..ManifestFile::default()
     };
-    if let Some(finding) = place::unreadable(path, text) {
-        file.findings.push(finding);
-        return file;
-    }
     for document in documents(text) {
         quick::read(path, &document).add_to(&mut file);
     }

@@ -9,8 +9,8 @@ use super::{
     Failure, finish, header,
     kinds::{self, Kind, Plan},
     list,
-    locate::line_of,
-    place::Place,
+    locate::{line_of, second_line_of},
+    place::{Place, unreadable},
     quick::{Outcome, finding},
 };
 use crate::{
@@ -38,7 +38,10 @@ enum Attempt {
 /// wrong. What was repaired is not served.
 pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome {
     let mut outcome = Outcome::default();
-    explain(place, assumed, &mut outcome);
+    match unreadable(place) {
+        Some((problem, line)) => outcome.findings.push(finding(place, problem, line)),
+        None => explain(place, assumed, &mut outcome),
+    }
     let line = |finding: &Finding| finding.source.as_ref().map(|source| source.line);
     outcome.findings.sort_by_key(line);
     outcome
@@ -138,17 +141,18 @@ fn attempt(place: &Place<'_>, assumed: Option<&'static Kind>) -> Result<Attempt,
 }
 
 fn typed(text: &[u8], kind: &Kind) -> Result<Attempt, Failure> {
+    if memchr::memmem::find(text, b"<<").is_some()
+        && let Some(merged) = merge::flatten(text)
+        && merged != text
+        && let Ok(attempt) = typed(&merged, kind)
+    {
+        return Ok(attempt);
+    }
     let notes = Notes::detailed(text);
     let result = (kind.read)(text, &notes);
     let (notes, path) = notes.into_parts();
     let (object, mut problems) =
         result.map_err(|error| Failure::of(text, &error, notes.clone(), path))?;
-    if notes.iter().any(Note::is_merge)
-        && let Some(merged) = merge::flatten(text)
-        && let Ok(attempt) = typed(&merged, kind)
-    {
-        return Ok(attempt);
-    }
     problems.extend(notes.iter().filter_map(|note| unknown_field(note, kind)));
     match Failure::duplicates(notes) {
         Some(duplicates) => Err(duplicates),
@@ -180,7 +184,7 @@ fn unknown_field(note: &Note, kind: &Kind) -> Option<Problem> {
 
 /// Whether a document that is not read as an object is YAML, with each key once.
 fn skippable(text: &[u8], otherwise: Option<Failure>) -> Result<(), Failure> {
-    yaml_serde::from_slice::<IgnoredAny>(text).map_err(|error| Failure::syntax(&error))?;
+    yaml_serde::from_slice::<IgnoredAny>(text).map_err(|error| Failure::syntax(text, &error))?;
     let twice = ["kind", "apiVersion"]
         .into_iter()
         .filter(|key| header::count(text, format!("{key}:").as_bytes()) > 1);
@@ -193,12 +197,12 @@ fn skippable(text: &[u8], otherwise: Option<Failure>) -> Result<(), Failure> {
 
 fn syntax_or(text: &[u8], message: &'static str) -> Failure {
     match yaml_serde::from_slice::<IgnoredAny>(text) {
-        Err(error) => Failure::syntax(&error),
+        Err(error) => Failure::syntax(text, &error),
         Ok(IgnoredAny) => Failure::Header(Problem::error("items", "WrongType", message)),
     }
 }
 
-/// The line where this text still fails; none where it can be read.
+/// The line where this text is still no YAML.
 fn fails_at(place: &Place<'_>, text: &[u8], assumed: Option<&'static Kind>) -> Option<u32> {
     let place = Place {
         path: place.path,
@@ -207,9 +211,10 @@ fn fails_at(place: &Place<'_>, text: &[u8], assumed: Option<&'static Kind>) -> O
             ..place.document
         },
     };
-    attempt(&place, assumed)
-        .err()
-        .map(|failure| failure.line().unwrap_or(u32::MAX))
+    match attempt(&place, assumed) {
+        Err(Failure::Syntax { line, .. }) => Some(line),
+        _ => None,
+    }
 }
 
 /// Adds what was read, or, where something had to be repaired first, only what else is wrong with it.
@@ -277,10 +282,13 @@ fn give_up(place: &Place<'_>, failure: Failure, repaired: bool, outcome: &mut Ou
     if repaired && !matches!(failure, Failure::Syntax { .. }) {
         return;
     }
-    let line = failure.line();
+    let text = place.document.text;
+    let line = match &failure {
+        Failure::Duplicate { paths } => paths.first().and_then(|path| second_line_of(text, path)),
+        Failure::Header(problem) => line_of(text, &problem.field),
+        Failure::Syntax { line, .. } | Failure::Value { line, .. } => Some(*line),
+    };
     let problem = failure.into_problem();
-    let line = line
-        .or_else(|| line_of(place.document.text, &problem.field))
-        .unwrap_or(1);
-    outcome.findings.push(finding(place, problem, line));
+    let told = finding(place, problem, line.unwrap_or(1));
+    outcome.findings.push(told);
 }

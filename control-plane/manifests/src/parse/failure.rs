@@ -40,18 +40,18 @@ impl Failure {
         path: Option<String>,
     ) -> Self {
         if let Err(error) = yaml_serde::from_slice::<IgnoredAny>(text) {
-            return Self::syntax(&error);
+            return Self::syntax(text, &error);
         }
         Self::duplicates(notes).unwrap_or_else(|| Self::Value {
             path: path.unwrap_or_default(),
-            line: line(error),
+            line: line(text, error),
             message: message(error),
         })
     }
 
-    pub(super) fn syntax(error: &yaml_serde::Error) -> Self {
+    pub(super) fn syntax(text: &[u8], error: &yaml_serde::Error) -> Self {
         Self::Syntax {
-            line: line(error),
+            line: line(text, error),
             message: message(error),
         }
     }
@@ -91,10 +91,12 @@ impl Failure {
     }
 }
 
-fn line(error: &yaml_serde::Error) -> u32 {
+/// The line of an error; the last one where the parser noticed only behind it.
+fn line(text: &[u8], error: &yaml_serde::Error) -> u32 {
+    let last = text.trim_ascii_end().split(|byte| *byte == b'\n').count();
     error
         .location()
-        .and_then(|at| u32::try_from(at.line()).ok())
+        .and_then(|at| u32::try_from(at.line().min(last)).ok())
         .unwrap_or(1)
 }
 

@@ -12,11 +12,20 @@ const MAX_BYTES: usize = 256 * 1024;
 
 /// The line of a field in a document that can be read, from 1; of what it should be in where it is missing.
 pub(super) fn line_of(text: &[u8], field: &str) -> Option<u32> {
+    find(text, field, 0)
+}
+
+/// The line of a key that is there for the second time.
+pub(super) fn second_line_of(text: &[u8], field: &str) -> Option<u32> {
+    find(text, field, 1)
+}
+
+fn find(text: &[u8], field: &str, skip: usize) -> Option<u32> {
     if field.is_empty() || text.len() > MAX_BYTES {
         return None;
     }
     let steps = steps(field);
-    let probe = Probe { rest: &steps };
+    let probe = Probe { rest: &steps, skip };
     let error = probe
         .deserialize(yaml_serde::Deserializer::from_slice(text))
         .err()?;
@@ -59,6 +68,8 @@ fn steps(field: &str) -> Vec<Step<'_>> {
 #[derive(Clone, Copy)]
 struct Probe<'f> {
     rest: &'f [Step<'f>],
+    /// How many keys at the end of the steps do not count.
+    skip: usize,
 }
 
 const HERE: &str = "here";
@@ -95,13 +106,15 @@ impl<'de> Visitor<'de> for Probe<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         if let [Step::Key(wanted), rest @ ..] = self.rest {
-            let key = KeyProbe {
-                wanted,
-                is_last: rest.is_empty(),
-            };
-            while let Some(is_wanted) = map.next_key_seed(key)? {
-                if is_wanted {
-                    map.next_value_seed(Probe { rest })?;
+            let mut skip = self.skip;
+            let key = |is_last| KeyProbe { wanted, is_last };
+            while let Some(is_wanted) = map.next_key_seed(key(rest.is_empty() && skip == 0))? {
+                if is_wanted && rest.is_empty() {
+                    skip = skip.saturating_sub(1);
+                    map.next_value::<IgnoredAny>()?;
+                } else if is_wanted {
+                    let skip = self.skip;
+                    map.next_value_seed(Probe { rest, skip })?;
                 } else {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -116,7 +129,7 @@ impl<'de> Visitor<'de> for Probe<'_> {
             while before < *wanted && sequence.next_element::<IgnoredAny>()?.is_some() {
                 before += 1;
             }
-            sequence.next_element_seed(Probe { rest })?;
+            sequence.next_element_seed(Probe { rest, ..self })?;
         }
         Err(A::Error::custom(HERE))
     }
@@ -179,6 +192,13 @@ mod tests {
         assert_eq!(line_of(TEXT, "spec.ports[1].port"), Some(8));
         assert_eq!(line_of(TEXT, "spec.ports[7].port"), Some(7));
         assert_eq!(line_of(TEXT, ""), None);
+    }
+
+    #[test]
+    fn the_second_of_two_keys_is_found() {
+        let text = b"a:\n  b: 1\n  c: 2\n  b: 3\n";
+        assert_eq!(line_of(text, "a.b"), Some(2));
+        assert_eq!(second_line_of(text, "a.b"), Some(4));
     }
 
     #[test]

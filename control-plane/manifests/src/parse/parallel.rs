@@ -9,10 +9,7 @@ use std::{
     thread,
 };
 
-use super::{
-    place,
-    quick::{self, Outcome},
-};
+use super::quick::{self, Outcome};
 use crate::{
     ManifestFile,
     document::{Document, documents},
@@ -24,14 +21,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// Reads files on all cores. The result has the same order as the files.
 pub fn parse_all(files: Vec<(String, Vec<u8>)>) -> Vec<ManifestFile> {
-    let mut results: Vec<ManifestFile> = files
-        .iter()
-        .map(|(path, text)| ManifestFile {
-            findings: place::unreadable(path, text).into_iter().collect(),
-            ..ManifestFile::default()
-        })
-        .collect();
-    let pieces = pieces(&files, &results);
+    let mut results = vec![ManifestFile::default(); files.len()];
+    let pieces = pieces(&files);
     for (piece, outcome) in pieces.iter().zip(read_all(&files, &pieces)) {
         if let Some(file) = results.get_mut(piece.file) {
             outcome.add_to(file);
@@ -50,12 +41,9 @@ struct Piece<'t> {
     documents: Vec<Document<'t>>,
 }
 
-fn pieces<'t>(files: &'t [(String, Vec<u8>)], results: &[ManifestFile]) -> Vec<Piece<'t>> {
+fn pieces(files: &[(String, Vec<u8>)]) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
-    for (file, ((_, text), result)) in files.iter().zip(results).enumerate() {
-        if !result.is_good() {
-            continue;
-        }
+    for (file, (_, text)) in files.iter().enumerate() {
         let mut piece = Vec::new();
         let mut bytes = 0;
         for document in documents(text) {

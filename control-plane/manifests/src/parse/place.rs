@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use meshlite_snapshot::{Finding, ObjectRef, SourceLocation};
+use meshlite_snapshot::{ObjectRef, SourceLocation};
 
 use super::{header, kinds};
 use crate::{Problem, document::Document};
@@ -71,21 +71,18 @@ pub(super) fn probable_reference(text: &[u8]) -> ObjectRef {
     reference
 }
 
-/// What is wrong with a file that is no text at all.
-pub(super) fn unreadable(path: &str, text: &[u8]) -> Option<Finding> {
-    let (line, message) = if text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        (1, "the file is UTF-16; save it as UTF-8".to_owned())
+/// What is wrong with a document that is no text at all, and in which line.
+pub(super) fn unreadable(place: &Place<'_>) -> Option<(Problem, u32)> {
+    let text = place.document.text;
+    let error = str::from_utf8(text).err()?;
+    let good = text.get(..error.valid_up_to()).unwrap_or_default();
+    let line = memchr::memchr_iter(b'\n', good).count() + 1;
+    let line = u32::try_from(line).unwrap_or(u32::MAX);
+    let is_utf16 = text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff");
+    let message = if is_utf16 {
+        "the file is UTF-16; save it as UTF-8".to_owned()
     } else {
-        let error = str::from_utf8(text).err()?;
-        let good = text.get(..error.valid_up_to()).unwrap_or_default();
-        let line = memchr::memchr_iter(b'\n', good).count() + 1;
-        let line = u32::try_from(line).unwrap_or(u32::MAX);
-        (line, format!("line {line} is not UTF-8 text"))
+        format!("line {} is not UTF-8 text", place.file_line(line))
     };
-    let source = SourceLocation {
-        file: path.to_owned(),
-        document: 1,
-        line,
-    };
-    Some(Problem::error("", "NotText", message).at(ObjectRef::default(), Some(source)))
+    Some((Problem::error("", "NotText", message), line))
 }

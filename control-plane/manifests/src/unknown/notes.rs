@@ -70,17 +70,12 @@ impl<'t> Notes<'t> {
         self.detailed
     }
 
-    /// Whether `value`, a piece of the text, stands in quotes there. Text that was unescaped or folded is no piece of
-    /// it, and always a string.
+    /// Whether `value`, a piece of the text, stands in quotes there: then one follows it, which nothing without quotes
+    /// can have. Text that was folded is no piece of it, and always a string.
     pub(super) fn is_quoted(&self, value: &str) -> bool {
-        let Some(before) = value
-            .as_ptr()
-            .addr()
-            .checked_sub(self.text.as_ptr().addr() + 1)
-        else {
-            return false;
-        };
-        matches!(self.text.get(before), Some(b'"' | b'\''))
+        let start = value.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
+        let behind = start.and_then(|start| self.text.get(start + value.len()));
+        matches!(behind, Some(b'"' | b'\''))
     }
 
     pub(super) fn unknown(&self, path: &Path<'_>, known: &'static [&'static str]) {
@@ -110,12 +105,5 @@ impl<'t> Notes<'t> {
                 .borrow_mut()
                 .get_or_insert_with(|| path.to_string());
         }
-    }
-}
-
-impl Note {
-    /// Whether this is YAML's merge key, which serde does not know.
-    pub(crate) fn is_merge(&self) -> bool {
-        matches!(self, Self::Unknown { field, .. } if field == "<<")
     }
 }
