@@ -14,6 +14,7 @@ mod backend;
 mod certificates;
 mod check;
 mod client;
+mod commands;
 mod folder;
 mod layout;
 mod mesh;
@@ -38,12 +39,11 @@ pub(crate) async fn run(manifests: Option<PathBuf>, check: bool) -> anyhow::Resu
     let layout = Layout::choose(Ports::Documented)?;
     let folder = Folder::create()?;
     let is_built_in = manifests.is_none();
-    let (manifests, outsiders) = match manifests {
-        Some(manifests) => (manifests, Vec::new()),
-        None => {
-            folder.write_built_in(&layout, &Authority::new()?)?;
-            (folder.manifests(), mesh::start_outsiders(&layout)?)
-        }
+    let (manifests, outsiders) = if let Some(manifests) = manifests {
+        (manifests, Vec::new())
+    } else {
+        folder.write_built_in(&layout, &Authority::new()?)?;
+        (folder.manifests(), mesh::start_outsiders(&layout)?)
     };
     let mut mesh = Mesh::start(layout, manifests.clone(), folder.state(), outsiders).await?;
     let ended = tokio::select! {

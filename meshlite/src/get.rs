@@ -7,7 +7,7 @@ mod server;
 mod table;
 mod view;
 
-pub(crate) use table::{kind, routes};
+pub(crate) use table::{kind, ports, ready, routes};
 pub(crate) use view::View;
 
 use crate::{

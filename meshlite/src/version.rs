@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[derive(Debug, Serialize)]
-struct Version {
+struct Build {
     version: &'static str,
     /// The gRPC package that this build speaks.
     protocol: &'static str,
@@ -35,15 +35,15 @@ pub(crate) fn format(args: VersionArgs) -> Result<Format, ConfigError> {
 
 /// Prints the version.
 pub(crate) fn print(format: Format) -> anyhow::Result<()> {
-    let version = Version {
+    let build = Build {
         version: env!("CARGO_PKG_VERSION"),
         protocol: "meshlite.discovery.v1",
         platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
     };
-    output::value(format, &version, || {
+    output::value(format, &build, || {
         format!(
             "meshlite {} ({}, {})",
-            version.version, version.protocol, version.platform
+            build.version, build.protocol, build.platform
         )
     })
 }

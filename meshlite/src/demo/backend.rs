@@ -136,7 +136,10 @@ async fn accept(listener: TcpListener, name: Arc<str>, addr: SocketAddr, stop: C
 async fn serve(stream: TcpStream, name: Arc<str>, addr: SocketAddr, stop: CancellationToken) {
     let service = hyper::service::service_fn({
         let name = Arc::clone(&name);
-        move |request| http::answer(Arc::clone(&name), addr, request)
+        move |request| {
+            let answer = http::answer(&name, addr, request);
+            std::future::ready(Ok::<_, std::convert::Infallible>(answer))
+        }
     });
     let server = auto::Builder::new(TokioExecutor::new());
     let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);

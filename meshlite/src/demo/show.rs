@@ -6,9 +6,11 @@ use std::{
     path::Path,
 };
 
-use meshlite_snapshot::{HostMatch, Protocol, Service, ServiceType};
+use meshlite_snapshot::Service;
 
 use super::{
+    backend::LOW_PORT_OFFSET,
+    commands::Commands,
     layout::Layout,
     status::{self, NodeTable},
 };
@@ -18,7 +20,10 @@ use crate::{
 };
 
 /// Where the virtual servers of a Service really listen, by namespace and name.
-type Reachable<'a> = BTreeMap<(&'a str, &'a str), Vec<(&'a str, SocketAddr)>>;
+pub(super) type Reachable<'a> = BTreeMap<(&'a str, &'a str), Vec<(&'a str, SocketAddr)>>;
+
+/// What the node says of a Service port that it serves elsewhere.
+const PORT_MOVED: &str = "PortMoved";
 
 /// Prints it. `authority` is the certificate that the demo's own hosts are signed by.
 pub(crate) async fn show(
@@ -32,7 +37,15 @@ pub(crate) async fn show(
     let services = services(&view, &reachable(&node));
     let routes = get::routes(&view).unwrap_or_else(|| "<none>\n".to_owned());
     let findings = findings(&view, &node);
-    let commands: String = commands(layout, &view, &reachable(&node), manifests, authority)
+    let try_out = Commands {
+        layout,
+        view: &view,
+        reachable: &reachable(&node),
+        manifests,
+        authority,
+    };
+    let commands: String = try_out
+        .all()
         .into_iter()
         .flat_map(|(what, command)| {
             [
@@ -67,7 +80,10 @@ fn places(layout: &Layout, manifests: &Path) -> String {
         notes,
         ..
     } = layout;
-    let notes: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+    let notes: String = notes
+        .iter()
+        .flat_map(|note| ["note: ", note, "\n"])
+        .collect();
     format!(
         "Meshlite demo: everything on loopback, in user space; nothing else of this host is touched.\n{notes}
   manifests      {}
@@ -114,20 +130,25 @@ fn services(view: &View, reachable: &Reachable<'_>) -> String {
                 service.namespace.clone(),
                 service.name.clone(),
                 get::kind(service.kind).to_owned(),
+                get::ports(service),
                 if at.is_empty() {
                     elsewhere(service)
                 } else {
                     at.join(" ")
                 },
-                view.endpoints_of_service(&service.namespace, &service.name)
-                    .to_string(),
+                get::ready(view, service),
             ]
         })
         .collect();
-    output::columns(
-        ["NAMESPACE", "NAME", "TYPE", "REACHABLE-AT", "READY"],
-        &rows,
-    )
+    let head = [
+        "NAMESPACE",
+        "NAME",
+        "TYPE",
+        "PORT(S)",
+        "REACHABLE-AT",
+        "READY",
+    ];
+    output::columns(head, &rows)
 }
 
 fn elsewhere(service: &Service) -> String {
@@ -140,185 +161,31 @@ fn elsewhere(service: &Service) -> String {
 
 fn findings(view: &View, node: &NodeTable) -> String {
     let mut lines: Vec<String> = view.findings.iter().map(ToString::to_string).collect();
-    lines.extend(node.findings.iter().map(|finding| {
+    let mut has_moved = false;
+    for finding in &node.findings {
         let part = |name: &str| finding[name].as_str().unwrap_or_default();
-        let object = &finding["object"];
-        format!(
+        let object = |name: &str| finding["object"][name].as_str().unwrap_or_default();
+        if part("reason") == PORT_MOVED {
+            has_moved = true;
+            continue;
+        }
+        lines.push(format!(
             "node: {} {}/{}: {}: {}",
-            object["kind"].as_str().unwrap_or_default(),
-            object["namespace"].as_str().unwrap_or_default(),
-            object["name"].as_str().unwrap_or_default(),
+            object("kind"),
+            object("namespace"),
+            object("name"),
             part("reason"),
             part("message")
-        )
-    }));
+        ));
+    }
+    if has_moved {
+        lines.push(format!(
+            "ports below 1024 may not be bound by this user: they are served on port + {LOW_PORT_OFFSET} instead"
+        ));
+    }
     if lines.is_empty() {
         String::new()
     } else {
         format!("\nFINDINGS\n{}\n", lines.join("\n"))
     }
-}
-
-/// Commands that work now: what each shows, and the line to copy.
-fn commands(
-    layout: &Layout,
-    view: &View,
-    reachable: &Reachable<'_>,
-    manifests: &Path,
-    authority: Option<&Path>,
-) -> Vec<(&'static str, String)> {
-    let mut commands = Vec::new();
-    // One that spreads shows more than one that does not.
-    let most_ready = |wanted: &dyn Fn(&Service) -> bool| {
-        let services = view
-            .snapshot
-            .services
-            .values()
-            .filter(|service| wanted(service));
-        services
-            .map(|service| {
-                (
-                    view.endpoints_of_service(&service.namespace, &service.name)
-                        .ready,
-                    service,
-                )
-            })
-            .filter(|(ready, _)| *ready > 0)
-            .max_by(|(a, one), (b, two)| a.cmp(b).then_with(|| two.name.cmp(&one.name)))
-            .map(|(_, service)| service)
-    };
-    let at = |service: &Service, protocol: &str, node_port: Option<u16>| {
-        let servers = reachable.get(&(service.namespace.as_str(), service.name.as_str()))?;
-        let fits = |addr: &SocketAddr| match node_port {
-            Some(port) => addr.port() == port,
-            None => service.cluster_ips.contains(&addr.ip()),
-        };
-        servers
-            .iter()
-            .find(|(p, addr)| *p == protocol && fits(addr))
-            .map(|(_, addr)| *addr)
-    };
-    let speaks =
-        |service: &Service, protocol| service.ports.iter().any(|port| port.protocol == protocol);
-    if let Some(service) =
-        most_ready(&|s| s.kind == ServiceType::ClusterIP && s.l4 && speaks(s, Protocol::Tcp))
-        && let Some(addr) = at(service, "TCP", None)
-    {
-        commands.push((
-            "a ClusterIP: another Pod each time",
-            format!("for i in 1 2 3 4 5 6; do curl -s http://{addr}/; done"),
-        ));
-    }
-    if let Some(service) = most_ready(&|s| s.ports.iter().any(|port| port.node_port.is_some()))
-        && let Some(addr) = service
-            .ports
-            .iter()
-            .find_map(|port| at(service, port.protocol.as_str(), Some(port.node_port?)))
-    {
-        commands.push(("a NodePort", format!("curl -s http://{addr}/")));
-    }
-    if let Some(service) = most_ready(&|s| s.l4 && speaks(s, Protocol::Udp))
-        && let Some(addr) = at(service, "UDP", None)
-    {
-        commands.push((
-            "UDP",
-            format!("echo hello | nc -u -w1 {} {}", addr.ip(), addr.port()),
-        ));
-    }
-    commands.extend(ingress_commands(layout, view, authority));
-    let grpc = layout.grpc;
-    commands.push((
-        "the services of the control plane (needs grpcurl)",
-        format!("grpcurl -plaintext {grpc} list"),
-    ));
-    commands.push((
-        "one of them described",
-        format!("grpcurl -plaintext {grpc} describe meshlite.discovery.v1.SnapshotDiscovery"),
-    ));
-    commands.push((
-        "the snapshot that both data planes hold",
-        format!("grpcurl -plaintext {grpc} meshlite.discovery.v1.SnapshotDiscovery/FetchSnapshot"),
-    ));
-    commands.push((
-        "the same as a table",
-        format!("meshlite get snapshot --control-plane http://{grpc}"),
-    ));
-    commands.push((
-        "what the node has programmed",
-        format!("curl -s http://{}/virtualservers", layout.node_metrics),
-    ));
-    if authority.is_some() {
-        let file = manifests.join("web.yaml");
-        commands.push((
-            "scale down; then try the ClusterIP again",
-            format!("sed -i 's/replicas: 3/replicas: 1/' {}", file.display()),
-        ));
-    }
-    commands
-}
-
-fn ingress_commands(
-    layout: &Layout,
-    view: &View,
-    authority: Option<&Path>,
-) -> Vec<(&'static str, String)> {
-    let mut commands = Vec::new();
-    let routed = view.snapshot.route_tables.values().find_map(|table| {
-        let route = table
-            .routes
-            .iter()
-            .find(|route| !route.backends.is_empty())?;
-        let host = match &table.host {
-            HostMatch::Exact(host) => host.clone(),
-            HostMatch::OneLabel(domain) | HostMatch::Suffix(domain) => format!("any.{domain}"),
-            HostMatch::Any => "anything".to_owned(),
-        };
-        Some((host, route.path.value.clone()))
-    });
-    if let Some((host, path)) = routed {
-        let http = layout.http;
-        commands.push((
-            "an Ingress, by host",
-            format!("curl -s -H 'Host: {host}' http://{http}{path}"),
-        ));
-        commands.push((
-            "the same with the request as the Pod saw it",
-            format!(
-                "curl -s --resolve {host}:{}:{} 'http://{host}:{}{path}?verbose'",
-                http.port(),
-                http.ip(),
-                http.port()
-            ),
-        ));
-        commands.push((
-            "a WebSocket (needs websocat)",
-            format!("echo hello | websocat -H 'Host: {host}' ws://{http}{path}"),
-        ));
-    }
-    let hosts = view
-        .snapshot
-        .tls_secrets
-        .values()
-        .flat_map(|secret| &secret.bindings);
-    let secure = hosts.into_iter().find_map(|binding| match &binding.host {
-        HostMatch::Exact(host) => Some(host),
-        _ => None,
-    });
-    if let Some(host) = secure {
-        let https = layout.https;
-        let trust = match authority {
-            Some(path) => format!("--cacert {}", path.display()),
-            None => "-k".to_owned(),
-        };
-        commands.push((
-            "HTTPS, with the certificate of this host",
-            format!(
-                "curl -s {trust} --resolve {host}:{}:{} https://{host}:{}/",
-                https.port(),
-                https.ip(),
-                https.port()
-            ),
-        ));
-    }
-    commands
 }

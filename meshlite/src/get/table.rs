@@ -61,13 +61,8 @@ fn services(view: &View) -> Option<String> {
                 kind(service.kind).to_owned(),
                 cluster_ip(service),
                 external(service),
-                or_none(service.ports.iter().map(port).collect()),
-                match service.kind {
-                    ServiceType::ExternalName => NONE.to_owned(),
-                    _ => view
-                        .endpoints_of_service(&service.namespace, &service.name)
-                        .to_string(),
-                },
+                ports(service),
+                ready(view, service),
             ]
         })
         .collect();
@@ -97,7 +92,7 @@ fn cluster_ip(service: &Service) -> String {
     if service.headless {
         return "None".to_owned();
     }
-    or_none(service.cluster_ips.iter().map(IpAddr::to_string).collect())
+    or_none(service.cluster_ips.iter().map(IpAddr::to_string))
 }
 
 fn external(service: &Service) -> String {
@@ -109,13 +104,22 @@ fn external(service: &Service) -> String {
         .chain(load_balancer)
         .collect();
     let names = service.external_name.iter().cloned();
-    or_none(
-        addresses
-            .iter()
-            .map(IpAddr::to_string)
-            .chain(names)
-            .collect(),
-    )
+    or_none(addresses.iter().map(IpAddr::to_string).chain(names))
+}
+
+/// The ports of a Service.
+pub(crate) fn ports(service: &Service) -> String {
+    or_none(service.ports.iter().map(port))
+}
+
+/// How many endpoints of a Service may get traffic, of how many.
+pub(crate) fn ready(view: &View, service: &Service) -> String {
+    match service.kind {
+        ServiceType::ExternalName => NONE.to_owned(),
+        _ => view
+            .endpoints_of_service(&service.namespace, &service.name)
+            .to_string(),
+    }
 }
 
 /// As kubectl prints it: `80:30080/TCP`.
@@ -126,7 +130,8 @@ fn port(port: &ServicePort) -> String {
     }
 }
 
-fn or_none(parts: Vec<String>) -> String {
+fn or_none(parts: impl IntoIterator<Item = String>) -> String {
+    let parts: Vec<_> = parts.into_iter().collect();
     if parts.is_empty() {
         NONE.to_owned()
     } else {
@@ -232,7 +237,7 @@ fn certificates(view: &View) -> Option<String> {
                 .iter()
                 .map(|binding| binding.host.to_string())
                 .collect();
-            [name.to_string(), or_none(hosts.into_iter().collect())]
+            [name.to_string(), or_none(hosts)]
         })
         .collect();
     (!rows.is_empty()).then(|| columns(["SECRET", "HOSTS"], &rows))

@@ -1,6 +1,6 @@
 //! The HTTP side of a demo backend: the Pod's name, the request on demand, and a WebSocket echo.
 
-use std::{convert::Infallible, fmt::Write, net::SocketAddr, sync::Arc};
+use std::{fmt::Write, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
@@ -18,13 +18,13 @@ const POD_ADDRESS: HeaderName = HeaderName::from_static("x-pod-address");
 
 /// Answers with the Pod's name, and in headers with its address; with the query `verbose` also with the request as it
 /// arrived.
-pub(super) async fn answer(
-    name: Arc<str>,
+pub(super) fn answer(
+    name: &Arc<str>,
     addr: SocketAddr,
     mut request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Response<Full<Bytes>> {
     let mut response = if is_websocket(request.headers()) {
-        upgrade(&name, &mut request)
+        upgrade(name, &mut request)
     } else {
         let mut body = format!("{name}\n");
         if request.uri().query() == Some("verbose") {
@@ -43,7 +43,7 @@ pub(super) async fn answer(
             response.headers_mut().insert(header, value);
         }
     }
-    Ok(response)
+    response
 }
 
 fn describe(request: &Request<Incoming>, body: &mut String) {
