@@ -351,7 +351,9 @@ async fn a_corrupt_state_file_is_told_and_does_not_keep_it_from_starting() {
 
 #[tokio::test]
 async fn both_planes_hold_what_a_fetched_snapshot_proves() {
-    let folder = mk_folder(&[("a.yaml", &format!("{}{INGRESS}", service("a", 80)))]);
+    use v1::fetch_snapshot_response::Kind;
+    let text = format!("{}{INGRESS}{ENDPOINTS}", service("a", 80));
+    let folder = mk_folder(&[("a.yaml", &text)]);
     let running = Running::on(folder.path()).await;
     let mut node = Plane::node(running.grpc);
     let mut ingress = Plane::new(running.grpc, v1::Role::Ingress, &Topic::INGRESS);
@@ -365,11 +367,20 @@ async fn both_planes_hold_what_a_fetched_snapshot_proves() {
         .await;
     let mut stream = fetched.unwrap().into_inner();
     let mut proved = Vec::new();
+    let mut names = Vec::new();
     while let Some(message) = stream.message().await.unwrap() {
-        if let Some(v1::fetch_snapshot_response::Kind::End(end)) = message.kind {
-            proved = end.expected;
+        match message.kind.unwrap() {
+            Kind::Begin(_) => {}
+            Kind::Resource(resource) => names.push((resource.r#type, resource.name)),
+            Kind::End(end) => proved = end.expected,
         }
     }
+    let is_new = |(index, name)| !names[..index].contains(name);
+    assert!(
+        names.iter().enumerate().all(is_new),
+        "each comes once: {names:?}"
+    );
+    assert_eq!(proved.len(), crate::publish::TOPICS.len());
     for plane in [&node, &ingress] {
         let status = plane.subscription.status();
         let digests = async || status.borrow().digests.clone();
@@ -408,6 +419,15 @@ spec:
     http:
       paths:
       - {path: /, pathType: Prefix, backend: {service: {name: a, port: {number: 80}}}}
+";
+
+const ENDPOINTS: &str = "---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a-1, namespace: default, labels: {kubernetes.io/service-name: a}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [127.0.0.2]}]
 ";
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt, stream};
 use meshlite_proto::{encode, v1, v1::fetch_snapshot_response::Kind};
-use meshlite_snapshot::{Name, Topic};
+use meshlite_snapshot::{Name, ResourceType, Topic};
 use tonic::Status;
 
 use super::{digest, hello};
@@ -14,13 +14,21 @@ use crate::publish::{Content, TOPICS, View};
 pub(super) type FetchStream =
     Pin<Box<dyn Stream<Item = Result<v1::FetchSnapshotResponse, Status>> + Send>>;
 
-/// The resources of the topics that were asked for, between `CommitBegin` and `CommitEnd`. No topics: all of them.
+/// The resources of the topics that were asked for, between `CommitBegin` and `CommitEnd`.
+///
+/// No topics: all resources of every type, each once, and the digests of the narrower scopes too, so that one answer
+/// can be compared with what any client reports.
 pub(super) fn stream(
     view: &View,
     request: &v1::FetchSnapshotRequest,
     sources: Vec<v1::Watermark>,
 ) -> Result<FetchStream, Status> {
-    let topics = topics(&request.topics, &TOPICS)?;
+    let topics = topics(&request.topics, &ResourceType::ALL.map(Topic::all))?;
+    let proved = if request.topics.is_empty() {
+        &TOPICS[..]
+    } else {
+        &topics
+    };
     let selected: Vec<_> = topics
         .iter()
         .flat_map(|topic| view.entries(*topic).map(|entry| (*topic, entry)))
@@ -44,7 +52,7 @@ pub(super) fn stream(
     let end = Kind::End(v1::CommitEnd {
         nonce: 1,
         generation: view.generation(),
-        expected: topics.iter().map(|topic| digest(view, *topic)).collect(),
+        expected: proved.iter().map(|topic| digest(view, *topic)).collect(),
         sources,
         oldest_change: None,
     });
