@@ -92,10 +92,10 @@ fn log_new(finding: &Finding) {
     let source = source.as_ref().map(tracing::field::display);
     match severity {
         Severity::Error => {
-            error!(%object, field, %reason, %message, source, "manifest is not served as written");
+            error!(%object, field, %reason, detail = message, source, "manifest is not served as written");
         }
         Severity::Warning => {
-            warn!(%object, field, %reason, %message, source, "manifest may not mean what it says");
+            warn!(%object, field, %reason, detail = message, source, "manifest may not mean what it says");
         }
     }
 }

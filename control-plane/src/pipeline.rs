@@ -109,6 +109,7 @@ impl Pipeline {
             .findings
             .extend(too_large.iter().map(too_large_finding));
         self.findings.replace(meaning.findings);
+        self.publisher.announce();
     }
 }
 

@@ -46,22 +46,29 @@ impl Publisher {
         )
     }
 
-    /// Publishes a snapshot and says what of it could not be. Readers are woken only where something changed.
+    /// Takes in a snapshot and says what of it is too large. Readers see it with [`Publisher::announce`].
     pub(crate) fn publish(&mut self, compiled: &Compiled, stamp: Stamp) -> Vec<TooLarge> {
-        let before = self.log.view().generation();
         let Outcome { changed, too_large } = self.log.publish(compiled, stamp);
-        let view = self.log.view();
-        if view.generation() == before {
-            return too_large;
+        if changed > 0 {
+            let generation = self.log.view().generation();
+            info!(generation, changed, "snapshot published");
         }
-        info!(
-            generation = view.generation(),
-            changed,
-            services = view.state(TOPICS[2]).count,
-            "snapshot published"
-        );
-        self.metrics.published(view);
-        self.views.send_replace(Some(Arc::new(view.clone())));
         too_large
+    }
+
+    /// Shows readers what was taken in. They are woken only where something changed.
+    pub(crate) fn announce(&self) {
+        let view = self.log.view();
+        let is_new = self.views.send_if_modified(|shown| {
+            let before = shown.as_ref().map(|shown| shown.generation());
+            let is_new = before != Some(view.generation());
+            if is_new {
+                *shown = Some(Arc::new(view.clone()));
+            }
+            is_new
+        });
+        if is_new {
+            self.metrics.published(view);
+        }
     }
 }

@@ -217,7 +217,8 @@ impl Client {
                 }
                 message = inbound.message() => match message {
                     Ok(Some(request)) => if let Err(refused) = self.hear(request) {
-                        drop(self.outbound.send(Err(refused)).await);
+                        info!(reason = refused.message(), "client refused");
+                        drop(timeout(FAREWELL, self.outbound.send(Err(refused))).await);
                         return "client broke the protocol";
                     },
                     Ok(None) => return "client closed the stream",
@@ -278,7 +279,7 @@ impl Client {
                         r#type = kind.map(tracing::field::display),
                         name = rejection.name,
                         reason = rejection.reason().as_str_name(),
-                        message = rejection.message,
+                        detail = rejection.message,
                         "client rejected a resource"
                     );
                 }

@@ -38,7 +38,7 @@ use crate::{
     assemble::serve_grpc,
     findings::FindingBook,
     metrics::Metrics,
-    publish::{Publisher, Stamp, Views},
+    publish::{Publisher, Stamp},
     stream::{Clients, Discovery},
     watch::Sources,
 };
@@ -50,7 +50,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     pub(crate) publisher: Publisher,
-    pub(crate) views: Views,
+    pub(crate) discovery: Discovery,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), RunError>>,
 }
@@ -64,7 +64,7 @@ impl Server {
         let (_, findings) = FindingBook::new(Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let discovery = Discovery::new(
-            views.clone(),
+            views,
             Sources::default(),
             Clients::new(Arc::clone(&metrics)),
             Arc::clone(&metrics),
@@ -73,7 +73,7 @@ impl Server {
         let health = HealthReporter::new();
         let running = tokio::spawn(serve_grpc(
             listener,
-            discovery,
+            discovery.clone(),
             findings,
             health,
             stop.clone(),
@@ -81,7 +81,7 @@ impl Server {
         Self {
             addr,
             publisher,
-            views,
+            discovery,
             stop,
             running,
         }
@@ -100,6 +100,7 @@ impl Server {
             changed: SystemTime::UNIX_EPOCH,
         };
         assert_eq!(self.publisher.publish(compiled, stamp), []);
+        self.publisher.announce();
     }
 
     pub(crate) async fn clients(&self) -> Vec<v1::Client> {

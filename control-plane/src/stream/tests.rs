@@ -368,7 +368,7 @@ async fn a_server_that_stops_tells_its_clients_to_go_elsewhere() {
 async fn clients_of_the_same_commit_share_its_bytes() {
     let mut server = Server::with_namespaces(&["a"]).await;
     server.publish(&mk_namespaces(&["a", "b"]));
-    let view = server.views.borrow().clone().unwrap();
+    let view = server.discovery.views.borrow().clone().unwrap();
     let commits = Commits::default();
     let topics: Arc<[Topic]> = Topic::NODE.into();
     let one = commits.encoded(&view, &topics, Some(1));
@@ -377,4 +377,30 @@ async fn clients_of_the_same_commit_share_its_bytes() {
     assert_eq!(one.frames, 1);
     let full = commits.encoded(&view, &topics, None);
     assert_eq!(full.frames, 2);
+}
+
+#[tokio::test]
+async fn bulk_transfers_wait_for_their_turn_and_deltas_do_not() {
+    let mut server = Server::with_namespaces(&["a"]).await;
+    let mut healthy = Peer::connect(server.addr, mk_hello(NODE, &Topic::NODE)).await;
+    let first = healthy.commit().await;
+    healthy.acknowledge(&first).await;
+    let all = u32::try_from(BULK_TRANSFERS).unwrap();
+    let bulk = Arc::clone(&server.discovery.bulk);
+    let others = bulk.acquire_many_owned(all).await.unwrap();
+    let mut waiting = Peer::connect(server.addr, mk_hello(NODE, &Topic::NODE)).await;
+    eventually(
+        "both are connected",
+        async || server.clients().await.len(),
+        |count| *count == 2,
+    )
+    .await;
+    server.publish(&mk_namespaces(&["a", "b"]));
+    assert_eq!(healthy.commit().await.names(), ["b"]);
+    let early = timeout(Duration::from_millis(100), waiting.hear()).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(others);
+    let commit = waiting.commit().await;
+    assert_eq!(commit.begin.generation, 2, "it is the newest by then");
+    assert_eq!(commit.names(), ["a", "b"]);
 }

@@ -38,6 +38,7 @@ impl Bench {
             changed: std::time::SystemTime::UNIX_EPOCH,
         };
         assert_eq!(self.publisher.publish(compiled, stamp), []);
+        self.publisher.announce();
     }
 
     fn view(&self) -> std::sync::Arc<View> {
