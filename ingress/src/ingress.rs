@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How often listeners that could not be bound are tried again.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// An ingress that is bound and does not serve yet.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::{
     listen::{self, Command, Shared},
-    table::{Builder, ListenerId, Rejection},
+    table::{Builder, ListenerId, Rejection, Table},
 };
 
 /// Rounds of rejecting before the rest is installed without what is still not good.
@@ -40,6 +40,8 @@ pub(crate) struct Installer {
     builder: Builder,
     workers: Vec<mpsc::Sender<Command>>,
     sockets: BTreeMap<Name, Socket>,
+    /// Ports that this process has, or may not have closed yet.
+    own_ports: BTreeSet<u16>,
     /// Listeners that could not be bound yet.
     waiting: BTreeMap<Name, Arc<Listener>>,
     /// Listeners that were rejected for that and were bound later.
@@ -47,6 +49,8 @@ pub(crate) struct Installer {
     snapshot: Snapshot,
     generation: u64,
     bound: watch::Sender<Bound>,
+    /// Tables that requests may still use. They are freed here, because that takes longer than a request does.
+    retired: Vec<Arc<Table>>,
 }
 
 /// A bound listener.
@@ -106,11 +110,13 @@ impl Installer {
             builder,
             workers,
             sockets: BTreeMap::new(),
+            own_ports: BTreeSet::new(),
             waiting: BTreeMap::new(),
             late: BTreeMap::new(),
             snapshot: Snapshot::default(),
             generation: 0,
             bound,
+            retired: Vec::new(),
         }
     }
 
@@ -185,6 +191,7 @@ impl Installer {
         for (name, listener) in &self.late {
             Arc::make_mut(&mut self.snapshot.listeners).insert(name.clone(), Arc::clone(listener));
         }
+        self.rename();
         let mut rejections = self.builder.build(&self.snapshot);
         let listeners = Arc::clone(&self.snapshot.listeners);
         fresh.retain(|name, _| listeners.contains_key(name));
@@ -211,6 +218,27 @@ impl Installer {
         rejections
     }
 
+    /// Hands the sockets of a listener that goes to one that comes with the same port, and its connections with them.
+    fn rename(&mut self) {
+        for (name, listener) in self.snapshot.listeners.iter() {
+            if listener.proxy_port == 0 || self.sockets.contains_key(name) {
+                continue;
+            }
+            let port = listener.proxy_port;
+            let goes = |(old, socket): &(&Name, &Socket)| {
+                let now = self.snapshot.listeners.get(*old);
+                socket.port == port && now.is_none_or(|now| now.proxy_port != port)
+            };
+            let old = self.sockets.iter().find(goes).map(|(old, _)| old.clone());
+            if let Some(old) = old
+                && self.builder.rename_listener(&old, name)
+                && let Some(socket) = self.sockets.remove(&old)
+            {
+                self.sockets.insert(name.clone(), socket);
+            }
+        }
+    }
+
     /// Binds a listener, unless it is bound as it should be.
     fn bind(
         &mut self,
@@ -227,13 +255,11 @@ impl Installer {
             return Ok(());
         }
         let address = SocketAddr::new(self.shared.config.address, port);
-        let is_ours = self
-            .sockets
-            .values()
-            .any(|socket| socket.address.port() == port);
+        let is_ours = self.own_ports.contains(&port);
         let bound = listen::bind(address, self.workers.len(), is_ours);
         let (address, sockets) =
             bound.map_err(|error| ListenError::new(&format!("listener {name}"), address, error))?;
+        self.own_ports.insert(address.port());
         let id = self.builder.listener_id(name);
         fresh.insert(name.clone(), (Socket { id, port, address }, sockets));
         Ok(())
@@ -241,7 +267,9 @@ impl Installer {
 
     /// Makes it visible: the table first, then new sockets, then old ones go.
     async fn switch(&mut self, fresh: Fresh) {
-        self.shared.table.store(self.builder.built());
+        self.retired
+            .push(self.shared.table.swap(self.builder.built()));
+        self.retired.retain(|table| Arc::strong_count(table) > 1);
         for (name, (socket, sockets)) in fresh {
             info!(listener = %name, address = %socket.address, "listening");
             for (worker, listener) in self.workers.iter().zip(sockets) {

@@ -313,3 +313,17 @@ impl HttpBody for RequestBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_promised_timeout_is_read() {
+        let read = |value| promised_timeout(&HeaderValue::from_static(value));
+        assert_eq!(read("timeout=5, max=100"), Some(Duration::from_secs(5)));
+        assert_eq!(read("max=100, timeout=2"), Some(Duration::from_secs(2)));
+        assert_eq!(read("max=100"), None);
+        assert_eq!(read("timeout=soon"), None);
+    }
+}

@@ -1,6 +1,14 @@
 //! Takes connections in: TLS if the listener wants it, then HTTP until the client or the listener is done.
 
-use std::{cell::Cell, convert::Infallible, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use hyper::service::service_fn;
@@ -135,18 +143,16 @@ where
         .http
         .serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut http = pin!(http);
-    let mut result = select! {
-        biased;
-        result = http.as_mut() => Some(result),
-        () = close.cancelled() => None,
-    };
-    if result.is_none() && !connection.is_used.get() {
-        // Its first request may be on its way, and closing now would lose it.
+    let mut result = None;
+    if !first_request(&connection, http.as_mut(), &close, &mut result).await {
+        debug!("client connection without a request");
+        return;
+    }
+    if result.is_none() {
         result = select! {
             biased;
             result = http.as_mut() => Some(result),
-            () = connection.in_use.notified() => None,
-            () = sleep(FIRST_REQUEST) => None,
+            () = close.cancelled() => None,
         };
     }
     let result = if let Some(result) = result {
@@ -158,4 +164,32 @@ where
     if let Err(error) = result {
         debug!(error = %error, "client connection ended");
     }
+}
+
+/// Drives a connection until its first request has come, or its end, which goes to `result`. False if that takes too long.
+///
+/// Hyper's own timer for request heads starts only once it knows which protocol the client speaks.
+async fn first_request<R>(
+    connection: &Connection,
+    mut http: Pin<&mut impl Future<Output = R>>,
+    close: &CancellationToken,
+    result: &mut Option<R>,
+) -> bool {
+    let limit = connection.worker.shared.config.header_timeout;
+    select! {
+        biased;
+        ended = http.as_mut() => *result = Some(ended),
+        () = connection.in_use.notified() => {}
+        () = sleep(limit) => return false,
+        () = close.cancelled() => {
+            // The request may be on its way, and closing now would lose it.
+            select! {
+                biased;
+                ended = http.as_mut() => *result = Some(ended),
+                () = connection.in_use.notified() => {}
+                () = sleep(FIRST_REQUEST.min(limit)) => {}
+            }
+        }
+    }
+    true
 }

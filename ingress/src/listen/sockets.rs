@@ -25,9 +25,7 @@ pub(crate) fn bind(
     if address.port() != 0 && !is_ours {
         let probe = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         probe.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            probe.set_only_v6(true)?;
-        }
+        set_family(&probe, address)?;
         probe.bind(&address.into())?;
         probe.listen(1)?;
     }
@@ -41,14 +39,20 @@ pub(crate) fn bind(
     Ok((bound, sockets))
 }
 
+/// `[::]` takes IPv4 clients too; any other IPv6 address is for IPv6 alone.
+fn set_family(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    Ok(())
+}
+
 /// A listener whose accepted connections inherit its options.
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
+    set_family(&socket, address)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
     socket.set_nonblocking(true)?;

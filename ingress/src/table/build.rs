@@ -133,6 +133,15 @@ impl Builder {
         *self.listener_ids.entry(name.clone()).or_insert(next)
     }
 
+    /// Gives a listener's place to another name that has none yet.
+    pub(crate) fn rename_listener(&mut self, old: &Name, new: &Name) -> bool {
+        if self.listener_ids.contains_key(new) {
+            return false;
+        }
+        let place = self.listener_ids.remove(old);
+        place.is_some_and(|place| self.listener_ids.insert(new.clone(), place).is_none())
+    }
+
     fn build_clusters(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
         let same_groups = Arc::ptr_eq(&self.snapshot.endpoint_groups, &snapshot.endpoint_groups);
         if same_groups && Arc::ptr_eq(&self.snapshot.clusters, &snapshot.clusters) {

@@ -113,16 +113,19 @@ async fn a_listener_can_be_renamed_without_losing_its_port() {
         .port();
     mesh.put("meshlite/old", listener(port, ListenerProtocol::Http));
     assert_eq!(mesh.apply().await, []);
-    mesh.remove(ResourceType::Listener, "meshlite/old");
-    mesh.put("meshlite/new", listener(port, ListenerProtocol::Http));
-    assert_eq!(mesh.apply().await, []);
-    assert_eq!(mesh.address("meshlite/new").port(), port);
-    for _ in 0..20 {
-        assert_eq!(
-            get(mesh.address("meshlite/new"), "h", "/").await.status,
-            404
-        );
+    let mut kept = Client::connect(mesh.address("meshlite/old")).await;
+    for (old, new) in [("old", "new"), ("new", "newer"), ("newer", "old")] {
+        assert_eq!(kept.get("h", "/").await.status, 404);
+        mesh.remove(ResourceType::Listener, &format!("meshlite/{old}"));
+        let new = format!("meshlite/{new}");
+        mesh.put(&new, listener(port, ListenerProtocol::Http));
+        assert_eq!(mesh.apply().await, []);
+        assert_eq!(mesh.address(&new).port(), port);
+        for _ in 0..20 {
+            assert_eq!(get(mesh.address(&new), "h", "/").await.status, 404);
+        }
     }
+    assert_eq!(kept.get("h", "/").await.status, 404);
 }
 
 #[tokio::test]

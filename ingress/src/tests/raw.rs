@@ -222,11 +222,18 @@ async fn a_head_that_is_too_large_is_refused() {
 async fn a_slow_head_is_given_up() {
     let timeout = std::time::Duration::from_millis(100);
     let mesh = Mesh::with(|config| config.header_timeout = timeout).await;
-    let answer = exchange_bytes(mesh.http(), b"GET / HTTP/1.1\r\nHost: a\r\n", "").await;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
-        "{answer:?}"
-    );
+    for part in [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n",
+    ] {
+        let answer = exchange_bytes(mesh.http(), part.as_bytes(), "").await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+            "{part:?}: {answer:?}"
+        );
+    }
 }
 
 #[tokio::test]
