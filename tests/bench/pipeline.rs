@@ -318,7 +318,7 @@ async fn streamed(url: &str, stop: &CancellationToken) -> anyhow::Result<Duratio
 
 /// Waits until the node has installed its first snapshot.
 async fn until_ready(metrics: SocketAddr) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let answer = get(metrics, "/readyz").await?;
         if answer.starts_with("HTTP/1.1 200") {
