@@ -1,6 +1,7 @@
 //! The bytes of files to objects and findings.
 
 mod careful;
+mod depth;
 mod failure;
 mod finish;
 mod header;

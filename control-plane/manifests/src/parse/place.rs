@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use meshlite_snapshot::{ObjectRef, SourceLocation};
 
-use super::{header, kinds};
+use super::{depth::is_too_deep, header, kinds};
 use crate::{Problem, document::Document};
 
 /// A document and the file that it is in.
@@ -71,9 +71,13 @@ pub(super) fn probable_reference(text: &[u8]) -> ObjectRef {
     reference
 }
 
-/// What is wrong with a document that is no text at all, and in which line.
+/// What is wrong with a document that is nothing to parse at all, and in which line.
 pub(super) fn unreadable(place: &Place<'_>) -> Option<(Problem, u32)> {
     let text = place.document.text;
+    if is_too_deep(text) {
+        let problem = Problem::error("", "NotYaml", "brackets are nested too deep");
+        return Some((problem, 1));
+    }
     let error = str::from_utf8(text).err()?;
     let good = text.get(..error.valid_up_to()).unwrap_or_default();
     let line = memchr::memchr_iter(b'\n', good).count() + 1;

@@ -6,7 +6,9 @@ use meshlite_snapshot::{Finding, ObjectRef};
 use serde::de::IgnoredAny;
 
 use super::{
-    careful, finish, header,
+    careful,
+    depth::is_too_deep,
+    finish, header,
     kinds::{self, Kind, Plan},
     list,
     place::Place,
@@ -60,6 +62,9 @@ pub(super) fn read_as(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outc
 /// None where anything at all is wrong with the text.
 fn try_read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Option<Outcome> {
     let text = place.document.text;
+    if is_too_deep(text) {
+        return None;
+    }
     let header = header::read(text).ok()?;
     let mut outcome = Outcome::default();
     match kinds::plan_as(&header, assumed) {
