@@ -18,7 +18,7 @@ pub struct Config {
     pub control_plane: Vec<String>,
     /// What carries the traffic; the best that works here.
     pub mode: Mode,
-    /// Print what would be programmed, in the style of `ipvsadm -Ln`, and program nothing; no.
+    /// Print what would be programmed, in the style of `ipvsadm -Ln`; program nothing and take no port; no.
     pub dry_run: bool,
     /// Where metrics, `/proxyMode` and the tables are served; 127.0.0.1:10249.
     pub metrics_listen: Option<SocketAddr>,
@@ -28,6 +28,8 @@ pub struct Config {
     pub node_port_addresses: Vec<IpNet>,
     /// Where this process may not bind a port below 1024, it binds port + offset instead; no.
     pub low_port_offset: Option<u16>,
+    /// Serve loopback addresses only, whatever the manifests ask for; no. Only user space can promise it.
+    pub loopback_only: bool,
     /// How long a removed endpoint keeps its established connections at most; 15 min.
     pub drain_timeout: Duration,
     /// How long a UDP flow lives without a datagram; 30 s.
@@ -47,6 +49,7 @@ impl Default for Config {
             health_listen: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10256))),
             node_port_addresses: Vec::new(),
             low_port_offset: None,
+            loopback_only: false,
             drain_timeout: Duration::from_mins(15),
             udp_idle_timeout: Duration::from_secs(30),
             sync_period: Duration::from_secs(30),

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod fit;
+mod loops;
 mod service;
 
 use std::{
@@ -83,6 +84,7 @@ impl Desired {
         }
         desired.table.inside = Arc::new(inside(snapshot, facts));
         desired.settle(claims);
+        loops::cut(&mut desired, facts);
         fit::fit(&mut desired, capabilities);
         desired
     }

@@ -81,14 +81,14 @@ impl Node {
         if config.node_name.is_empty() {
             config.node_name = facts::host_name().map_err(BindError::NodeName)?;
         }
-        let metrics = match config.metrics_listen {
-            Some(addr) => Some(listen::tcp(addr, "node metrics (--metrics-listen)").await?),
-            None => None,
+        // A dry run can stand beside what it would replace: it takes no port.
+        let (metrics, health) = if config.dry_run {
+            (None, None)
+        } else {
+            (config.metrics_listen, config.health_listen)
         };
-        let health = match config.health_listen {
-            Some(addr) => Some(listen::tcp(addr, "node health (--health-listen)").await?),
-            None => None,
-        };
+        let metrics = bind(metrics, "node metrics (--metrics-bind-address)").await?;
+        let health = bind(health, "node health (--healthz-bind-address)").await?;
         Ok(Self {
             config,
             choice,
@@ -97,12 +97,12 @@ impl Node {
         })
     }
 
-    /// Where metrics are served.
+    /// Where metrics are served; nowhere in a dry run.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
-    /// Where health is served.
+    /// Where health is served; nowhere in a dry run.
     pub fn health_addr(&self) -> Option<SocketAddr> {
         self.health.as_ref()?.local_addr().ok()
     }
@@ -120,6 +120,7 @@ impl Node {
                 let metrics = Metrics::new();
                 let context = Context {
                     low_port_offset: self.config.low_port_offset,
+                    loopback_only: self.config.loopback_only,
                     udp_idle_timeout: self.config.udp_idle_timeout,
                     traffic: metrics.0.traffic.clone(),
                     stop: stop.clone(),
@@ -176,7 +177,8 @@ impl Node {
             program,
             subscription,
             queries: asked,
-            health_checks: HealthChecks::new(health.clone(), stop.clone()),
+            health_checks: (self.choice.backend != Backend::Memory)
+                .then(|| HealthChecks::new(health.clone(), stop.clone())),
             health,
             sync_period: config.sync_period,
             ready: Some(ready),
@@ -190,6 +192,13 @@ impl Node {
             serve("node health", self.health, probes, stop.clone()),
         )?;
         Ok(())
+    }
+}
+
+async fn bind(addr: Option<SocketAddr>, what: &str) -> Result<Option<TcpListener>, ListenError> {
+    match addr {
+        Some(addr) => listen::tcp(addr, what).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -167,11 +167,10 @@ impl Planner<'_> {
 
     /// Takes out a virtual server that is not wanted: once nothing of it is in use.
     fn retire(&mut self, key: Key, found: &ObservedServer, is_replaced: bool) {
+        let before = self.plan.steps.len();
         let is_left = !is_replaced && self.withdraw(key, found, |_| false);
         if !is_left {
-            self.plan
-                .steps
-                .retain(|step| step.key() != Some(&key) || step.phase() < Phase::Drain);
+            self.plan.steps.truncate(before);
             self.step(Step::RemoveVirtualServer { key });
         }
     }

@@ -11,6 +11,7 @@ pub(crate) mod run;
 mod view;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::Write,
@@ -29,7 +30,7 @@ use crate::{
     facts::Facts,
     kernel::{Capabilities, Kernel, KernelError, print},
     metrics::{Metrics, OutcomeLabel, PolicyLabel},
-    plan::{Drains, Phase, Plan, Step, plan},
+    plan::{Drains, Plan, Step, plan},
     table::{Key, Observed},
 };
 
@@ -56,6 +57,8 @@ pub(crate) struct Program<K> {
     /// None before the first commit: then nothing is touched.
     snapshot: Option<(u64, Snapshot)>,
     desired: Arc<Desired>,
+    /// The time that it took, until a pass counts it.
+    derived_in: Duration,
     drains: Drains,
     findings: Vec<Finding>,
     backoff: Backoff,
@@ -112,6 +115,7 @@ impl<K: Kernel> Program<K> {
             printer,
             snapshot: None,
             desired: Arc::default(),
+            derived_in: Duration::ZERO,
             drains: Drains::new(),
             findings: Vec::new(),
             backoff: Backoff::new(FIRST_RETRY, sync_period),
@@ -180,9 +184,8 @@ impl<K: Kernel> Program<K> {
             .set(i64::try_from(*generation).unwrap_or(i64::MAX));
         let started = Instant::now();
         let settled = self.settle().await;
-        self.metrics
-            .sync_duration
-            .observe(started.elapsed().as_secs_f64());
+        let took = started.elapsed() + std::mem::take(&mut self.derived_in);
+        self.metrics.sync_duration.observe(took.as_secs_f64());
         let outcome = &settled.outcome;
         let has_failed =
             outcome.global.is_some() || outcome.failures.values().any(KernelError::may_pass);
@@ -244,20 +247,21 @@ impl<K: Kernel> Program<K> {
     /// before.
     async fn carry_out(&mut self, plan: &Plan) -> Outcome {
         let mut outcome = Outcome::default();
-        for phase in [Phase::Add, Phase::Switch, Phase::Drain, Phase::Remove] {
+        for phase in plan.steps.chunk_by(|a, b| a.phase() == b.phase()) {
             let is_due = |step: &&Step| {
-                let is_blocked = step
-                    .key()
-                    .is_some_and(|key| outcome.failures.contains_key(key));
-                step.phase() == phase && !is_blocked
+                step.key()
+                    .is_none_or(|key| !outcome.failures.contains_key(key))
             };
-            let steps: Vec<Step> = plan.steps.iter().filter(is_due).cloned().collect();
-            if steps.is_empty() {
-                continue;
-            }
+            let steps: Cow<'_, [Step]> = if outcome.failures.is_empty() {
+                phase.into()
+            } else {
+                phase.iter().filter(is_due).cloned().collect()
+            };
             let results = self.kernel.apply(&steps).await;
+            let failed = results.iter().filter(|result| result.is_err()).count();
+            self.count("ok", steps.len() - failed);
+            self.count("failed", failed);
             for (step, result) in steps.iter().zip(results) {
-                self.count(result.is_ok());
                 match (result, step.key()) {
                     (Ok(()), _) => debug!(%step, "programmed"),
                     (Err(error), Some(key)) => {
@@ -274,16 +278,18 @@ impl<K: Kernel> Program<K> {
         outcome
     }
 
-    fn count(&self, is_ok: bool) {
-        let outcome = if is_ok { "ok" } else { "failed" };
+    fn count(&self, outcome: &'static str, steps: usize) {
         let label = OutcomeLabel { outcome };
-        self.metrics.steps.get_or_create(&label).inc();
+        let counter = self.metrics.steps.get_or_create(&label);
+        counter.inc_by(steps.try_into().unwrap_or(u64::MAX));
     }
 
     fn derive(&mut self) {
         if let Some((_, snapshot)) = &self.snapshot {
+            let start = Instant::now();
             let desired = Desired::new(snapshot, &self.facts, &self.capabilities);
             self.desired = Arc::new(desired);
+            self.derived_in += start.elapsed();
         }
     }
 

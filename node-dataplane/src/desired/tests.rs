@@ -317,3 +317,33 @@ fn zone_pod_networks_and_leaving_come_from_the_node_objects() {
         ]
     );
 }
+
+#[test]
+fn an_endpoint_that_is_a_virtual_address_gets_no_traffic() {
+    let mut looped = mk_service("looped", "10.96.0.1");
+    looped.ports[0].node_port = Some(30_080);
+    let mut group = mk_group(
+        "looped",
+        &[("10.96.0.2", "n1"), ("192.168.0.1", "n1"), TWO[0]],
+    );
+    group.ports[0].port = Some(30_080);
+    let mut other = mk_service("other", "10.96.0.2");
+    other.ports[0].port = 30_080;
+    let desired = desired(&mk_snapshot(vec![looped, other], vec![group]));
+    let real = "-> 10.244.1.1:30080 Masq 1 0 0";
+    assert_eq!(
+        printed(&desired),
+        [
+            "TCP 10.96.0.1:80 rr",
+            real,
+            "TCP 10.96.0.2:30080 rr",
+            "TCP 192.168.0.1:30080 rr",
+            real,
+        ]
+    );
+    let reasons = reasons(&desired);
+    assert!(
+        reasons.contains(&("looped", "EndpointIsVirtualAddress")),
+        "{reasons:?}"
+    );
+}

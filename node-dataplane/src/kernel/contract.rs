@@ -154,6 +154,7 @@ async fn many_virtual_servers_are_programmed_in_one_batch<K: Kernel>(
 fn userspace() -> Userspace {
     Userspace::new(Context {
         low_port_offset: None,
+        loopback_only: false,
         udp_idle_timeout: Duration::from_secs(30),
         traffic: Traffic::default(),
         stop: CancellationToken::new(),

@@ -8,6 +8,7 @@
 mod affinity;
 mod backend;
 mod bind;
+mod limits;
 mod place;
 mod pool;
 mod tcp;
@@ -47,6 +48,8 @@ pub(crate) struct Userspace {
 pub(crate) struct Context {
     /// Where a port below 1024 goes that may not be bound.
     pub(crate) low_port_offset: Option<u16>,
+    /// No other address is bound.
+    pub(crate) loopback_only: bool,
     /// How long a UDP flow lives without a datagram.
     pub(crate) udp_idle_timeout: Duration,
     /// What is counted.
@@ -146,6 +149,7 @@ impl Userspace {
 
 impl Kernel for Userspace {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
+        limits::raise_open_files();
         Ok(Capabilities {
             name: "userspace",
             protocols: &[Protocol::Tcp, Protocol::Udp],

@@ -27,7 +27,8 @@ pub(crate) struct Runner<K> {
     pub(crate) subscription: Subscription,
     pub(crate) queries: mpsc::Receiver<Query>,
     pub(crate) health: HealthState,
-    pub(crate) health_checks: HealthChecks,
+    /// None where nothing is served.
+    pub(crate) health_checks: Option<HealthChecks>,
     pub(crate) sync_period: Duration,
     /// Held until the first snapshot is programmed.
     pub(crate) ready: Option<ReadyToken>,
@@ -118,8 +119,13 @@ impl<K: Kernel> Runner<K> {
     async fn serve_health(&mut self) -> Vec<Finding> {
         let desired: Arc<Desired> = Arc::clone(self.program.desired());
         self.health.set_eligible(!desired.node_leaving);
-        let wanted = &desired.health_checks;
-        self.health_checks.serve(wanted, self.program.facts()).await
+        match &mut self.health_checks {
+            Some(servers) => {
+                let wanted = &desired.health_checks;
+                servers.serve(wanted, self.program.facts()).await
+            }
+            None => Vec::new(),
+        }
     }
 
     async fn answer(&mut self, query: Query) {

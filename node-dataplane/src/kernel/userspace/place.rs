@@ -84,6 +84,9 @@ impl Place {
             context: context.clone(),
         });
         let addr = frontend.socket_address();
+        if context.loopback_only && !addr.ip().is_loopback() {
+            return Err(io::Error::other("only loopback addresses are served here"));
+        }
         let offset = context.low_port_offset;
         let (socket, bound) = match frontend.protocol {
             Protocol::Tcp => {

@@ -13,7 +13,7 @@ use super::{Context, Userspace};
 use crate::{
     kernel::Kernel,
     metrics::Traffic,
-    plan::{Drains, plan},
+    plan::{Drains, Step, plan},
     table::{Key, Observed, Settings, VirtualServer},
     testing::{free_place, mk_table, own_loopback, settings},
 };
@@ -37,6 +37,7 @@ impl Proxy {
     fn with_idle_timeout(protocol: Protocol, udp_idle_timeout: Duration) -> Self {
         let context = Context {
             low_port_offset: None,
+            loopback_only: false,
             udp_idle_timeout,
             traffic: Traffic::default(),
             stop: CancellationToken::new(),
@@ -111,6 +112,29 @@ impl Proxy {
             sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_proxy_for_loopback_only_leaves_every_other_address_alone() {
+    let mut proxy = Proxy::new(Protocol::Tcp);
+    proxy.kernel.context.loopback_only = true;
+    proxy.serve(&[]).await;
+    let everywhere = Step::AddVirtualServer {
+        key: free_place([0, 0, 0, 0], Protocol::Tcp),
+        settings: settings("web"),
+    };
+    let refused = proxy
+        .kernel
+        .apply(&[everywhere])
+        .await
+        .pop()
+        .unwrap()
+        .unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("only loopback addresses are served here"),
+        "{refused}"
+    );
 }
 
 /// The result, within the deadline.
