@@ -48,7 +48,7 @@ pub(crate) async fn run(manifests: Option<PathBuf>, check: bool) -> anyhow::Resu
     let mut mesh = Mesh::start(layout, manifests.clone(), folder.state(), outsiders).await?;
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        error = mesh_failed(&mut mesh, &folder, &manifests, is_built_in) => Err(error),
+        error = show_until_failure(&mut mesh, &folder, &manifests, is_built_in) => Err(error),
     };
     ended?;
     output::line("stopping")?;
@@ -56,7 +56,7 @@ pub(crate) async fn run(manifests: Option<PathBuf>, check: bool) -> anyhow::Resu
 }
 
 /// Shows the demo once it has converged, and waits until a plane fails.
-async fn mesh_failed(
+async fn show_until_failure(
     mesh: &mut Mesh,
     folder: &Folder,
     manifests: &std::path::Path,

@@ -154,7 +154,8 @@ fn manifests_are_compiled_without_a_server_and_findings_are_no_failure() {
             "10.96.1.2",
             "<none>",
             "6666/TCP",
-            "1/1"
+            "1/1",
+            "10.0.17.100:80"
         ],
         "{table}"
     );

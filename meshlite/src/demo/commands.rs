@@ -93,13 +93,13 @@ impl Commands<'_> {
     fn at(&self, service: &Service, protocol: &str, node_port: Option<u16>) -> Option<SocketAddr> {
         let key = (service.namespace.as_str(), service.name.as_str());
         let mut servers = self.reachable.get(&key)?.iter();
-        let fits = |addr: &SocketAddr| match node_port {
-            Some(port) => addr.port() == port,
-            None => service.cluster_ips.contains(&addr.ip()),
+        let fits = |wanted: SocketAddr| match node_port {
+            Some(port) => wanted.port() == port,
+            None => service.cluster_ips.contains(&wanted.ip()),
         };
         servers
-            .find(|(p, addr)| *p == protocol && fits(addr))
-            .map(|(_, addr)| *addr)
+            .find(|server| server.protocol == protocol && fits(server.address))?
+            .bound
     }
 
     fn ingress(&self) -> Vec<Command> {

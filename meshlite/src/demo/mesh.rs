@@ -178,6 +178,7 @@ async fn start_node(layout: &Layout) -> anyhow::Result<Plane> {
         health_listen: Some(layout.node_health),
         node_port_addresses: vec![IpNet::from(IpAddr::from(layout.node))],
         low_port_offset: Some(LOW_PORT_OFFSET),
+        loopback_only: true,
         drain_timeout: DRAIN,
         ..meshlite_node::Config::default()
     })

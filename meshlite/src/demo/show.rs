@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     path::Path,
 };
 
@@ -12,18 +11,21 @@ use super::{
     backend::LOW_PORT_OFFSET,
     commands::Commands,
     layout::Layout,
-    status::{self, NodeTable},
+    status::{self, NodeTable, VirtualServer},
 };
 use crate::{
     get::{self, View},
     output,
 };
 
-/// Where the virtual servers of a Service really listen, by namespace and name.
-pub(super) type Reachable<'a> = BTreeMap<(&'a str, &'a str), Vec<(&'a str, SocketAddr)>>;
+/// The virtual servers of a Service that really listen, by namespace and name.
+pub(super) type Reachable<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a VirtualServer>>;
 
 /// What the node says of a Service port that it serves elsewhere.
 const PORT_MOVED: &str = "PortMoved";
+
+/// How many Pods are listed.
+const MAX_PODS: usize = 30;
 
 /// Prints it. `authority` is the certificate that the demo's own hosts are signed by.
 pub(crate) async fn show(
@@ -35,6 +37,7 @@ pub(crate) async fn show(
     let node = status::node_table(layout.node_metrics).await?;
     let places = places(layout, manifests);
     let services = services(&view, &reachable(&node));
+    let pods = pods(&view);
     let routes = get::routes(&view).unwrap_or_else(|| "<none>\n".to_owned());
     let findings = findings(&view, &node);
     let try_out = Commands {
@@ -58,7 +61,7 @@ pub(crate) async fn show(
         })
         .collect();
     let text = format!(
-        "{places}\nSERVICES\n{services}\nROUTES\n{routes}{findings}\nTRY\n{commands}
+        "{places}\nPODS\n{pods}\nSERVICES\n{services}\nROUTES\n{routes}{findings}\nTRY\n{commands}
 Edit the manifests while it runs: the traffic follows. Ctrl-C ends the demo."
     );
     output::line(&text)?;
@@ -98,12 +101,9 @@ fn places(layout: &Layout, manifests: &Path) -> String {
 fn reachable(node: &NodeTable) -> Reachable<'_> {
     let mut reachable = Reachable::new();
     for server in &node.virtual_servers {
-        if let Some(bound) = server.bound {
+        if server.bound.is_some() {
             let key = (server.namespace.as_str(), server.service.as_str());
-            reachable
-                .entry(key)
-                .or_default()
-                .push((server.protocol.as_str(), bound));
+            reachable.entry(key).or_default().push(server);
         }
     }
     reachable
@@ -120,9 +120,9 @@ fn services(view: &View, reachable: &Reachable<'_>) -> String {
                 .get(&key)
                 .into_iter()
                 .flatten()
-                .map(|(protocol, addr)| match *protocol {
-                    "TCP" => addr.to_string(),
-                    other => format!("{addr}/{other}"),
+                .filter_map(|server| match (server.bound?, server.protocol.as_str()) {
+                    (addr, "TCP") => Some(addr.to_string()),
+                    (addr, other) => Some(format!("{addr}/{other}")),
                 })
                 .collect();
             let at: Vec<_> = at.into_iter().collect();
@@ -149,6 +149,45 @@ fn services(view: &View, reachable: &Reachable<'_>) -> String {
         "READY",
     ];
     output::columns(head, &rows)
+}
+
+/// The Pods behind all Services: what answers, and where.
+fn pods(view: &View) -> String {
+    let mut rows: BTreeMap<[String; 3], BTreeSet<String>> = BTreeMap::new();
+    for group in view.snapshot.endpoint_groups.values() {
+        for endpoint in &group.endpoints {
+            let name = endpoint.target.as_deref().unwrap_or("<written by hand>");
+            let readiness = if endpoint.ready { "" } else { " (not ready)" };
+            let row = [
+                group.namespace.clone(),
+                format!("{name}{readiness}"),
+                endpoint.address.to_string(),
+            ];
+            let ports = group
+                .ports
+                .iter()
+                .filter_map(|port| Some(format!("{}/{}", port.port?, port.protocol)));
+            rows.entry(row).or_default().extend(ports);
+        }
+    }
+    let more = rows.len().saturating_sub(MAX_PODS);
+    let shown: Vec<_> = rows
+        .into_iter()
+        .take(MAX_PODS)
+        .map(|([namespace, name, address], ports)| {
+            [
+                namespace,
+                name,
+                address,
+                ports.into_iter().collect::<Vec<_>>().join(","),
+            ]
+        })
+        .collect();
+    let mut text = output::columns(["NAMESPACE", "NAME", "ADDRESS", "PORT(S)"], &shown);
+    if more > 0 {
+        text.push_str(&["and ", &more.to_string(), " more\n"].concat());
+    }
+    text
 }
 
 fn elsewhere(service: &Service) -> String {

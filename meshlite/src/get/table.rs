@@ -63,6 +63,7 @@ fn services(view: &View) -> Option<String> {
                 external(service),
                 ports(service),
                 ready(view, service),
+                endpoints(view, service),
             ]
         })
         .collect();
@@ -74,6 +75,7 @@ fn services(view: &View) -> Option<String> {
         "EXTERNAL",
         "PORT(S)",
         "READY",
+        "ENDPOINTS",
     ];
     (!rows.is_empty()).then(|| columns(head, &rows))
 }
@@ -119,6 +121,16 @@ pub(crate) fn ready(view: &View, service: &Service) -> String {
         _ => view
             .endpoints_of_service(&service.namespace, &service.name)
             .to_string(),
+    }
+}
+
+/// As kubectl prints them: three, and how many more.
+fn endpoints(view: &View, service: &Service) -> String {
+    let all = view.ready_addresses(&service.namespace, &service.name);
+    let shown = or_none(all.iter().take(3).map(ToString::to_string));
+    match all.len() {
+        0..=3 => shown,
+        many => format!("{shown} + {} more...", many - 3),
     }
 }
 

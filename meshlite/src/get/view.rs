@@ -1,6 +1,9 @@
 //! A snapshot with its findings, as it is printed.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use meshlite_snapshot::{
     Cluster, Finding, Name, Resource, ResourceType, SetDigest, Snapshot, Version,
@@ -55,6 +58,20 @@ impl View {
     /// The endpoints of a Service; an address in several slices counts once.
     pub(crate) fn endpoints_of_service(&self, namespace: &str, service: &str) -> Endpoints {
         self.count(namespace, service, |_port| true)
+    }
+
+    /// Where the ready endpoints of a Service are.
+    pub(crate) fn ready_addresses(&self, namespace: &str, service: &str) -> BTreeSet<SocketAddr> {
+        let groups = self.snapshot.endpoint_groups_of(namespace, service);
+        groups
+            .flat_map(|(_, group)| {
+                let ready = group.endpoints.iter().filter(|endpoint| endpoint.ready);
+                ready.flat_map(|endpoint| {
+                    let ports = group.ports.iter().filter_map(|port| port.port);
+                    ports.map(|port| SocketAddr::new(endpoint.address, port))
+                })
+            })
+            .collect()
     }
 
     /// The endpoints behind one port of a Service.

@@ -202,10 +202,10 @@ fn a_view_prints_as_tables_in_kubectls_manner() {
 control plane 0.1.0, epoch e1, generation 7
 
 SERVICES
-NAMESPACE  NAME  TYPE          CLUSTER-IP  EXTERNAL          PORT(S)       READY
-default    db    ClusterIP     None        <none>            80/TCP        0/0
-default    docs  ExternalName  <none>      docs.example.com  <none>        <none>
-default    web   NodePort      10.96.0.7   <none>            80:30080/TCP  2/3
+NAMESPACE  NAME  TYPE          CLUSTER-IP  EXTERNAL          PORT(S)       READY   ENDPOINTS
+default    db    ClusterIP     None        <none>            80/TCP        0/0     <none>
+default    docs  ExternalName  <none>      docs.example.com  <none>        <none>  <none>
+default    web   NodePort      10.96.0.7   <none>            80:30080/TCP  2/3     10.0.0.1:8080,10.0.0.3:8080
 
 ROUTES
 HOST           PATH      BACKEND           READY   OWNER
