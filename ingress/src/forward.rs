@@ -14,7 +14,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
-use tracing::debug;
+use tracing::{Level, debug, enabled};
 
 pub(crate) use self::headers::Client;
 use self::upgrade::Upgrade;
@@ -70,15 +70,20 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
         listener,
         started,
     };
+    let asked = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
     let answered = exchange.run(request).await;
+    let mut reason = None;
     let response = answered.unwrap_or_else(|refusal| {
-        debug!(listener = %listener.name, %refusal, "request refused");
-        refusal.response()
+        let response = refusal.response();
+        reason = Some(refusal);
+        response
     });
-    listener.metrics.count(response.status());
-    shared
-        .metrics
-        .observe(connection.worker.index, started.elapsed());
+    let (status, took) = (response.status(), started.elapsed());
+    if let Some((method, uri)) = asked {
+        debug!(listener = %listener.name, %method, path = uri.path(), %status, ?took, ?reason, "request answered");
+    }
+    listener.metrics.count(status);
+    shared.metrics.observe(connection.worker.index, took);
     response
 }
 

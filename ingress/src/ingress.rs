@@ -90,6 +90,7 @@ impl Ingress {
         let admin_server = admin.map(|listener| {
             let mut registry = Registry::default();
             shared.metrics.register(&mut registry);
+            registry.register_collector(Box::new(own_admin::Standing(subscription.status())));
             let router = admin::router(readiness.clone(), Arc::new(registry))
                 .merge(own_admin::routes(subscription.status(), bound));
             tokio::spawn(admin::serve(listener, router, admin_stop.clone()))

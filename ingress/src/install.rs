@@ -147,11 +147,8 @@ impl Installer {
                 offer.reject(rejection);
             }
         }
-        let metrics = &self.shared.metrics;
-        metrics
-            .rejected
-            .set(i64::try_from(rejected).unwrap_or(i64::MAX));
-        metrics
+        self.shared
+            .metrics
             .generation
             .set(i64::try_from(self.generation).unwrap_or(i64::MAX));
         self.switch(fresh).await;

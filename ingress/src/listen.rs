@@ -4,7 +4,7 @@ mod accept;
 mod sockets;
 mod worker;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
@@ -15,6 +15,9 @@ pub(crate) use self::{
     worker::{Command, Worker, WorkerHandle},
 };
 use crate::{Config, metrics::Metrics, table::Table};
+
+/// When a silent peer, client or endpoint, is first asked whether it is still there.
+pub(crate) const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// What all workers share.
 #[derive(Debug)]

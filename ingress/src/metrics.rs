@@ -35,7 +35,6 @@ pub(crate) struct Metrics {
     pub(crate) upstream_connect_failures: Counter,
     pub(crate) upstream_retries: Counter,
     pub(crate) generation: Gauge,
-    pub(crate) rejected: Gauge,
 }
 
 /// The counters of one listener.
@@ -74,7 +73,6 @@ impl Metrics {
             upstream_connect_failures: Counter::default(),
             upstream_retries: Counter::default(),
             generation: Gauge::default(),
-            rejected: Gauge::default(),
         }
     }
 
@@ -116,11 +114,6 @@ impl Metrics {
             "table_generation",
             "Generation of the snapshot that is served",
             self.generation.clone(),
-        );
-        registry.register(
-            "rejected_resources",
-            "Resources of the last commit that were rejected",
-            self.rejected.clone(),
         );
     }
 

@@ -3,15 +3,14 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    time::Duration,
 };
 
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
+use super::KEEPALIVE;
+
 /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-/// When a silent peer is first asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Binds `address` `count` times with `SO_REUSEPORT`. Port 0 takes a free one.
 ///

@@ -4,11 +4,12 @@ use std::{future::Future, io, net::SocketAddr, time::Duration};
 
 use hyper::client::conn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{net::TcpStream, time::timeout};
 use tracing::debug;
 
 use super::RequestBody;
-use crate::listen::LocalExecutor;
+use crate::listen::{KEEPALIVE, LocalExecutor};
 
 /// Why there is no connection to an endpoint. Another endpoint may be tried: nothing has been sent.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,10 @@ async fn tcp(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectE
         .map_err(|_elapsed| ConnectError::Timeout(limit))?
         .map_err(ConnectError::Io)?;
     stream.set_nodelay(true).map_err(ConnectError::Io)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(&stream)
+        .set_tcp_keepalive(&keepalive)
+        .map_err(ConnectError::Io)?;
     Ok(stream)
 }
 

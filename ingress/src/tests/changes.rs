@@ -245,3 +245,25 @@ async fn draining_ends_at_its_timeout() {
     assert!(mesh.drained().await >= 1);
     assert_eq!(asked.await.unwrap(), "");
 }
+
+#[tokio::test]
+async fn a_websocket_lives_on_while_draining_until_it_is_closed() {
+    let mut mesh = Mesh::start().await;
+    let origin = upgrade::websocket_origin().await;
+    mesh.serve(&[origin.address]).await;
+    let address = mesh.http();
+    let mut socket = upgrade::open(&mesh).await;
+    upgrade::echo(&mut socket, "before").await;
+    mesh.stop();
+    eventually("the port closes", async || {
+        match TcpStream::connect(address).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("still open".into()),
+        }
+    })
+    .await;
+    upgrade::echo(&mut socket, "during").await;
+    socket.close(None).await.unwrap();
+    drop(socket);
+    assert_eq!(mesh.drained().await, 0);
+}

@@ -36,6 +36,8 @@ async fn it_is_not_ready_before_the_first_snapshot_and_stops_when_told() {
         "meshlite_ingress_request_duration_seconds_count 0",
         "meshlite_ingress_connections 0",
         "meshlite_ingress_table_generation 0",
+        "meshlite_ingress_control_plane_connected 0",
+        "meshlite_ingress_rejected_resources 0",
     ] {
         assert!(metrics.contains(name), "no {name} in\n{metrics}");
     }
