@@ -1,7 +1,7 @@
 //! A kernel that is no kernel: this process listens on the virtual addresses and carries the traffic itself.
 //!
 //! A [`Place`] is one bound address with the one or two virtual servers there (for everyone, for inside clients). Steps
-//! change its books; at the end of a batch what changed is published as one new [`Routes`] value, which the accept
+//! change its books; at the end of a batch what changed is published as one new [`pool::Routes`] value, which the accept
 //! loop and the datagram loop read without a lock. A change of endpoints therefore touches no socket. A TCP address
 //! without a usable real server is kept bound but does not listen, so that clients are refused at once.
 

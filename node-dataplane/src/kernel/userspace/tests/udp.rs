@@ -140,7 +140,7 @@ async fn datagrams_without_endpoints_are_dropped_and_served_once_one_comes() {
 #[tokio::test]
 async fn an_idle_flow_ends_and_a_busy_one_does_not() {
     let backend = Backend::start().await;
-    let idle_timeout = Duration::from_millis(1000);
+    let idle_timeout = Duration::from_secs(1);
     let mut proxy = Proxy::with_idle_timeout(Protocol::Udp, idle_timeout);
     proxy.serve(&[backend.addr]).await;
     let (busy, idle) = (
