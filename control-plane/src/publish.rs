@@ -3,6 +3,8 @@
 mod commit;
 mod log;
 mod pace;
+mod topic;
+mod view;
 
 use std::sync::Arc;
 
@@ -12,8 +14,9 @@ use tracing::info;
 
 pub(crate) use self::{
     commit::{Commits, Encoded},
-    log::{Change, Content, Resume, Stamp, TOPICS, TooLarge, TopicState, View},
     pace::Pace,
+    topic::{Content, TooLarge, TopicState},
+    view::{Change, Resume, Stamp, TOPICS, View},
 };
 
 use self::log::{ChangeLog, Outcome};

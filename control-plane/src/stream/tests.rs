@@ -1,7 +1,7 @@
 //! Streams over loopback, with a client that speaks the protocol by hand.
 
-use meshlite_proto::v1::discovery_request;
-use meshlite_snapshot::{ResourceType, Version};
+use meshlite_proto::v1::{discovery_request, discovery_response::Kind};
+use meshlite_snapshot::{ResourceType, Topic, Version};
 use tonic::Code;
 
 use super::*;

@@ -1,9 +1,18 @@
 //! The law of the log: whatever was published and whatever cursor a client has, the next commit makes it equal.
 
-use meshlite_snapshot::{AddressFamily, EndpointGroup, Namespace, Snapshot};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use meshlite_proto::decode::MAX_FRAME_BYTES;
+use meshlite_snapshot::{
+    AddressFamily, EndpointGroup, Namespace, Resource, SetDigest, Snapshot, Version,
+};
 use proptest::prelude::*;
 
 use super::*;
+use crate::publish::Resume;
 
 /// What a client holds: versions by topic and name.
 type Held = BTreeMap<(Topic, Name), Version>;
