@@ -32,6 +32,8 @@ struct Controllers<'c> {
     /// The slices of each Service that were read.
     written: BTreeMap<ObjectKey, Vec<&'c ObjectKey>>,
     slices: SliceMap,
+    /// Deployments and StatefulSets that Services select and nothing runs, with those Services.
+    not_run: BTreeMap<(&'static str, &'c ObjectKey), (&'c Template<'c>, Vec<String>)>,
     /// Pods already said to be unready.
     unready: BTreeSet<ObjectKey>,
 }
@@ -56,6 +58,7 @@ pub(super) fn slices(
             .iter()
             .map(|(key, entry)| (key.clone(), Arc::clone(entry.object)))
             .collect(),
+        not_run: BTreeMap::new(),
         unready: BTreeSet::new(),
     };
     for (key, entry) in &catalog.services {
@@ -64,12 +67,18 @@ pub(super) fn slices(
         }
     }
     for (key, entry) in &catalog.endpoints {
-        let service = catalog.services.get(key).map(|entry| &**entry.object);
+        let service = services.get(key);
+        if service.is_none() && catalog.services.contains_key(key) {
+            // It was refused, which is said there.
+            continue;
+        }
         let has_slices = controllers.written_for(key).is_some();
+        let service = service.map(|service| &**service);
         if let Some(made) = mirror::slices(key, entry, service, has_slices, findings) {
             controllers.add(made, entry.source, sources);
         }
     }
+    controllers.report_not_run(findings);
     controllers.slices
 }
 
@@ -114,7 +123,7 @@ impl<'c> Controllers<'c> {
         let selected = self.pods.select(&key.namespace, selector);
         let running = selected.iter().any(|pod| pods::has_status(pod.pod));
         if !running && self.written_for(key).is_none() {
-            self.report_templates(key, selector, findings);
+            self.note_templates(key, selector);
             if selected.is_empty() {
                 let message =
                     selection::explain_nothing(key, selector, &self.pods, &self.templates);
@@ -153,15 +162,35 @@ impl<'c> Controllers<'c> {
         }
     }
 
-    fn report_templates(&self, key: &ObjectKey, selector: &Selector, findings: &mut Findings) {
+    /// Remembers what would be this Service's Pods if something ran it.
+    fn note_templates(&mut self, key: &ObjectKey, selector: &Selector) {
         for template in self.templates.select(&key.namespace, selector) {
             if template.replicas != Some(0) {
-                let message = format!(
-                    "file mode runs no Pods, so Service {key} has no endpoints; `meshlite demo` runs them"
-                );
-                let reference = template.reference();
-                findings.warning(reference, template.source, "", "PodsNotRunning", message);
+                let users = self.not_run.entry((template.kind, template.key));
+                users
+                    .or_insert((template, Vec::new()))
+                    .1
+                    .push(key.to_string());
             }
+        }
+    }
+
+    fn report_not_run(&self, findings: &mut Findings) {
+        for (template, services) in self.not_run.values() {
+            let (services, verb) = match services.as_slice() {
+                [one] => (format!("Service {one}"), "has"),
+                many => (format!("Services {}", many.join(", ")), "have"),
+            };
+            let message = format!(
+                "file mode runs no Pods, so {services} {verb} no endpoints; `meshlite demo` runs them"
+            );
+            findings.warning(
+                template.reference(),
+                template.source,
+                "",
+                "PodsNotRunning",
+                message,
+            );
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct AdmittedServices {
 /// A Service on its way through the passes.
 struct Candidate<'a> {
     key: &'a ObjectKey,
+    /// `namespace/name`: its key in the allocations, and what is hashed.
+    name: String,
     service: &'a Arc<Service>,
     source: &'a SourceLocation,
     /// It held something before, so it is served on where a change of it is refused.
@@ -65,9 +67,9 @@ pub(super) fn allocate(
     }
     let mut admitted = AdmittedServices::default();
     if keep_absent {
-        let present: BTreeSet<_> = candidates.iter().map(|c| c.key.to_string()).collect();
+        let present: BTreeSet<_> = candidates.iter().map(|c| c.name.as_str()).collect();
         for (name, held) in &before.services {
-            if !present.contains(name) && claims.set_aside(held) {
+            if !present.contains(name.as_str()) && claims.set_aside(held) {
                 admitted
                     .allocations
                     .services
@@ -78,18 +80,22 @@ pub(super) fn allocate(
     for (owner, candidate) in candidates.iter_mut().enumerate() {
         candidate.settle_rest(owner, settings, &mut claims, findings);
     }
-    for candidate in candidates.iter().filter(|candidate| !candidate.refused) {
+    let mut held = Vec::with_capacity(candidates.len());
+    let mut served = Vec::with_capacity(candidates.len());
+    for candidate in candidates
+        .into_iter()
+        .filter(|candidate| !candidate.refused)
+    {
         candidate.warn_outside_ranges(settings, findings);
-        let held = candidate.slots.allocation();
-        if held != ServiceAllocation::default() {
-            admitted
-                .allocations
-                .services
-                .insert(candidate.key.to_string(), held);
-        }
         let service = result::with_slots(candidate.service, &candidate.slots);
-        admitted.services.insert(candidate.key.clone(), service);
+        served.push((candidate.key.clone(), service));
+        let allocation = candidate.slots.allocation();
+        if allocation != ServiceAllocation::default() {
+            held.push((candidate.name, allocation));
+        }
     }
+    admitted.allocations.services.extend(held);
+    admitted.services = served.into_iter().collect();
     admitted
 }
 
@@ -100,7 +106,8 @@ fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let nothing = ServiceAllocation::default();
     let candidate = |(key, entry): (&'a ObjectKey, &'a super::catalog::Entry<'_, Service>)| {
-        let held = before.services.get(&key.to_string());
+        let name = key.to_string();
+        let held = before.services.get(&name);
         Candidate {
             key,
             service: entry.object,
@@ -108,6 +115,7 @@ fn candidates<'a>(
             incumbent: held.is_some(),
             refused: false,
             slots: slots::of(entry.object, held.unwrap_or(&nothing), settings),
+            name,
         }
     };
     services.iter().map(candidate).collect()
@@ -121,10 +129,11 @@ fn conflicts(owner: usize, candidates: &[Candidate<'_>], claims: &Claims) -> Vec
     let conflicts = candidate.slots.conflicts(claims).into_iter();
     conflicts
         .map(|conflict| {
-            let owner = candidates.get(conflict.owner).map_or("", |c| c.key.name.as_str());
-            let namespace = candidates.get(conflict.owner).map_or("", |c| c.key.namespace.as_str());
+            let owner = candidates
+                .get(conflict.owner)
+                .map_or("", |c| c.name.as_str());
             let message = format!(
-                "Invalid value: {}: provided {} is already allocated to Service {namespace}/{owner}",
+                "Invalid value: {}: provided {} is already allocated to Service {owner}",
                 conflict.value, conflict.what
             );
             Problem::error(conflict.field, "AlreadyAllocated", message)
@@ -178,7 +187,6 @@ impl Candidate<'_> {
         if self.refused {
             return;
         }
-        let name = self.key.to_string();
         let mut full = Vec::new();
         for slot in self
             .slots
@@ -192,7 +200,7 @@ impl Candidate<'_> {
                 .find_map(|range| {
                     let is_free =
                         |n| ranges::address(range, n).is_some_and(|ip| claims.is_free(ip));
-                    ranges::address(range, ranges::addresses(range).pick(&name, is_free)?)
+                    ranges::address(range, ranges::addresses(range).pick(&self.name, is_free)?)
                 });
             match slot.got {
                 Some(ip) => _ = claims.address(ip, owner),
@@ -203,7 +211,7 @@ impl Candidate<'_> {
                 )),
             }
         }
-        self.settle_ports(&name, owner, settings, claims, &mut full);
+        self.settle_ports(owner, settings, claims, &mut full);
         for problem in full {
             self.report(problem, findings);
         }
@@ -217,7 +225,6 @@ impl Candidate<'_> {
 
     fn settle_ports(
         &mut self,
-        name: &str,
         owner: usize,
         settings: &AdmitSettings,
         claims: &mut Claims,
@@ -229,7 +236,7 @@ impl Candidate<'_> {
                 continue;
             };
             let hashed = || {
-                let name = format!("{name}:{}", slot.port);
+                let name = format!("{}:{}", self.name, slot.port);
                 u16::try_from(band.pick(&name, |n| claims.is_number_free(n))?).ok()
             };
             let shared = self.slots.same_number_as(slot);

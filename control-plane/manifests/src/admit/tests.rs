@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod selectors;
+mod total;
 
 use std::{collections::BTreeMap, sync::Arc};
 

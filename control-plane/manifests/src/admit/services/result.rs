@@ -14,9 +14,9 @@ pub(super) fn with_slots(service: &Arc<Service>, slots: &Slots) -> Arc<Service> 
     let Some(decided) = &slots.families else {
         return Arc::clone(service);
     };
-    let mut service = Service::clone(service);
-    let Some(spec) = &mut service.spec else {
-        return service.into();
+    let mut service = Arc::clone(service);
+    let Some(spec) = &mut Arc::make_mut(&mut service).spec else {
+        return service;
     };
     if slots.headless {
         spec.cluster_ip = Some("None".to_owned());
@@ -56,5 +56,5 @@ pub(super) fn with_slots(service: &Arc<Service>, slots: &Slots) -> Arc<Service> 
             }
         }
     }
-    service.into()
+    service
 }
