@@ -22,7 +22,8 @@ use crate::{
 /// - [`read`](Self::read) shows what is really there, whoever changed it. What it cannot store (whose a virtual server
 ///   is, say) it remembers from the steps.
 /// - A step that succeeded shows in the next read, and only that step does.
-/// - A step that failed changed nothing, and the steps after it were tried all the same.
+/// - A step that failed is not done, and the steps after it were tried all the same. At worst the virtual server that it
+///   is about is gone, and the next read shows that.
 /// - No step closes an established connection but [`Step::RemoveRealServer`] and [`Step::RemoveVirtualServer`].
 /// - A kernel in which established connections need no real server any more reports 0 connections.
 pub(crate) trait Kernel: Send + 'static {

@@ -32,6 +32,9 @@ use crate::{
     program::{Parts, Program, run::Runner},
 };
 
+/// UDP flows of one address: each holds a socket.
+const MAX_UDP_FLOWS: usize = 4096;
+
 /// A node data plane that is bound and does not serve yet.
 #[derive(Debug)]
 pub struct Node {
@@ -122,6 +125,7 @@ impl Node {
                     low_port_offset: self.config.low_port_offset,
                     loopback_only: self.config.loopback_only,
                     udp_idle_timeout: self.config.udp_idle_timeout,
+                    max_udp_flows: MAX_UDP_FLOWS,
                     traffic: metrics.0.traffic.clone(),
                     stop: stop.clone(),
                 };

@@ -7,6 +7,7 @@
 //! lacks, an address that cannot be bound, a place that another Service has) is a finding: the rest of the Service is
 //! served as asked, which a rejection, putting the last good version back as a whole, would prevent.
 
+mod findings;
 pub(crate) mod run;
 mod view;
 
@@ -21,12 +22,12 @@ use std::{
 };
 
 use meshlite_runtime::backoff::Backoff;
-use meshlite_snapshot::{Finding, Severity, Snapshot};
+use meshlite_snapshot::{Finding, Snapshot};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::{
-    desired::{Desired, finding},
+    desired::Desired,
     facts::Facts,
     kernel::{Capabilities, Kernel, KernelError, print},
     metrics::{Metrics, OutcomeLabel, PolicyLabel},
@@ -61,6 +62,8 @@ pub(crate) struct Program<K> {
     derived_in: Duration,
     drains: Drains,
     findings: Vec<Finding>,
+    /// The kernel was as desired after the last pass, with nothing left to do.
+    is_settled: bool,
     backoff: Backoff,
     wake_at: Option<Instant>,
 }
@@ -90,6 +93,7 @@ struct Settled {
     /// Wanted virtual servers that are somebody else's.
     conflicts: Vec<Key>,
     observed: Observed,
+    steps: u64,
 }
 
 // === impl Program ===
@@ -118,6 +122,7 @@ impl<K: Kernel> Program<K> {
             derived_in: Duration::ZERO,
             drains: Drains::new(),
             findings: Vec::new(),
+            is_settled: false,
             backoff: Backoff::new(FIRST_RETRY, sync_period),
             wake_at: None,
         })
@@ -183,6 +188,7 @@ impl<K: Kernel> Program<K> {
             .generation
             .set(i64::try_from(*generation).unwrap_or(i64::MAX));
         let started = Instant::now();
+        let was_settled = self.is_settled;
         let settled = self.settle().await;
         let took = started.elapsed() + std::mem::take(&mut self.derived_in);
         self.metrics.sync_duration.observe(took.as_secs_f64());
@@ -200,7 +206,11 @@ impl<K: Kernel> Program<K> {
             warn!(%error, "kernel cannot be programmed");
             return false;
         }
-        self.report(&settled, others);
+        self.heed_repairs(&settled, was_settled);
+        self.is_settled = !has_failed && self.drains.is_empty();
+        let findings = findings::collect(&self.desired, &settled, others);
+        findings::log_changes(&self.findings, &findings);
+        self.findings = findings;
         self.gauge(&settled.observed);
         true
     }
@@ -240,6 +250,7 @@ impl<K: Kernel> Program<K> {
             outcome,
             conflicts: plan.conflicts,
             observed,
+            steps: plan.steps.len().try_into().unwrap_or(u64::MAX),
         })
     }
 
@@ -288,8 +299,18 @@ impl<K: Kernel> Program<K> {
         if let Some((_, snapshot)) = &self.snapshot {
             let start = Instant::now();
             let desired = Desired::new(snapshot, &self.facts, &self.capabilities);
+            self.is_settled &= *self.desired == desired;
             self.desired = Arc::new(desired);
             self.derived_in += start.elapsed();
+        }
+    }
+
+    /// Steps that nobody's wish explains: somebody has changed the kernel.
+    fn heed_repairs(&self, settled: &Settled, was_settled: bool) {
+        if was_settled && settled.steps > 0 {
+            let steps = settled.steps;
+            self.metrics.repairs.inc_by(steps);
+            warn!(steps, "kernel was changed by somebody else and is repaired");
         }
     }
 
@@ -314,49 +335,6 @@ impl<K: Kernel> Program<K> {
         }
     }
 
-    /// Collects what is wrong, and logs what was not wrong before.
-    fn report(&mut self, settled: &Settled, others: Vec<Finding>) {
-        let mut findings = others;
-        findings.extend(self.desired.findings.iter().cloned());
-        for (key, error) in &settled.outcome.failures {
-            if let Some(server) = self.desired.table.virtual_servers.get(key) {
-                let origin = &server.settings.origin;
-                let message = error.to_string();
-                findings.push(finding(Severity::Error, origin, "NotProgrammed", message));
-            }
-        }
-        for key in &settled.conflicts {
-            if let Some(server) = self.desired.table.virtual_servers.get(key) {
-                let message =
-                    format!("{key} is programmed by somebody else on this node and was left alone");
-                let origin = &server.settings.origin;
-                findings.push(finding(
-                    Severity::Error,
-                    origin,
-                    "ForeignVirtualServer",
-                    message,
-                ));
-            }
-        }
-        findings.extend(moved(&settled.observed));
-        findings.sort();
-        findings.dedup();
-        for finding in &findings {
-            if self.findings.binary_search(finding).is_err() {
-                warn!(object = %finding.object, reason = %finding.reason, field = %finding.field, "{}", finding.message);
-            }
-        }
-        for finding in &self.findings {
-            if findings.binary_search(finding).is_err() {
-                info!(object = %finding.object, reason = %finding.reason, "no longer so: {}", finding.message);
-            }
-        }
-        self.metrics
-            .findings
-            .set(i64::try_from(findings.len()).unwrap_or(i64::MAX));
-        self.findings = findings;
-    }
-
     fn gauge(&self, observed: &Observed) {
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         let servers = &observed.virtual_servers;
@@ -364,6 +342,7 @@ impl<K: Kernel> Program<K> {
         self.metrics.virtual_servers.set(count(servers.len()));
         self.metrics.real_servers.set(count(real.sum()));
         self.metrics.draining.set(count(self.drains.len()));
+        self.metrics.findings.set(count(self.findings.len()));
         let none = self.desired.no_local_endpoints;
         for (traffic_policy, ports) in [("internal", none.internal), ("external", none.external)] {
             let label = PolicyLabel { traffic_policy };
@@ -379,24 +358,6 @@ impl Outcome {
     fn errors(&self) -> impl Iterator<Item = &KernelError> {
         self.failures.values().chain(&self.global)
     }
-}
-
-/// Virtual servers that listen elsewhere than they were asked to.
-fn moved(observed: &Observed) -> impl Iterator<Item = Finding> {
-    observed.virtual_servers.iter().filter_map(|(key, server)| {
-        let (wanted, bound) = (key.frontend.socket_address(), server.bound?);
-        (wanted != bound).then(|| {
-            let message = format!(
-                "{wanted} is served on {bound}: this process may not bind ports below 1024"
-            );
-            finding(
-                Severity::Warning,
-                &server.settings.origin,
-                "PortMoved",
-                message,
-            )
-        })
-    })
 }
 
 #[cfg(test)]

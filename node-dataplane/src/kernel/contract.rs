@@ -156,6 +156,7 @@ fn userspace() -> Userspace {
         low_port_offset: None,
         loopback_only: false,
         udp_idle_timeout: Duration::from_secs(30),
+        max_udp_flows: 16,
         traffic: Traffic::default(),
         stop: CancellationToken::new(),
     })

@@ -52,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) loopback_only: bool,
     /// How long a UDP flow lives without a datagram.
     pub(crate) udp_idle_timeout: Duration,
+    /// UDP flows of one address. Beyond that the one silent for longest makes room.
+    pub(crate) max_udp_flows: usize,
     /// What is counted.
     pub(crate) traffic: Traffic,
     /// Ends every socket and connection.

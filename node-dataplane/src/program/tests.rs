@@ -113,8 +113,14 @@ async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
     let web = servers.get_mut(&key("TCP 10.96.0.1:80")).unwrap();
     web.real_servers.pop_first();
     web.real_servers.first_entry().unwrap().get_mut().weight = 0;
+    assert_eq!(program.metrics.repairs.get(), 0);
     assert!(program.pass(vec![]).await);
     assert_eq!(programmed(&program), wanted);
+    assert_eq!(
+        program.metrics.repairs.get(),
+        4,
+        "two real servers, a virtual server and its own"
+    );
 }
 
 #[tokio::test]

@@ -3,8 +3,15 @@
 mod tcp;
 mod udp;
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use meshlite_snapshot::Protocol;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +34,7 @@ struct Proxy {
     settings: Settings,
     drains: Drains,
     drain_timeout: Duration,
+    inside: Arc<BTreeSet<IpNet>>,
 }
 
 impl Proxy {
@@ -39,6 +47,7 @@ impl Proxy {
             low_port_offset: None,
             loopback_only: false,
             udp_idle_timeout,
+            max_udp_flows: 4,
             traffic: Traffic::default(),
             stop: CancellationToken::new(),
         };
@@ -48,6 +57,7 @@ impl Proxy {
             settings: settings("web"),
             drains: Drains::new(),
             drain_timeout: Duration::from_mins(15),
+            inside: Arc::default(),
         }
     }
 
@@ -65,7 +75,8 @@ impl Proxy {
     }
 
     async fn program(&mut self, servers: impl IntoIterator<Item = (Key, VirtualServer)>) {
-        let table = mk_table(servers);
+        let mut table = mk_table(servers);
+        table.inside = Arc::clone(&self.inside);
         let found = self.observe().await;
         let plan = plan(
             &table,

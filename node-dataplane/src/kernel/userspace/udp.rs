@@ -25,9 +25,6 @@ use super::{
     pool::{Choice, Persistence},
 };
 
-/// Flows of one address. Beyond that the one silent for longest makes room.
-const MAX_FLOWS: usize = 4096;
-
 /// Endpoints that one datagram is offered to.
 const ATTEMPTS: usize = 3;
 
@@ -157,7 +154,7 @@ impl Loop {
         lease: Lease,
         persistence: Option<Persistence>,
     ) -> Option<Arc<Link>> {
-        if self.flows.len() >= MAX_FLOWS {
+        if self.flows.len() >= self.shared.context.max_udp_flows {
             self.end_most_silent();
         }
         let upstream = match bind::udp_to(lease.address()) {

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::table::Scheduler;
+use crate::{table::Scheduler, testing::key};
 
 /// Greets each connection with its own address and a newline, then sends back what it gets. Answers the end of the
 /// client's stream with `bye` and the end of its own.
@@ -261,6 +261,80 @@ async fn a_failed_connect_is_retried_on_another_endpoint() {
     proxy.serve(&[a]).await;
     let error = Client::connect(proxy.addr()).await.err().unwrap();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "nobody left");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_given_up_for_another() {
+    // A listener whose queue is full: its host drops further SYNs, as one that is gone would.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = socket.listen(1).unwrap();
+    let silent_addr = silent.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(queued) =
+        timeout(Duration::from_millis(200), TcpStream::connect(silent_addr)).await
+    {
+        queue.push(queued.unwrap());
+    }
+    let good = Backend::start().await;
+    let mut proxy = Proxy::new(Protocol::Tcp);
+    proxy.serve(&[silent_addr, good.addr]).await;
+    for _ in 0..2 {
+        let client = Client::connect(proxy.addr()).await.unwrap();
+        assert_eq!(client.backend, good.addr);
+    }
+}
+
+#[tokio::test]
+async fn affinity_is_shared_by_all_addresses_of_a_service_port() {
+    let (_backends, addrs) = three_backends().await;
+    let mut proxy = Proxy::new(Protocol::Tcp);
+    proxy.settings.persistence = Some(60);
+    let other = free_place(own_loopback(), Protocol::Tcp);
+    let server = VirtualServer {
+        settings: proxy.settings.clone(),
+        real_servers: addrs.map(|addr| (addr, 1)).into(),
+    };
+    let servers = [(proxy.key, server.clone()), (other, server)];
+    proxy.program(servers).await;
+    let home = Client::connect(proxy.addr()).await.unwrap().backend;
+    let at_other = other.frontend.socket_address();
+    assert_eq!(who_answers(at_other, 4).await, [(home, 4)].into());
+}
+
+#[tokio::test]
+async fn inside_clients_use_the_virtual_server_that_is_for_them() {
+    let (_backends, [a, b, _]) = three_backends().await;
+    let mut proxy = Proxy::new(Protocol::Tcp);
+    let server = |addr| VirtualServer {
+        settings: settings("web"),
+        real_servers: [(addr, 1)].into(),
+    };
+    let servers = [
+        (proxy.key, server(a)),
+        (Key::inside(proxy.key.frontend), server(b)),
+    ];
+    proxy.program(servers.clone()).await;
+    assert_eq!(who_answers(proxy.addr(), 2).await, [(a, 2)].into());
+    proxy.inside = Arc::new(["127.0.0.0/8".parse().unwrap()].into());
+    proxy.program(servers).await;
+    let mut inside = Client::connect(proxy.addr()).await.unwrap();
+    assert_eq!(inside.backend, b);
+    proxy.program([(proxy.key, server(b))]).await;
+    assert_eq!(who_answers(proxy.addr(), 2).await, [(b, 2)].into());
+    inside.echo("its endpoint is still in use").await.unwrap();
+}
+
+#[tokio::test]
+async fn ipv6_addresses_are_served() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new(Protocol::Tcp);
+    let free = std::net::TcpListener::bind("[::1]:0").unwrap();
+    let vip = free.local_addr().unwrap();
+    drop(free);
+    proxy.key = key(&format!("TCP {vip}"));
+    proxy.serve(&[backend.addr]).await;
+    assert_eq!(who_answers(vip, 2).await, [(backend.addr, 2)].into());
 }
 
 #[tokio::test]

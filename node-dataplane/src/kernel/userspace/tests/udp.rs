@@ -190,3 +190,22 @@ async fn a_sticky_client_reaches_one_backend_from_all_its_ports() {
         assert_eq!(Client::new(proxy.addr()).await.backend().await, home);
     }
 }
+
+#[tokio::test]
+async fn the_flow_silent_for_longest_makes_room_for_a_new_one() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new(Protocol::Udp);
+    proxy.serve(&[backend.addr]).await;
+    let mut clients = Vec::new();
+    for _ in 0..7 {
+        let client = Client::new(proxy.addr()).await;
+        assert_eq!(client.backend().await, backend.addr);
+        clients.push(client);
+    }
+    proxy.wait_for_connections(&[(backend.addr, 4)]).await;
+    assert_eq!(
+        clients[0].backend().await,
+        backend.addr,
+        "it gets a new one"
+    );
+}
