@@ -11,7 +11,8 @@ use meshlite_snapshot::{Topic, Version};
 
 use super::View;
 
-/// How many encoded commits are kept. Healthy clients of both roles share two; a few more are for those that lag.
+/// How many encoded commits to the newest generation are kept. Healthy clients of both roles share two; a few more are
+/// for those that lag.
 const KEPT: usize = 8;
 
 /// At most what a frame holds beside name and body: type, scope, version, lengths.
@@ -62,6 +63,8 @@ impl Commits {
 
     fn slot(&self, key: Key) -> Slot {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody will ask for what leads to an older generation, and a full commit is large.
+        kept.retain(|(held, _)| held.to >= key.to);
         let found = kept.iter().position(|(held, _)| *held == key);
         let item = match found.and_then(|position| kept.remove(position)) {
             Some(item) => item,

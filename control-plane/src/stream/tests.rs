@@ -377,6 +377,11 @@ async fn clients_of_the_same_commit_share_its_bytes() {
     assert_eq!(one.frames, 1);
     let full = commits.encoded(&view, &topics, None);
     assert_eq!(full.frames, 2);
+    // What leads to an older generation is let go.
+    server.publish(&mk_namespaces(&["a"]));
+    let newest = server.discovery.views.borrow().clone().unwrap();
+    commits.encoded(&newest, &topics, Some(2));
+    assert!(full.data.is_unique());
 }
 
 #[tokio::test]
