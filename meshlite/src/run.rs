@@ -31,7 +31,7 @@ pub(crate) async fn node(config: meshlite_node::Config) -> anyhow::Result<()> {
 pub(crate) async fn ingress(config: meshlite_ingress::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
     info!(?config, "ingress starting");
-    let ingress = Ingress::bind(config).await?;
+    let ingress = Ingress::bind(named(config)).await?;
     info!(admin = ?ingress.admin_addr(), "ingress bound");
     ingress.run(stop).await.context("ingress")
 }
@@ -52,11 +52,11 @@ pub(crate) async fn standalone(config: StandaloneConfig) -> anyhow::Result<()> {
         ..node
     })
     .await?;
-    let ingress = Ingress::bind(meshlite_ingress::Config {
+    let ingress = meshlite_ingress::Config {
         control_plane: url,
         ..ingress
-    })
-    .await?;
+    };
+    let ingress = Ingress::bind(named(ingress)).await?;
     // The data planes drain while the control plane still answers them.
     let data_planes = stop;
     let control = CancellationToken::new();
@@ -99,6 +99,15 @@ async fn bind_control_plane(
         warn!(%grpc, "gRPC is plaintext and carries private keys; --listen on loopback unless the network is trusted");
     }
     Ok(control_plane)
+}
+
+/// With the host's name, where no other is given: the control plane shows it.
+fn named(mut config: meshlite_ingress::Config) -> meshlite_ingress::Config {
+    if config.node_name.is_empty() {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        config.node_name = name.trim().to_lowercase();
+    }
+    config
 }
 
 /// The address to connect to for one that may be bound on all interfaces.

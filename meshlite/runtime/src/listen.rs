@@ -8,52 +8,40 @@ use tokio::net::TcpListener;
 #[derive(Debug, thiserror::Error)]
 #[expect(
     missing_docs,
-    reason = "every variant has the same three fields: what for, where, and why"
+    reason = "every variant has the same fields: what for and where"
 )]
 pub enum ListenError {
     /// Another process has it.
     #[error("cannot listen for {what} on {addr}: the address is in use; stop what uses it (`ss -ltnp 'sport = :{port}'`) or choose another port", port = addr.port())]
-    InUse {
-        what: String,
-        addr: SocketAddr,
-        source: io::Error,
-    },
+    InUse { what: String, addr: SocketAddr },
     /// This user may not.
     #[error(
         "cannot listen for {what} on {addr}: permission denied; ports below 1024 need CAP_NET_BIND_SERVICE or a lower net.ipv4.ip_unprivileged_port_start"
     )]
-    Permission {
-        what: String,
-        addr: SocketAddr,
-        source: io::Error,
-    },
+    Permission { what: String, addr: SocketAddr },
     /// The address is not of this machine.
     #[error(
         "cannot listen for {what} on {addr}: the address is not one of this machine's; `ip addr` lists them"
     )]
-    NotLocal {
-        what: String,
-        addr: SocketAddr,
-        source: io::Error,
-    },
+    NotLocal { what: String, addr: SocketAddr },
     /// Something else.
-    #[error("cannot listen for {what} on {addr}: {source}")]
+    #[error("cannot listen for {what} on {addr}: {error}")]
     Other {
         what: String,
         addr: SocketAddr,
-        source: io::Error,
+        error: io::Error,
     },
 }
 
 impl ListenError {
     /// Names the reason for a failed bind of `addr`, which was wanted for `what`.
-    pub fn new(what: &str, addr: SocketAddr, source: io::Error) -> Self {
+    pub fn new(what: &str, addr: SocketAddr, error: io::Error) -> Self {
         let what = what.to_owned();
-        match source.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse { what, addr, source },
-            io::ErrorKind::PermissionDenied => Self::Permission { what, addr, source },
-            io::ErrorKind::AddrNotAvailable => Self::NotLocal { what, addr, source },
-            _ => Self::Other { what, addr, source },
+        match error.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { what, addr },
+            io::ErrorKind::PermissionDenied => Self::Permission { what, addr },
+            io::ErrorKind::AddrNotAvailable => Self::NotLocal { what, addr },
+            _ => Self::Other { what, addr, error },
         }
     }
 }
@@ -62,7 +50,7 @@ impl ListenError {
 pub async fn tcp(addr: SocketAddr, what: &str) -> Result<TcpListener, ListenError> {
     TcpListener::bind(addr)
         .await
-        .map_err(|source| ListenError::new(what, addr, source))
+        .map_err(|error| ListenError::new(what, addr, error))
 }
 
 #[cfg(test)]

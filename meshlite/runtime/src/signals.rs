@@ -1,11 +1,20 @@
 //! Turns SIGINT and SIGTERM into a stop token.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// The status of a process that a second signal ended: 128 + SIGINT, as a shell reports it.
 const ENDED_BY_SIGNAL: i32 = 130;
+
+/// A signal that comes so soon after the first is the same one: some supervisors send it to the process and to its
+/// group.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
 /// A token that SIGINT or SIGTERM cancels. A second signal ends the process at once.
 ///
@@ -45,15 +54,17 @@ async fn watch(
     let name = next().await;
     info!(signal = name, "stopping; a second signal ends at once");
     stop.cancel();
-    let name = next().await;
+    let first = Instant::now();
+    let mut name = next().await;
+    while first.elapsed() < SAME_SIGNAL {
+        name = next().await;
+    }
     warn!(signal = name, "ended before it had stopped");
     std::process::exit(ENDED_BY_SIGNAL);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]

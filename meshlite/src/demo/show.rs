@@ -153,37 +153,33 @@ fn services(view: &View, reachable: &Reachable<'_>) -> String {
 
 /// The Pods behind all Services: what answers, and where.
 fn pods(view: &View) -> String {
-    let mut rows: BTreeMap<[String; 3], BTreeSet<String>> = BTreeMap::new();
+    let mut pods: BTreeMap<[String; 3], (bool, BTreeSet<String>)> = BTreeMap::new();
     for group in view.snapshot.endpoint_groups.values() {
+        let ports = group.ports.iter();
+        let ports: Vec<_> = ports
+            .filter_map(|port| Some(format!("{}/{}", port.port?, port.protocol)))
+            .collect();
         for endpoint in &group.endpoints {
             let name = endpoint.target.as_deref().unwrap_or("<written by hand>");
-            let readiness = if endpoint.ready { "" } else { " (not ready)" };
-            let row = [
-                group.namespace.clone(),
-                format!("{name}{readiness}"),
-                endpoint.address.to_string(),
-            ];
-            let ports = group
-                .ports
-                .iter()
-                .filter_map(|port| Some(format!("{}/{}", port.port?, port.protocol)));
-            rows.entry(row).or_default().extend(ports);
+            let address = endpoint.address.to_string();
+            let pod = pods.entry([group.namespace.clone(), name.to_owned(), address]);
+            let (is_ready, all_ports) = pod.or_insert((true, BTreeSet::new()));
+            *is_ready &= endpoint.ready;
+            all_ports.extend(ports.iter().cloned());
         }
     }
-    let more = rows.len().saturating_sub(MAX_PODS);
-    let shown: Vec<_> = rows
+    let more = pods.len().saturating_sub(MAX_PODS);
+    let rows: Vec<_> = pods
         .into_iter()
         .take(MAX_PODS)
-        .map(|([namespace, name, address], ports)| {
-            [
-                namespace,
-                name,
-                address,
-                ports.into_iter().collect::<Vec<_>>().join(","),
-            ]
+        .map(|([namespace, name, address], (is_ready, ports))| {
+            let ports: Vec<_> = ports.into_iter().collect();
+            let ready = if is_ready { "yes" } else { "no" };
+            [namespace, name, address, ports.join(","), ready.to_owned()]
         })
         .collect();
-    let mut text = output::columns(["NAMESPACE", "NAME", "ADDRESS", "PORT(S)"], &shown);
+    let head = ["NAMESPACE", "NAME", "ADDRESS", "PORT(S)", "READY"];
+    let mut text = output::columns(head, &rows);
     if more > 0 {
         text.push_str(&["and ", &more.to_string(), " more\n"].concat());
     }
