@@ -33,9 +33,15 @@ struct Controllers<'c> {
     written: BTreeMap<ObjectKey, Vec<&'c ObjectKey>>,
     slices: SliceMap,
     /// Deployments and StatefulSets that Services select and nothing runs, with those Services.
-    not_run: BTreeMap<(&'static str, &'c ObjectKey), (&'c Template<'c>, Vec<String>)>,
+    not_run: BTreeMap<ObjectRef, NotRun<'c>>,
     /// Pods already said to be unready.
     unready: BTreeSet<ObjectKey>,
+}
+
+/// A template that would make Pods, and the Services that would have them.
+struct NotRun<'c> {
+    template: &'c Template<'c>,
+    services: Vec<String>,
 }
 
 /// Runs the controllers once.
@@ -166,17 +172,18 @@ impl<'c> Controllers<'c> {
     fn note_templates(&mut self, key: &ObjectKey, selector: &Selector) {
         for template in self.templates.select(&key.namespace, selector) {
             if template.replicas != Some(0) {
-                let users = self.not_run.entry((template.kind, template.key));
-                users
-                    .or_insert((template, Vec::new()))
-                    .1
-                    .push(key.to_string());
+                let not_run = self.not_run.entry(template.reference());
+                let not_run = not_run.or_insert(NotRun {
+                    template,
+                    services: Vec::new(),
+                });
+                not_run.services.push(key.to_string());
             }
         }
     }
 
     fn report_not_run(&self, findings: &mut Findings) {
-        for (template, services) in self.not_run.values() {
+        for (reference, NotRun { template, services }) in &self.not_run {
             let (services, verb) = match services.as_slice() {
                 [one] => (format!("Service {one}"), "has"),
                 many => (format!("Services {}", many.join(", ")), "have"),
@@ -185,7 +192,7 @@ impl<'c> Controllers<'c> {
                 "file mode runs no Pods, so {services} {verb} no endpoints; `meshlite demo` runs them"
             );
             findings.warning(
-                template.reference(),
+                reference.clone(),
                 template.source,
                 "",
                 "PodsNotRunning",
