@@ -78,7 +78,7 @@ impl Ingress {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self { config, admin } = self;
         let readiness = Readiness::default();
-        let first_snapshot = readiness.task("first snapshot");
+        let ready = ["first snapshot", "listeners"].map(|name| Some(readiness.task(name)));
         let Parts {
             shared,
             workers,
@@ -95,7 +95,7 @@ impl Ingress {
                 .merge(own_admin::routes(subscription.status(), bound));
             tokio::spawn(admin::serve(listener, router, admin_stop.clone()))
         });
-        follow(&mut installer, subscription, first_snapshot, &stop).await;
+        follow(&mut installer, subscription, ready, &stop).await;
         stop.cancelled().await;
         let _draining = readiness.task("draining");
         let mut cut_off = 0;
@@ -159,14 +159,13 @@ pub(crate) fn start(config: Config, stop: &CancellationToken) -> Result<Parts, R
     })
 }
 
-/// Installs one commit after another. Ready after the first.
+/// Installs one commit after another. Ready after the first, if a listener of it could be bound.
 async fn follow(
     installer: &mut Installer,
     mut subscription: Subscription,
-    ready: ReadyToken,
+    [mut installed, mut listening]: [Option<ReadyToken>; 2],
     stop: &CancellationToken,
 ) {
-    let mut ready = Some(ready);
     let mut retry = interval(RETRY);
     retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -175,8 +174,7 @@ async fn follow(
             () = stop.cancelled() => return,
             commit = subscription.next() => commit,
             _ = retry.tick(), if installer.is_waiting() => {
-                if installer.retry().await {
-                    // What is served is to be counted as installed.
+                if installer.can_bind() {
                     subscription.retry();
                 }
                 continue;
@@ -187,7 +185,10 @@ async fn follow(
         };
         installer.install(&mut commit).await;
         commit.acknowledge();
-        drop(ready.take());
+        drop(installed.take());
+        if installer.serves() {
+            drop(listening.take());
+        }
     }
 }
 

@@ -42,10 +42,8 @@ pub(crate) struct Installer {
     sockets: BTreeMap<Name, Socket>,
     /// Ports that this process has, or may not have closed yet.
     own_ports: BTreeSet<u16>,
-    /// Listeners that could not be bound yet.
-    waiting: BTreeMap<Name, Arc<Listener>>,
-    /// Listeners that were rejected for that and were bound later.
-    late: BTreeMap<Name, Arc<Listener>>,
+    /// Listeners that could not be bound, and their ports.
+    waiting: BTreeMap<Name, u16>,
     snapshot: Snapshot,
     generation: u64,
     bound: watch::Sender<Bound>,
@@ -112,7 +110,6 @@ impl Installer {
             sockets: BTreeMap::new(),
             own_ports: BTreeSet::new(),
             waiting: BTreeMap::new(),
-            late: BTreeMap::new(),
             snapshot: Snapshot::default(),
             generation: 0,
             bound,
@@ -124,7 +121,6 @@ impl Installer {
     pub(crate) async fn install(&mut self, offer: &mut impl Offer) {
         for name in offer.changed_listeners() {
             self.waiting.remove(&name);
-            self.late.remove(&name);
         }
         let mut fresh = Fresh::new();
         let mut rejected = 0;
@@ -155,50 +151,47 @@ impl Installer {
         info!(generation = self.generation, rejected, "snapshot installed");
     }
 
-    /// Whether [`Installer::retry`] has something to do.
+    /// Whether [`Installer::can_bind`] has something to find out.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Tries once more to bind what could not be bound, and says whether something was.
-    pub(crate) async fn retry(&mut self) -> bool {
-        let mut fresh = Fresh::new();
-        for (name, listener) in std::mem::take(&mut self.waiting) {
-            match self.bind(&name, &listener, &mut fresh) {
-                Ok(()) => {
-                    info!(listener = %name, "listener bound after all");
-                    self.late.insert(name, listener);
-                }
-                Err(_) => {
-                    self.waiting.insert(name, listener);
-                }
-            }
-        }
-        let is_bound = !fresh.is_empty();
-        if is_bound {
-            // What is rejected in it has been rejected before.
-            drop(self.prepare(&mut fresh));
-            self.switch(fresh).await;
-        }
-        is_bound
+    /// Whether there is nothing to serve, or some of it is served.
+    pub(crate) fn serves(&self) -> bool {
+        self.waiting.is_empty() || !self.sockets.is_empty()
+    }
+
+    /// Whether something that could not be bound could be now. It is, once it is offered again.
+    pub(crate) fn can_bind(&mut self) -> bool {
+        let before = self.waiting.len();
+        let address = self.shared.config.address;
+        self.waiting.retain(|_, port| {
+            let probed = listen::bind(SocketAddr::new(address, *port), 1, false);
+            probed.is_err()
+        });
+        self.waiting.len() < before
     }
 
     /// Builds the table and binds new sockets, without anything being visible yet.
     fn prepare(&mut self, fresh: &mut Fresh) -> Vec<Rejection> {
-        for (name, listener) in &self.late {
-            Arc::make_mut(&mut self.snapshot.listeners).insert(name.clone(), Arc::clone(listener));
-        }
         self.rename();
         let mut rejections = self.builder.build(&self.snapshot);
         let listeners = Arc::clone(&self.snapshot.listeners);
         fresh.retain(|name, _| listeners.contains_key(name));
+        // Where two want the same port, the one that has it keeps it.
+        let has_it = |name: &Name, listener: &Listener| {
+            let socket = self.sockets.get(name);
+            socket.is_some_and(|socket| socket.port == listener.proxy_port)
+        };
+        let mut order: Vec<_> = listeners.iter().collect();
+        order.sort_by_key(|(name, listener)| !has_it(name, listener));
         let mut ports = BTreeSet::new();
-        for (name, listener) in listeners.iter() {
+        for (name, listener) in order {
             let refused = if listener.proxy_port != 0 && !ports.insert(listener.proxy_port) {
                 let message = format!("proxy port {} has another listener", listener.proxy_port);
                 Some((RejectReason::Invalid, message))
             } else if let Err(error) = self.bind(name, listener, fresh) {
-                self.waiting.insert(name.clone(), Arc::clone(listener));
+                self.waiting.insert(name.clone(), listener.proxy_port);
                 Some((RejectReason::NotProgrammed, error.to_string()))
             } else {
                 None

@@ -4,7 +4,7 @@ mod changes;
 mod errors;
 mod exchange;
 mod http2;
-mod mesh;
+pub(crate) mod mesh;
 mod origin;
 mod raw;
 mod routing;

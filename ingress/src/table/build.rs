@@ -1,5 +1,8 @@
 //! Builds the next [`Table`] from a snapshot, with whatever did not change taken from the last one.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

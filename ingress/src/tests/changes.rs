@@ -129,7 +129,7 @@ async fn a_listener_can_be_renamed_without_losing_its_port() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_rejects_its_listener_which_is_bound_later() {
+async fn a_port_in_use_rejects_its_listener_until_it_is_free() {
     let mut mesh = Mesh::start().await;
     let holder = StdListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();
@@ -146,16 +146,17 @@ async fn a_port_in_use_rejects_its_listener_which_is_bound_later() {
         "{message}"
     );
     assert!(mesh.parts.installer.is_waiting());
-    mesh.parts.installer.retry().await;
-    assert!(mesh.parts.installer.is_waiting());
+    assert!(!mesh.parts.installer.can_bind());
     drop(holder);
-    mesh.parts.installer.retry().await;
+    assert!(mesh.parts.installer.can_bind());
+    // Which has it offered again.
+    mesh.put(
+        "meshlite/taken",
+        listener(address.port(), ListenerProtocol::Http),
+    );
+    assert_eq!(mesh.apply().await, []);
     assert!(!mesh.parts.installer.is_waiting());
     assert_eq!(get(address, "h", "/").await.status, 404);
-    // A later commit, in which the rejected listener is not, does not take it away.
-    let origin = Origin::echo("web").await;
-    mesh.serve(&[origin.address]).await;
-    assert_eq!(mesh.address("meshlite/taken"), address);
 }
 
 #[tokio::test]
@@ -172,6 +173,12 @@ async fn two_listeners_cannot_have_one_port() {
     assert_eq!(rejections.len(), 1, "{rejections:?}");
     assert_eq!(rejections[0].name.as_str(), "meshlite/two");
     assert_eq!(rejections[0].reason, RejectReason::Invalid);
+    assert_eq!(mesh.address("meshlite/one").port(), port);
+    // Not even one whose name comes first.
+    mesh.put("meshlite/a", listener(port, ListenerProtocol::Http));
+    let rejections = mesh.apply().await;
+    assert_eq!(rejections.len(), 1, "{rejections:?}");
+    assert_eq!(rejections[0].name.as_str(), "meshlite/a");
     assert_eq!(mesh.address("meshlite/one").port(), port);
 }
 

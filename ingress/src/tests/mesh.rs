@@ -25,8 +25,8 @@ use crate::{
     table::Rejection,
 };
 
-pub(super) const HTTP: &str = "meshlite/http";
-pub(super) const HTTPS: &str = "meshlite/https";
+pub(crate) const HTTP: &str = "meshlite/http";
+pub(crate) const HTTPS: &str = "meshlite/https";
 
 /// An ingress with one HTTP and one HTTPS listener, and the snapshot that it serves.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl Drop for Mesh {
     }
 }
 
-pub(super) fn listener(proxy_port: u16, protocol: ListenerProtocol) -> Resource {
+pub(crate) fn listener(proxy_port: u16, protocol: ListenerProtocol) -> Resource {
     let is_tls = protocol == ListenerProtocol::Https;
     Resource::Listener(Arc::new(Listener {
         addresses: vec![],
@@ -213,7 +213,7 @@ pub(super) fn listener(proxy_port: u16, protocol: ListenerProtocol) -> Resource 
     }))
 }
 
-pub(super) fn cluster(service: &str, protocol: UpstreamProtocol) -> Resource {
+pub(crate) fn cluster(service: &str, protocol: UpstreamProtocol) -> Resource {
     Resource::Cluster(Arc::new(Cluster {
         namespace: "default".into(),
         service: service.into(),
@@ -225,7 +225,7 @@ pub(super) fn cluster(service: &str, protocol: UpstreamProtocol) -> Resource {
     }))
 }
 
-pub(super) fn group(service: &str, endpoint: SocketAddr) -> Resource {
+pub(crate) fn group(service: &str, endpoint: SocketAddr) -> Resource {
     Resource::EndpointGroup(Arc::new(EndpointGroup {
         namespace: "default".into(),
         service: service.into(),
@@ -252,7 +252,7 @@ pub(super) fn group(service: &str, endpoint: SocketAddr) -> Resource {
     }))
 }
 
-pub(super) fn route(kind: PathMatch, path: &str, service: &str) -> Route {
+pub(crate) fn route(kind: PathMatch, path: &str, service: &str) -> Route {
     Route {
         owner: ObjectRef::new("Ingress", "default", "test"),
         rank: 0,
@@ -273,7 +273,7 @@ pub(super) fn route(kind: PathMatch, path: &str, service: &str) -> Route {
     }
 }
 
-pub(super) fn table(host: HostMatch, routes: Vec<Route>) -> Resource {
+pub(crate) fn table(host: HostMatch, routes: Vec<Route>) -> Resource {
     Resource::RouteTable(Arc::new(RouteTable {
         listeners: vec![Name::new(HTTP).unwrap(), Name::new(HTTPS).unwrap()],
         host,
@@ -281,7 +281,7 @@ pub(super) fn table(host: HostMatch, routes: Vec<Route>) -> Resource {
     }))
 }
 
-pub(super) fn secret(secret: TlsSecret) -> Resource {
+pub(crate) fn secret(secret: TlsSecret) -> Resource {
     Resource::TlsSecret(Arc::new(secret))
 }
 

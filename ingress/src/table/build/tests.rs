@@ -1,0 +1,165 @@
+//! What is built again and what is taken over.
+
+use meshlite_snapshot::{HostMatch, ListenerProtocol, PathMatch, Resource, UpstreamProtocol};
+
+use super::*;
+use crate::{
+    table::Endpoints,
+    tests::mesh::{self, HTTP},
+};
+
+fn put(snapshot: &mut Snapshot, name: &str, resource: Resource) {
+    snapshot.insert(Name::new(name).unwrap(), resource);
+}
+
+/// Two Services with an endpoint each, and a host for each.
+fn mk_snapshot() -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    put(
+        &mut snapshot,
+        HTTP,
+        mesh::listener(8080, ListenerProtocol::Http),
+    );
+    for (index, service) in (1..).zip(["one", "two"]) {
+        let cluster = mesh::cluster(service, UpstreamProtocol::Http1);
+        put(&mut snapshot, &format!("default/{service}/80"), cluster);
+        let group = mesh::group(service, ([10, 0, 0, index], 80).into());
+        put(
+            &mut snapshot,
+            &format!("default/{service}/{service}-1"),
+            group,
+        );
+        let routes = vec![mesh::route(PathMatch::Prefix, "/", service)];
+        let table = mesh::table(HostMatch::Exact(service.into()), routes);
+        put(&mut snapshot, &format!("meshlite/{service}"), table);
+    }
+    snapshot
+}
+
+fn mk_builder() -> Builder {
+    Builder::new(Arc::default(), Arc::new(Metrics::new(1))).unwrap()
+}
+
+fn cluster(builder: &Builder, name: &str) -> Arc<Cluster> {
+    let id = builder.cluster_ids[name];
+    Arc::clone(builder.built().cluster(id).unwrap())
+}
+
+fn paths(builder: &Builder, name: &str) -> Arc<PathIndex> {
+    Arc::clone(&builder.hosts[name].1)
+}
+
+#[test]
+fn a_changed_endpoint_changes_its_cluster_and_nothing_else() {
+    let mut builder = mk_builder();
+    let mut snapshot = mk_snapshot();
+    assert_eq!(builder.build(&snapshot), []);
+    let before = (
+        cluster(&builder, "default/one/80"),
+        cluster(&builder, "default/two/80"),
+        paths(&builder, "meshlite/one"),
+    );
+    assert_eq!(before.0.next_turn(), 0);
+    let group = mesh::group("one", ([10, 0, 0, 9], 80).into());
+    put(&mut snapshot, "default/one/one-1", group);
+    assert_eq!(builder.build(&snapshot), []);
+    let after = cluster(&builder, "default/one/80");
+    let moved = ([10, 0, 0, 9], 80).into();
+    assert_eq!(after.endpoints, Endpoints::Addresses([moved].into()));
+    // Whose turn it is goes on from where it was.
+    assert_eq!(after.next_turn(), 1);
+    assert!(Arc::ptr_eq(&before.1, &cluster(&builder, "default/two/80")));
+    assert!(Arc::ptr_eq(&before.2, &paths(&builder, "meshlite/one")));
+}
+
+#[test]
+fn a_group_that_says_the_same_again_keeps_the_cluster() {
+    let mut builder = mk_builder();
+    let mut snapshot = mk_snapshot();
+    builder.build(&snapshot);
+    let before = cluster(&builder, "default/one/80");
+    let group = mesh::group("one", ([10, 0, 0, 1], 80).into());
+    put(&mut snapshot, "default/one/one-2", group);
+    builder.build(&snapshot);
+    assert!(Arc::ptr_eq(&before, &cluster(&builder, "default/one/80")));
+}
+
+#[test]
+fn a_changed_route_leaves_other_hosts_and_clusters_as_they_are() {
+    let mut builder = mk_builder();
+    let mut snapshot = mk_snapshot();
+    builder.build(&snapshot);
+    let before = (
+        cluster(&builder, "default/one/80"),
+        paths(&builder, "meshlite/one"),
+        paths(&builder, "meshlite/two"),
+    );
+    let routes = vec![mesh::route(PathMatch::Exact, "/new", "one")];
+    let table = mesh::table(HostMatch::Exact("one".into()), routes);
+    put(&mut snapshot, "meshlite/one", table);
+    assert_eq!(builder.build(&snapshot), []);
+    assert!(Arc::ptr_eq(&before.0, &cluster(&builder, "default/one/80")));
+    assert!(!Arc::ptr_eq(&before.1, &paths(&builder, "meshlite/one")));
+    assert!(Arc::ptr_eq(&before.2, &paths(&builder, "meshlite/two")));
+}
+
+#[test]
+fn a_cluster_that_comes_after_its_route_is_found_by_it() {
+    let mut builder = mk_builder();
+    let mut snapshot = mk_snapshot();
+    let resource = Arc::clone(&snapshot.clusters["default/one/80"]);
+    let name = Name::new("default/one/80").unwrap();
+    snapshot.remove(ResourceType::Cluster, &name);
+    assert_eq!(builder.build(&snapshot), []);
+    let id = builder.cluster_ids[&name];
+    assert!(builder.built().cluster(id).is_none());
+    snapshot.insert(name, Resource::Cluster(resource));
+    assert_eq!(builder.build(&snapshot), []);
+    assert!(builder.built().cluster(id).is_some());
+}
+
+#[test]
+fn two_tables_for_one_host_are_refused_but_the_first() {
+    let mut builder = mk_builder();
+    let mut snapshot = mk_snapshot();
+    let routes = vec![mesh::route(PathMatch::Prefix, "/", "two")];
+    let table = mesh::table(HostMatch::Exact("one".into()), routes);
+    put(&mut snapshot, "meshlite/z-again", table);
+    let rejections = builder.build(&snapshot);
+    assert!(!rejections.is_empty());
+    assert!(
+        rejections
+            .iter()
+            .all(|rejection| rejection.name.as_str() == "meshlite/z-again")
+    );
+}
+
+mod differences {
+    use super::*;
+
+    fn changed(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+        let changed = changed_services(&old.endpoint_groups, &new.endpoint_groups);
+        changed
+            .into_iter()
+            .map(|(namespace, name)| format!("{namespace}/{name}"))
+            .collect()
+    }
+
+    #[test]
+    fn only_services_with_other_groups_are_different() {
+        let old = mk_snapshot();
+        assert_eq!(changed(&old, &old), [""; 0]);
+        let mut new = old.clone();
+        let group = mesh::group("two", ([10, 0, 0, 9], 80).into());
+        put(&mut new, "default/two/two-2", group);
+        assert_eq!(changed(&old, &new), ["default/two"]);
+        assert_eq!(changed(&new, &old), ["default/two"]);
+        let group = mesh::group("one", ([10, 0, 0, 9], 80).into());
+        put(&mut new, "default/one/one-1", group);
+        assert_eq!(changed(&old, &new), ["default/one", "default/two"]);
+        assert_eq!(
+            changed(&Snapshot::default(), &old),
+            ["default/one", "default/two"]
+        );
+    }
+}
