@@ -7,17 +7,16 @@ mod service;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use meshlite_snapshot::{Finding, ObjectRef, Severity, Snapshot};
 use serde::Serialize;
 
 use self::{endpoints::Place, service::Claim};
 use crate::{
-    facts::Facts,
+    facts::{Facts, LOOPBACK},
     kernel::Capabilities,
     table::{Frontend, Key, Origin, Table},
 };
@@ -116,12 +115,8 @@ impl Desired {
 
 /// Pods, and this node itself.
 fn inside(snapshot: &Snapshot, facts: &Facts) -> BTreeSet<IpNet> {
-    let loopback = [
-        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
-        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
-    ];
     let pods = snapshot.nodes.values().flat_map(|node| &node.pod_cidrs);
-    loopback
+    LOOPBACK
         .into_iter()
         .chain(pods.copied())
         .chain(facts.local_addresses.iter().copied().map(IpNet::from))

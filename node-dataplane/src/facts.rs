@@ -1,12 +1,22 @@
 //! What a node knows of itself: its name and its addresses. Zone and Pod addresses come with the snapshot.
 
-use std::{collections::BTreeSet, io, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use meshlite_snapshot::AddressFamily;
 use nix::ifaddrs;
 
 use crate::table::VirtualAddress;
+
+/// Addresses that never leave a host.
+pub(crate) const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 
 /// This node, as far as the table depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
+use ipnet::IpNet;
 use meshlite_proto::{
     subscribe::{ClientConfig, subscribe},
     v1::{ClientIdentity, Role},
@@ -149,7 +150,7 @@ impl Node {
             facts: Facts {
                 node_name: config.node_name.clone(),
                 local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
-                node_port_ranges: config.node_port_addresses,
+                node_port_ranges: node_port_ranges(&config),
             },
             drain_timeout: config.drain_timeout,
             sync_period: config.sync_period,
@@ -197,6 +198,15 @@ impl Node {
         )?;
         Ok(())
     }
+}
+
+/// Where node ports are served; loopback has to be said where nothing else may be.
+fn node_port_ranges(config: &Config) -> Vec<IpNet> {
+    let ranges = config.node_port_addresses.clone();
+    if ranges.is_empty() && config.loopback_only {
+        return facts::LOOPBACK.to_vec();
+    }
+    ranges
 }
 
 async fn bind(addr: Option<SocketAddr>, what: &str) -> Result<Option<TcpListener>, ListenError> {

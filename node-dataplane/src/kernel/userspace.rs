@@ -202,12 +202,17 @@ impl Drop for Userspace {
 }
 
 fn not_bound(owner: &str, frontend: Frontend, error: io::Error) -> KernelError {
-    let is_hopeless = error.kind() == io::ErrorKind::Unsupported;
-    let message = ListenError::new(owner, frontend.socket_address(), error).to_string();
-    if is_hopeless {
-        KernelError::Unsupported(message)
-    } else {
-        KernelError::Retry(message)
+    let (kind, addr) = (error.kind(), frontend.socket_address());
+    let message = ListenError::new(owner, addr, error).to_string();
+    match kind {
+        io::ErrorKind::Unsupported => KernelError::Unsupported(message),
+        io::ErrorKind::AddrNotAvailable => {
+            let ip = addr.ip();
+            KernelError::Retry(format!(
+                "{message}; `ip route add local {ip} dev lo` makes it one"
+            ))
+        }
+        _ => KernelError::Retry(message),
     }
 }
 

@@ -9,6 +9,9 @@ use crate::{
     table::{Key, Observed, Origin},
 };
 
+/// Findings that one pass writes to the log.
+const MOST_LOGGED: usize = 20;
+
 /// Everything that is wrong, sorted, each once.
 pub(super) fn collect(desired: &Desired, settled: &Settled, others: Vec<Finding>) -> Vec<Finding> {
     let mut findings = others;
@@ -49,7 +52,7 @@ pub(super) fn log_changes(before: &[Finding], after: &[Finding]) {
         reason,
         message,
         ..
-    } in missing(after, before)
+    } in missing(after, before).take(MOST_LOGGED)
     {
         warn!(%object, field, %reason, detail = message, "Service is not served as it was asked for");
     }
@@ -58,9 +61,13 @@ pub(super) fn log_changes(before: &[Finding], after: &[Finding]) {
         field,
         reason,
         ..
-    } in missing(before, after)
+    } in missing(before, after).take(MOST_LOGGED)
     {
         info!(%object, field, %reason, "finding no longer holds");
+    }
+    let not_logged = missing(after, before).count().saturating_sub(MOST_LOGGED);
+    if not_logged > 0 {
+        warn!(not_logged, "there are more findings: see /virtualservers");
     }
 }
 

@@ -85,7 +85,8 @@ impl Place {
         });
         let addr = frontend.socket_address();
         if context.loopback_only && !addr.ip().is_loopback() {
-            return Err(io::Error::other("only loopback addresses are served here"));
+            let why = "only loopback addresses are served here";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
         let offset = context.low_port_offset;
         let (socket, bound) = match frontend.protocol {
