@@ -18,6 +18,7 @@ mod hints;
 mod merge;
 mod object;
 mod parse;
+mod plain;
 mod problem;
 mod unknown;
 

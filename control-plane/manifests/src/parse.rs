@@ -15,7 +15,6 @@ mod quick;
 use crate::{ManifestFile, document::documents};
 
 pub(crate) use failure::Failure;
-pub(crate) use kinds::typed;
 pub use parallel::parse_all;
 
 /// Reads one file. Never panics; what is wrong with a document is a finding.

@@ -7,5 +7,6 @@ mod strict;
 mod suggest;
 
 pub(crate) use notes::{Note, Notes};
+pub(crate) use seen::{Seen, hash};
 pub(crate) use strict::Strict;
 pub(crate) use suggest::{misspelt, retired};

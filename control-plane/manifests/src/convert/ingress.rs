@@ -14,12 +14,13 @@ use k8s_openapi::{
 };
 use serde::Deserialize;
 
-use crate::{Object, Problem, parse::typed, unknown::Notes};
+use super::{Converted, Readable};
+use crate::{Object, Problem};
 
 /// An Ingress as it was written before `networking.k8s.io/v1`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Legacy {
+pub(crate) struct LegacyIngress {
     api_version: String,
     kind: String,
     #[serde(default)]
@@ -67,32 +68,31 @@ struct LegacyBackend {
     resource: Option<TypedLocalObjectReference>,
 }
 
-/// Reads a legacy Ingress as one of `networking.k8s.io/v1`, with warnings about what it should become.
-pub(crate) fn ingress(
-    text: &[u8],
-    notes: &Notes<'_>,
-) -> Result<(Object, Vec<Problem>), yaml_serde::Error> {
-    let Legacy {
-        api_version,
-        kind,
-        metadata,
-        spec,
-        status,
-    } = typed(text, notes)?;
-    let mut problems = vec![Problem::warning(
-        "apiVersion",
-        "LegacyApiVersion",
-        format!(
-            "{api_version} {kind} was removed in Kubernetes 1.22; read as networking.k8s.io/v1, where a path without pathType \
+/// With warnings about what it should become.
+impl Readable for LegacyIngress {
+    fn convert(self) -> Converted {
+        let Self {
+            api_version,
+            kind,
+            metadata,
+            spec,
+            status,
+        } = self;
+        let mut problems = vec![Problem::warning(
+            "apiVersion",
+            "LegacyApiVersion",
+            format!(
+                "{api_version} {kind} was removed in Kubernetes 1.22; read as networking.k8s.io/v1, where a path without pathType \
              is ImplementationSpecific"
-        ),
-    )];
-    let ingress = Ingress {
-        metadata,
-        spec: spec.map(|spec| convert_spec(spec, &mut problems)),
-        status,
-    };
-    Ok((Object::Ingress(Arc::new(ingress)), problems))
+            ),
+        )];
+        let ingress = Ingress {
+            metadata,
+            spec: spec.map(|spec| convert_spec(spec, &mut problems)),
+            status,
+        };
+        (Object::Ingress(Arc::new(ingress)), problems)
+    }
 }
 
 fn convert_spec(spec: LegacySpec, problems: &mut Vec<Problem>) -> IngressSpec {

@@ -8,12 +8,13 @@ use k8s_openapi::{
 };
 use serde::Deserialize;
 
-use crate::{Object, Problem, parse::typed, unknown::Notes};
+use super::{Converted, Readable};
+use crate::{Object, Problem};
 
 /// An IngressClass as it was written before `networking.k8s.io/v1`: the same fields, another version.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Legacy {
+pub(crate) struct LegacyIngressClass {
     api_version: String,
     kind: String,
     #[serde(default)]
@@ -21,28 +22,26 @@ struct Legacy {
     spec: Option<IngressClassSpec>,
 }
 
-/// Reads a legacy IngressClass as one of `networking.k8s.io/v1`, with a warning. Parameters without a scope are
-/// those of the cluster.
-pub(crate) fn ingress_class(
-    text: &[u8],
-    notes: &Notes<'_>,
-) -> Result<(Object, Vec<Problem>), yaml_serde::Error> {
-    let Legacy {
-        api_version,
-        kind,
-        metadata,
-        mut spec,
-    } = typed(text, notes)?;
-    if let Some(parameters) = spec.as_mut().and_then(|spec| spec.parameters.as_mut()) {
-        parameters.scope.get_or_insert_with(|| "Cluster".to_owned());
+/// With a warning. Parameters without a scope are those of the cluster.
+impl Readable for LegacyIngressClass {
+    fn convert(self) -> Converted {
+        let Self {
+            api_version,
+            kind,
+            metadata,
+            mut spec,
+        } = self;
+        if let Some(parameters) = spec.as_mut().and_then(|spec| spec.parameters.as_mut()) {
+            parameters.scope.get_or_insert_with(|| "Cluster".to_owned());
+        }
+        let problem = Problem::warning(
+            "apiVersion",
+            "LegacyApiVersion",
+            format!(
+                "{api_version} {kind} was removed in Kubernetes 1.22; read as networking.k8s.io/v1"
+            ),
+        );
+        let class = IngressClass { metadata, spec };
+        (Object::IngressClass(Arc::new(class)), vec![problem])
     }
-    let problem = Problem::warning(
-        "apiVersion",
-        "LegacyApiVersion",
-        format!(
-            "{api_version} {kind} was removed in Kubernetes 1.22; read as networking.k8s.io/v1"
-        ),
-    );
-    let class = IngressClass { metadata, spec };
-    Ok((Object::IngressClass(Arc::new(class)), vec![problem]))
 }

@@ -48,7 +48,7 @@ pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome
 }
 
 fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outcome) {
-    let mut text = readable(place.document.text);
+    let mut text = without_blank_tabs(place.document.text);
     let mut repaired = false;
     let problems = if text.len() > LARGE { 1 } else { MAX_PROBLEMS };
     for _ in 0..problems {
@@ -63,6 +63,10 @@ fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outc
             Ok(attempt) => return accept(&here, attempt, repaired, outcome),
             Err(failure) => failure,
         };
+        if let Some(better) = readable_json(&text, &failure) {
+            text = Cow::Owned(better);
+            continue;
+        }
         let retry = |text: &[u8]| fails_at(place, text, assumed);
         let Some(hint) = hints::find(&here.document, &failure, &retry) else {
             return give_up(&here, failure, repaired, outcome);
@@ -89,29 +93,28 @@ fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outc
     }
 }
 
-/// What is right but not for the parser, in a form that is both: JSON that is no YAML (`\/`, surrogate pairs), and
-/// lines of nothing but tabs.
-fn readable(text: &[u8]) -> Cow<'_, [u8]> {
-    let has_tab = memchr::memchr(b'\t', text).is_some();
-    if text.starts_with(b"{") && yaml_serde::from_slice::<IgnoredAny>(text).is_err() {
-        return serde_json::from_slice::<serde_json::Value>(text)
-            .and_then(|value| serde_json::to_vec_pretty(&value))
-            .map_or(Cow::Borrowed(text), Cow::Owned);
-    }
-    if !has_tab {
+/// The text without tabs in lines that hold nothing else, which the parser refuses.
+fn without_blank_tabs(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\t', text).is_none() {
         return Cow::Borrowed(text);
     }
+    let is_blank = |line: &[u8]| line.trim_ascii().is_empty();
     let lines: Vec<&[u8]> = text
         .split(|byte| *byte == b'\n')
-        .map(|line| {
-            if line.trim_ascii().is_empty() {
-                b""
-            } else {
-                line
-            }
-        })
+        .map(|line| if is_blank(line) { b"" } else { line })
         .collect();
     Cow::Owned(lines.join(&b'\n'))
+}
+
+/// JSON that is no YAML (`\/`, surrogate pairs), in a form that is both.
+fn readable_json(text: &[u8], failure: &Failure) -> Option<Vec<u8>> {
+    if !matches!(failure, Failure::Syntax { .. }) || !text.starts_with(b"{") {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_slice(text).ok()?;
+    serde_json::to_vec_pretty(&value)
+        .ok()
+        .filter(|better| better != text)
 }
 
 /// The text as an object, a list or something that is not ours.
@@ -148,7 +151,7 @@ fn typed(text: &[u8], kind: &Kind) -> Result<Attempt, Failure> {
     {
         return Ok(attempt);
     }
-    let notes = Notes::detailed(text);
+    let notes = Notes::new(text);
     let result = (kind.read)(text, &notes);
     let (notes, path) = notes.into_parts();
     let (object, mut problems) =

@@ -1,30 +1,29 @@
 //! Which kinds Meshlite reads, and what to say of the others.
 
-use std::sync::Arc;
-
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{Endpoints, Namespace, Node, Pod, Secret, Service},
     discovery::v1::EndpointSlice,
     networking::v1::{Ingress, IngressClass},
 };
-use serde::Deserialize;
 
 use super::header::Header;
 use crate::{
-    Object, Problem, convert,
+    Problem,
+    convert::{Converted, LegacyIngress, LegacyIngressClass, Readable},
+    plain::{self, NotPlain},
     unknown::{self, Notes, Strict},
 };
-
-/// Reads the text of a document as one kind. Problems are what conversion has to say.
-pub(crate) type Reader = fn(&[u8], &Notes<'_>) -> Result<(Object, Vec<Problem>), yaml_serde::Error>;
 
 /// A kind in one version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) api_version: &'static str,
-    pub(crate) read: Reader,
+    /// Reads a document that is plain and right.
+    pub(crate) read_plain: fn(&[u8]) -> Result<Converted, NotPlain>,
+    /// Reads any document, noting what serde would forgive.
+    pub(crate) read: fn(&[u8], &Notes<'_>) -> Result<Converted, yaml_serde::Error>,
     /// Whether a misspelt field can lose traffic. The others are only run by the demo.
     pub(crate) served: bool,
 }
@@ -46,51 +45,39 @@ const NETWORKING: &str = "networking.k8s.io/v1";
 const NETWORKING_BETA: &str = "networking.k8s.io/v1beta1";
 
 const KINDS: &[Kind] = &[
-    kind("Service", "v1", |t, n| {
-        as_is::<Service>(t, n, Object::Service)
-    }),
-    kind("Endpoints", "v1", |t, n| {
-        as_is::<Endpoints>(t, n, Object::Endpoints)
-    }),
-    kind("EndpointSlice", "discovery.k8s.io/v1", |t, n| {
-        as_is::<EndpointSlice>(t, n, Object::EndpointSlice)
-    }),
-    kind("Ingress", NETWORKING, |t, n| {
-        as_is::<Ingress>(t, n, Object::Ingress)
-    }),
-    kind("Ingress", NETWORKING_BETA, convert::ingress),
-    kind("Ingress", "extensions/v1beta1", convert::ingress),
-    kind("IngressClass", NETWORKING, |t, n| {
-        as_is::<IngressClass>(t, n, Object::IngressClass)
-    }),
-    kind("IngressClass", NETWORKING_BETA, convert::ingress_class),
-    kind("Secret", "v1", |t, n| as_is::<Secret>(t, n, Object::Secret)),
-    kind("Pod", "v1", |t, n| as_is::<Pod>(t, n, Object::Pod)),
-    kind("Node", "v1", |t, n| as_is::<Node>(t, n, Object::Node)),
-    kind("Namespace", "v1", |t, n| {
-        as_is::<Namespace>(t, n, Object::Namespace)
-    }),
-    workload("Deployment", |t, n| {
-        as_is::<Deployment>(t, n, Object::Deployment)
-    }),
-    workload("StatefulSet", |t, n| {
-        as_is::<StatefulSet>(t, n, Object::StatefulSet)
-    }),
+    kind::<Service>("Service", "v1"),
+    kind::<Endpoints>("Endpoints", "v1"),
+    kind::<EndpointSlice>("EndpointSlice", "discovery.k8s.io/v1"),
+    kind::<Ingress>("Ingress", NETWORKING),
+    kind::<LegacyIngress>("Ingress", NETWORKING_BETA),
+    kind::<LegacyIngress>("Ingress", "extensions/v1beta1"),
+    kind::<IngressClass>("IngressClass", NETWORKING),
+    kind::<LegacyIngressClass>("IngressClass", NETWORKING_BETA),
+    kind::<Secret>("Secret", "v1"),
+    kind::<Pod>("Pod", "v1"),
+    kind::<Node>("Node", "v1"),
+    kind::<Namespace>("Namespace", "v1"),
+    workload::<Deployment>("Deployment"),
+    workload::<StatefulSet>("StatefulSet"),
 ];
 
-const fn kind(name: &'static str, api_version: &'static str, read: Reader) -> Kind {
+const fn kind<T: Readable>(name: &'static str, api_version: &'static str) -> Kind {
     Kind {
         name,
         api_version,
-        read,
+        read_plain: |text| plain::from_slice::<T>(text).map(T::convert),
+        read: |text, notes| {
+            let parser = yaml_serde::Deserializer::from_slice(text);
+            T::deserialize(Strict::new(parser, notes)).map(T::convert)
+        },
         served: true,
     }
 }
 
-const fn workload(name: &'static str, read: Reader) -> Kind {
+const fn workload<T: Readable>(name: &'static str) -> Kind {
     Kind {
         served: false,
-        ..kind(name, "apps/v1", read)
+        ..kind::<T>(name, "apps/v1")
     }
 }
 
@@ -199,27 +186,6 @@ fn misspelt(header: &Header) -> Option<&'static str> {
         .chain((header.api_version == "v1").then_some("List"))
         .collect();
     unknown::misspelt(&header.kind, &candidates)
-}
-
-/// Reads an object of the newest version.
-fn as_is<'t, T: Deserialize<'t>>(
-    text: &'t [u8],
-    notes: &Notes<'_>,
-    object: fn(Arc<T>) -> Object,
-) -> Result<(Object, Vec<Problem>), yaml_serde::Error> {
-    let value = typed::<T>(text, notes)?;
-    Ok((object(Arc::new(value)), Vec::new()))
-}
-
-/// Reads a value of this type, noting what serde would forgive.
-pub(crate) fn typed<'t, T: Deserialize<'t>>(
-    text: &'t [u8],
-    notes: &Notes<'_>,
-) -> Result<T, yaml_serde::Error> {
-    T::deserialize(Strict::new(
-        yaml_serde::Deserializer::from_slice(text),
-        notes,
-    ))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The way that a good document takes: one pass, nothing but the object.
+//! The way that a good document in plain style takes: one pass, nothing but the object.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -13,7 +13,7 @@ use super::{
     list,
     place::Place,
 };
-use crate::{Located, ManifestFile, Problem, document::Document, unknown::Notes};
+use crate::{Located, ManifestFile, Problem, document::Document};
 
 /// What came of one document.
 #[derive(Debug, Default)]
@@ -59,7 +59,7 @@ pub(super) fn read_as(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outc
     try_read(place, assumed).unwrap_or_else(|| careful::read(place, assumed))
 }
 
-/// None where anything at all is wrong with the text.
+/// None where anything at all is wrong with the text, or it is not plain.
 fn try_read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Option<Outcome> {
     let text = place.document.text;
     if is_too_deep(text) {
@@ -69,11 +69,7 @@ fn try_read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Option<Outcome
     let mut outcome = Outcome::default();
     match kinds::plan_as(&header, assumed) {
         Plan::Read(kind) => {
-            let notes = Notes::cheap(text);
-            let (object, problems) = (kind.read)(text, &notes).ok()?;
-            if !notes.is_empty() {
-                return None;
-            }
+            let (object, problems) = (kind.read_plain)(text).ok()?;
             finish::object(place, object, problems, &mut outcome);
         }
         Plan::List(items) => return list::read(place, items),

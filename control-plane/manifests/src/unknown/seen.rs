@@ -7,7 +7,7 @@ const FEW: usize = 16;
 
 /// The keys that one mapping has had so far.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     few: [u64; FEW],
     len: usize,
     more: BTreeSet<u64>,
@@ -15,7 +15,7 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Adds a key; false where it was there already.
-    pub(super) fn insert(&mut self, hash: u64) -> bool {
+    pub(crate) fn insert(&mut self, hash: u64) -> bool {
         let known = self.len.min(FEW);
         if self.few.iter().take(known).any(|seen| *seen == hash) {
             return false;
@@ -30,7 +30,7 @@ impl Seen {
 }
 
 /// FNV-1a: keys are short.
-pub(super) fn hash(key: &str) -> u64 {
+pub(crate) fn hash(key: &str) -> u64 {
     key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })

@@ -1,6 +1,6 @@
 //! A serde adapter around the YAML reader that notices what serde forgives.
 //!
-//! It wraps every deserializer, visitor and access on the way down. Where nothing is wrong it costs a hash of each key.
+//! It wraps every deserializer, visitor and access on the way down.
 
 use std::fmt;
 
@@ -341,7 +341,7 @@ struct Entries<'n, A> {
     path: Path<'n>,
     fields: &'static [&'static str],
     seen: Seen,
-    /// The key of the value that comes next; only where paths are wanted.
+    /// The key of the value that comes next.
     key: String,
 }
 
@@ -356,7 +356,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         let result = self.inner.next_key_seed(Key {
             inner: seed,
             hash: &mut hash,
-            text: self.notes.wants_paths().then_some(&mut self.key),
+            text: &mut self.key,
         });
         if let Ok(Some(_)) = result
             && !self.seen.insert(hash)
@@ -421,15 +421,13 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, T> {
 struct Key<'k, T> {
     inner: T,
     hash: &'k mut u64,
-    text: Option<&'k mut String>,
+    text: &'k mut String,
 }
 
 impl<T> Key<'_, T> {
     fn note(&mut self, key: &str) {
         *self.hash = hash(key);
-        if let Some(text) = &mut self.text {
-            key.clone_into(text);
-        }
+        key.clone_into(self.text);
     }
 }
 
