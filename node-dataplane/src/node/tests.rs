@@ -276,6 +276,17 @@ async fn stopping_ends_the_node_and_frees_its_ports() {
 }
 
 #[tokio::test]
+async fn a_dry_run_takes_no_port() {
+    let config = Config {
+        node_name: "n1".into(),
+        dry_run: true,
+        ..Config::default()
+    };
+    let node = Node::bind(config).await.unwrap();
+    assert_eq!((node.metrics_addr(), node.health_addr()), (None, None));
+}
+
+#[tokio::test]
 async fn a_mode_that_is_not_built_in_is_refused_before_anything_is_bound() {
     let config = Config {
         mode: Mode::Nftables,

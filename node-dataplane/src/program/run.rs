@@ -55,10 +55,6 @@ impl<K: Kernel> Runner<K> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(query) = self.queries.recv() => {
-                    self.answer(query).await;
-                    continue;
-                }
                 commit = self.subscription.next(), if is_following && pending.is_none() => {
                     match commit {
                         Some(commit) => {
@@ -70,6 +66,10 @@ impl<K: Kernel> Runner<K> {
                 }
                 _ = resync.tick() => self.refresh(),
                 () = wake => {}
+                Some(query) = self.queries.recv() => {
+                    self.answer(query).await;
+                    continue;
+                }
             }
             let findings = self.serve_health().await;
             let is_done = self.program.pass(findings).await;

@@ -198,6 +198,22 @@ async fn a_drain_ends_at_its_bound_with_a_reset() {
 }
 
 #[tokio::test]
+async fn a_deleted_service_refuses_new_connections_and_lets_established_ones_end() {
+    let backend = Backend::start().await;
+    let mut proxy = Proxy::new(Protocol::Tcp);
+    proxy.serve(&[backend.addr]).await;
+    let mut old = Client::connect(proxy.addr()).await.unwrap();
+    proxy.program([]).await;
+    let error = TcpStream::connect(proxy.addr()).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    old.echo("last words").await.unwrap();
+    drop(old);
+    proxy.wait_for_connections(&[(backend.addr, 0)]).await;
+    proxy.program([]).await;
+    assert!(proxy.observe().await.virtual_servers.is_empty());
+}
+
+#[tokio::test]
 async fn an_endpoint_that_comes_back_while_it_drains_gets_new_connections() {
     let (_backends, [a, b, _]) = three_backends().await;
     let mut proxy = Proxy::new(Protocol::Tcp);
