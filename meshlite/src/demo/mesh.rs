@@ -179,7 +179,6 @@ async fn start_node(layout: &Layout) -> anyhow::Result<Plane> {
         node_port_addresses: vec![IpNet::from(IpAddr::from(layout.node))],
         low_port_offset: Some(LOW_PORT_OFFSET),
         loopback_only: true,
-        drain_timeout: DRAIN,
         ..meshlite_node::Config::default()
     })
     .await?;

@@ -26,7 +26,7 @@ mod plan;
 use plan::PlannedPod;
 
 /// How long a Pod that is no longer wanted goes on serving, so that data planes can move away first.
-const TERMINATION: Duration = Duration::from_secs(3);
+pub(crate) const TERMINATION: Duration = Duration::from_secs(3);
 
 /// The first Pod's address within the range; those before are for backends that stand outside of the cluster.
 const FIRST_HOST: u32 = 10;

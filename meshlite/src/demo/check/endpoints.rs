@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
+use tokio::time::Instant;
 
 use super::{
-    super::{client::KeptConnection, status::eventually},
+    super::{client::KeptConnection, pods::TERMINATION, status::eventually},
     Checks,
     load::Load,
     world::{World, all_of},
@@ -14,7 +15,7 @@ use super::{
 pub(super) async fn check(checks: &mut Checks) -> anyhow::Result<()> {
     checks
         .check(
-            "an endpoint removed under load costs no request, and is used again when it is back",
+            "endpoints removed under load cost no request, at a ClusterIP and at the ingress, and are used again when they are back",
             removed_under_load,
         )
         .await?;
@@ -57,15 +58,11 @@ async fn removed_under_load(world: &mut World) -> anyhow::Result<()> {
         let pod = kept.get("/").await?.pod()?.to_owned();
         established.push((kept, pod));
     }
-    let load = Load::start(&[(web, "localhost")]);
+    let load = Load::start(&[(web, "localhost"), (world.http(), "blog.demo.test")]);
     load.more(20).await?;
-    world.edit("web.yaml", "replicas: 3", "replicas: 2")?;
-    eventually(async || {
-        load.take_pods();
-        load.more(20).await?;
-        all_of(load.take_pods(), "web-", 2)
-    })
-    .await?;
+    world.edit("web.yaml", &[("replicas: 3", "replicas: 2")])?;
+    world.edit("blog.yaml", &[("replicas: 2", "replicas: 1")])?;
+    answered_by(&load, 2, 1).await?;
     for (kept, pod) in &mut established {
         let still = kept.get("/").await?;
         ensure!(
@@ -74,12 +71,28 @@ async fn removed_under_load(world: &mut World) -> anyhow::Result<()> {
             still.pod()?
         );
     }
-    world.edit("web.yaml", "replicas: 2", "replicas: 3")?;
+    // Until the Pods that were removed are really gone, with the connections that the ingress keeps to them.
+    let gone = Instant::now() + TERMINATION;
+    while Instant::now() < gone {
+        load.more(20).await?;
+    }
+    world.edit("web.yaml", &[("replicas: 2", "replicas: 3")])?;
+    world.edit("blog.yaml", &[("replicas: 1", "replicas: 2")])?;
+    answered_by(&load, 3, 2).await?;
+    load.end().await
+}
+
+/// Waits until so many Pods answer, and no others.
+async fn answered_by(load: &Load, web: usize, blog: usize) -> anyhow::Result<()> {
     eventually(async || {
         load.take_pods();
-        load.more(20).await?;
-        all_of(load.take_pods(), "web-", 3)
+        load.more(60).await?;
+        let (of_web, of_blog): (Vec<_>, Vec<_>) = load
+            .take_pods()
+            .into_iter()
+            .partition(|pod| pod.starts_with("web-"));
+        all_of(of_web, "web-", web)?;
+        all_of(of_blog, "blog-", blog)
     })
-    .await?;
-    load.end().await
+    .await
 }

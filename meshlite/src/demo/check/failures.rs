@@ -100,6 +100,6 @@ async fn restart(world: &mut World) -> anyhow::Result<()> {
     let same = world.cluster_ip("web", 80).await?;
     ensure!(same == web, "the cluster IP moved from {web} to {same}");
     // The data planes follow again.
-    world.edit("web.yaml", "replicas: 3", "replicas: 2")?;
+    world.edit("web.yaml", &[("replicas: 3", "replicas: 2")])?;
     eventually(async || all_of(world.pods(web, 12).await?.keys(), "web-", 2)).await
 }

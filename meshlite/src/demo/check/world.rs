@@ -122,14 +122,15 @@ impl World {
         Ok(pods)
     }
 
-    /// Replaces a text that is there once in a manifest.
-    pub(super) fn edit(&self, manifest: &str, from: &str, to: &str) -> anyhow::Result<()> {
-        let text = self.folder.read(manifest)?;
-        ensure!(
-            text.matches(from).count() == 1,
-            "{manifest} does not hold {from:?} once"
-        );
-        self.folder.write(manifest, &text.replace(from, to))
+    /// Replaces texts that are there once in a manifest.
+    pub(super) fn edit(&self, manifest: &str, changes: &[(&str, &str)]) -> anyhow::Result<()> {
+        let mut text = self.folder.read(manifest)?;
+        for (from, to) in changes {
+            let count = text.matches(from).count();
+            ensure!(count == 1, "{manifest} holds {from:?} {count} times");
+            text = text.replace(from, to);
+        }
+        self.folder.write(manifest, &text)
     }
 }
 
