@@ -97,7 +97,8 @@ impl Ingress {
         });
         follow(&mut installer, subscription, ready, &stop).await;
         stop.cancelled().await;
-        let _draining = readiness.task("draining");
+        // Never dropped: it does not become ready again.
+        std::mem::forget(readiness.task("draining"));
         let mut cut_off = 0;
         for worker in workers {
             cut_off += worker.drained.await.map_or(0, |drained| drained.cut_off);

@@ -2,13 +2,14 @@
 
 use std::{net::TcpListener as StdListener, sync::Arc, time::Duration};
 
-use http::Response;
+use http::{Request, Response};
 use meshlite_proto::subscribe::RejectReason;
 use meshlite_snapshot::{HostMatch, ListenerProtocol, PathMatch, ResourceType};
 use tokio::{net::TcpStream, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    http2,
     mesh::{HTTP, Mesh, eventually, listener},
     origin::{Answer, Client, Origin, exchange_bytes, full, get, request},
     upgrade,
@@ -272,5 +273,37 @@ async fn a_websocket_lives_on_while_draining_until_it_is_closed() {
     upgrade::echo(&mut socket, "during").await;
     socket.close(None).await.unwrap();
     drop(socket);
+    assert_eq!(mesh.drained().await, 0);
+}
+
+#[tokio::test]
+async fn draining_finishes_the_streams_of_http_2_and_opens_no_more() {
+    let mut mesh = Mesh::start().await;
+    let (origin, release) = held_origin().await;
+    mesh.serve(&[origin.address]).await;
+    let stream = TcpStream::connect(mesh.http()).await.unwrap();
+    let mut client = http2::connect(stream).await;
+    let ask = || Request::get("http://h/").body(full("")).unwrap();
+    let asked = tokio::spawn(client.send_request(ask()));
+    eventually("the request arrives", async || match origin.requests() {
+        1 => Ok(()),
+        other => Err(format!("{other} requests")),
+    })
+    .await;
+    mesh.stop();
+    eventually("new streams are refused", || {
+        let (mut client, request) = (client.clone(), ask());
+        async move {
+            let asked = client.send_request(request);
+            match tokio::time::timeout(Duration::from_millis(50), asked).await {
+                Ok(Err(_)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        }
+    })
+    .await;
+    release.notify_waiters();
+    let answer = Answer::read(asked.await.unwrap().unwrap()).await;
+    assert_eq!(answer.body, "finished");
     assert_eq!(mesh.drained().await, 0);
 }
