@@ -13,7 +13,7 @@ use examples::{
 
 /// A service mesh-lite for Kubernetes: L4 Services and L7 Ingresses from one streamed snapshot.
 #[derive(Debug, Parser)]
-#[command(name = "meshlite", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "meshlite", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -47,6 +47,7 @@ pub(crate) enum Command {
 
 /// How this process logs; to standard error.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Logs")]
 pub(crate) struct LogArgs {
     /// `text` or `json`.
     #[arg(
@@ -54,11 +55,18 @@ pub(crate) struct LogArgs {
         global = true,
         value_name = "FORMAT",
         default_value = "text",
+        hide_env_values = true,
         env = "MESHLITE_LOG_FORMAT"
     )]
     pub(crate) log_format: String,
     /// A level, or levels by module: `info,meshlite_node=debug`. Default: info; for `demo`, error; for `get`, warn.
-    #[arg(long, global = true, value_name = "FILTER", env = "MESHLITE_LOG_LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        hide_env_values = true,
+        env = "MESHLITE_LOG_LEVEL"
+    )]
     pub(crate) log_level: Option<String>,
 }
 
@@ -72,13 +80,24 @@ pub(crate) struct ControlPlaneCommand {
 
 /// Where objects come from, and what they are served as.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Source")]
 pub(crate) struct SourceArgs {
     /// The folder (read recursively and watched) or file of Kubernetes manifests to serve.
-    #[arg(long, value_name = "DIR|FILE", env = "MESHLITE_MANIFESTS")]
+    #[arg(
+        long,
+        value_name = "DIR|FILE",
+        hide_env_values = true,
+        env = "MESHLITE_MANIFESTS"
+    )]
     pub(crate) manifests: Option<PathBuf>,
     /// Where allocated cluster IPs and node ports survive a restart. Without it, an object that is added while the
     /// control plane is down may change those of others.
-    #[arg(long, value_name = "DIR", env = "MESHLITE_STATE_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_env_values = true,
+        env = "MESHLITE_STATE_DIR"
+    )]
     pub(crate) state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
@@ -86,6 +105,7 @@ pub(crate) struct SourceArgs {
 
 /// What an API server would be set up with, and the ingress class that is ours.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
 pub(crate) struct ClusterArgs {
     /// Cluster IPs are allocated from here: one range, or one for IPv4 and one for IPv6.
     #[arg(
@@ -93,6 +113,7 @@ pub(crate) struct ClusterArgs {
         value_name = "CIDR[,CIDR]",
         default_value = "10.96.0.0/12",
         value_delimiter = ',',
+        hide_env_values = true,
         env = "MESHLITE_SERVICE_CIDR"
     )]
     pub(crate) service_cidr: Vec<String>,
@@ -101,6 +122,7 @@ pub(crate) struct ClusterArgs {
         long,
         value_name = "FIRST-LAST",
         default_value = "30000-32767",
+        hide_env_values = true,
         env = "MESHLITE_SERVICE_NODE_PORT_RANGE"
     )]
     pub(crate) service_node_port_range: String,
@@ -109,6 +131,7 @@ pub(crate) struct ClusterArgs {
         long,
         value_name = "NAME",
         default_value = "meshlite",
+        hide_env_values = true,
         env = "MESHLITE_INGRESS_CLASS"
     )]
     pub(crate) ingress_class: String,
@@ -117,6 +140,7 @@ pub(crate) struct ClusterArgs {
         long,
         value_name = "PORT",
         default_value = "8080",
+        hide_env_values = true,
         env = "MESHLITE_INGRESS_HTTP_PORT"
     )]
     pub(crate) ingress_http_port: String,
@@ -125,6 +149,7 @@ pub(crate) struct ClusterArgs {
         long,
         value_name = "PORT",
         default_value = "8443",
+        hide_env_values = true,
         env = "MESHLITE_INGRESS_HTTPS_PORT"
     )]
     pub(crate) ingress_https_port: String,
@@ -132,6 +157,7 @@ pub(crate) struct ClusterArgs {
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",
+        hide_env_values = true,
         env = "MESHLITE_DEFAULT_CERTIFICATE"
     )]
     pub(crate) default_certificate: Option<String>,
@@ -139,12 +165,14 @@ pub(crate) struct ClusterArgs {
 
 /// Where a control plane listens.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Control plane servers")]
 pub(crate) struct ServerArgs {
     /// Where data planes connect (gRPC). It is plaintext and carries private keys: keep it on loopback.
     #[arg(
         long,
         value_name = "ADDR",
         default_value = "127.0.0.1:18000",
+        hide_env_values = true,
         env = "MESHLITE_LISTEN"
     )]
     pub(crate) listen: String,
@@ -153,6 +181,7 @@ pub(crate) struct ServerArgs {
         long,
         value_name = "ADDR",
         default_value = "127.0.0.1:18001",
+        hide_env_values = true,
         env = "MESHLITE_ADMIN_LISTEN"
     )]
     pub(crate) admin_listen: String,
@@ -160,6 +189,7 @@ pub(crate) struct ServerArgs {
 
 /// Which control plane a data plane follows.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Control plane")]
 pub(crate) struct FollowArgs {
     /// The control plane to follow. Repeat it, or use commas, for replicas.
     #[arg(
@@ -167,6 +197,7 @@ pub(crate) struct FollowArgs {
         value_name = "URL",
         default_value = "http://127.0.0.1:18000",
         value_delimiter = ',',
+        hide_env_values = true,
         env = "MESHLITE_CONTROL_PLANE"
     )]
     pub(crate) control_plane: Vec<String>,
@@ -174,9 +205,15 @@ pub(crate) struct FollowArgs {
 
 /// Which node this is.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
 pub(crate) struct NodeNameArgs {
     /// The name of this node's Node object. Default: the host's name.
-    #[arg(long, value_name = "NAME", env = "MESHLITE_NODE_NAME")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide_env_values = true,
+        env = "MESHLITE_NODE_NAME"
+    )]
     pub(crate) node_name: Option<String>,
 }
 
@@ -189,18 +226,20 @@ pub(crate) struct NodeCommand {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
     /// Prints what would be programmed, in the style of `ipvsadm -Ln`, and programs nothing.
-    #[arg(long, env = "MESHLITE_DRY_RUN")]
+    #[arg(long, hide_env_values = true, env = "MESHLITE_DRY_RUN")]
     pub(crate) dry_run: bool,
 }
 
 /// How a node serves; the names are kube-proxy's.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Node")]
 pub(crate) struct NodeArgs {
     /// What carries the traffic: auto, ipvs, nftables, userspace or memory (nothing).
     #[arg(
         long,
         value_name = "MODE",
         default_value = "auto",
+        hide_env_values = true,
         env = "MESHLITE_MODE"
     )]
     pub(crate) mode: String,
@@ -209,6 +248,7 @@ pub(crate) struct NodeArgs {
         long,
         value_name = "CIDR,…",
         value_delimiter = ',',
+        hide_env_values = true,
         env = "MESHLITE_NODEPORT_ADDRESSES"
     )]
     pub(crate) nodeport_addresses: Vec<String>,
@@ -217,6 +257,7 @@ pub(crate) struct NodeArgs {
         long,
         value_name = "ADDR",
         default_value = "127.0.0.1:10249",
+        hide_env_values = true,
         env = "MESHLITE_METRICS_BIND_ADDRESS"
     )]
     pub(crate) metrics_bind_address: String,
@@ -225,6 +266,7 @@ pub(crate) struct NodeArgs {
         long,
         value_name = "ADDR",
         default_value = "0.0.0.0:10256",
+        hide_env_values = true,
         env = "MESHLITE_HEALTHZ_BIND_ADDRESS"
     )]
     pub(crate) healthz_bind_address: String,
@@ -243,6 +285,7 @@ pub(crate) struct IngressCommand {
         long,
         value_name = "ADDR",
         default_value = "0.0.0.0:10254",
+        hide_env_values = true,
         env = "MESHLITE_ADMIN_LISTEN"
     )]
     pub(crate) admin_listen: String,
@@ -250,12 +293,14 @@ pub(crate) struct IngressCommand {
 
 /// How an ingress serves.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Ingress")]
 pub(crate) struct IngressArgs {
     /// The address that HTTP and HTTPS are served on; the ports are the control plane's to say.
     #[arg(
         long,
         value_name = "IP",
         default_value = "0.0.0.0",
+        hide_env_values = true,
         env = "MESHLITE_ADDRESS"
     )]
     pub(crate) address: String,
@@ -264,6 +309,7 @@ pub(crate) struct IngressArgs {
         long,
         value_name = "CIDR,…",
         value_delimiter = ',',
+        hide_env_values = true,
         env = "MESHLITE_TRUSTED_PROXY"
     )]
     pub(crate) trusted_proxy: Vec<String>,
@@ -272,6 +318,7 @@ pub(crate) struct IngressArgs {
         long,
         value_name = "DURATION",
         default_value = "60s",
+        hide_env_values = true,
         env = "MESHLITE_RESPONSE_TIMEOUT"
     )]
     pub(crate) response_timeout: String,
@@ -280,6 +327,7 @@ pub(crate) struct IngressArgs {
         long,
         value_name = "DURATION",
         default_value = "30s",
+        hide_env_values = true,
         env = "MESHLITE_DRAIN_TIMEOUT"
     )]
     pub(crate) drain_timeout: String,
@@ -302,6 +350,7 @@ pub(crate) struct StandaloneCommand {
         long,
         value_name = "ADDR",
         default_value = "0.0.0.0:10254",
+        hide_env_values = true,
         env = "MESHLITE_INGRESS_ADMIN_LISTEN"
     )]
     pub(crate) ingress_admin_listen: String,
@@ -311,10 +360,20 @@ pub(crate) struct StandaloneCommand {
 pub(crate) struct DemoArgs {
     /// Your own manifests instead of the built-in ones. Deployments, StatefulSets and Pods without a status become
     /// local backends.
-    #[arg(long, value_name = "DIR|FILE", env = "MESHLITE_MANIFESTS")]
+    #[arg(
+        long,
+        value_name = "DIR|FILE",
+        hide_env_values = true,
+        env = "MESHLITE_MANIFESTS"
+    )]
     pub(crate) manifests: Option<PathBuf>,
     /// Tests the demo from outside with real clients, prints a line for each check, and exits 0 only if all passed.
-    #[arg(long, conflicts_with = "manifests", env = "MESHLITE_CHECK")]
+    #[arg(
+        long,
+        conflicts_with = "manifests",
+        hide_env_values = true,
+        env = "MESHLITE_CHECK"
+    )]
     pub(crate) check: bool,
 }
 
@@ -340,26 +399,38 @@ pub(crate) struct GetSnapshotArgs {
         long,
         value_name = "URL",
         default_value = "http://127.0.0.1:18000",
+        hide_env_values = true,
         env = "MESHLITE_CONTROL_PLANE"
     )]
     pub(crate) control_plane: String,
     /// Compile these manifests here instead; no control plane is asked.
-    #[arg(long, value_name = "DIR|FILE", env = "MESHLITE_MANIFESTS")]
+    #[arg(
+        long,
+        value_name = "DIR|FILE",
+        hide_env_values = true,
+        env = "MESHLITE_MANIFESTS"
+    )]
     pub(crate) manifests: Option<PathBuf>,
     /// With --manifests: the allocations of a control plane that has served them. Nothing is written there.
-    #[arg(long, value_name = "DIR", env = "MESHLITE_STATE_DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_env_values = true,
+        env = "MESHLITE_STATE_DIR"
+    )]
     pub(crate) state_dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
     /// `table`, `yaml` or `json`.
     #[arg(
         long,
         short,
         value_name = "FORMAT",
         default_value = "table",
+        hide_env_values = true,
         env = "MESHLITE_OUTPUT"
     )]
     pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]
@@ -370,6 +441,7 @@ pub(crate) struct VersionArgs {
         short,
         value_name = "FORMAT",
         default_value = "text",
+        hide_env_values = true,
         env = "MESHLITE_OUTPUT"
     )]
     pub(crate) output: String,

@@ -51,3 +51,20 @@ fn every_command_says_what_it_is_for_and_shows_how() {
         );
     }
 }
+
+/// The help of every command: it is what users read, so a change of it is seen.
+#[test]
+fn help_is_as_reviewed() {
+    let mut command = Cli::command();
+    command.build();
+    let mut texts = vec![command.render_long_help().to_string()];
+    let mut rest: Vec<_> = command.get_subcommands().cloned().collect();
+    while let Some(mut sub) = rest.pop() {
+        if sub.get_name() == "help" {
+            continue;
+        }
+        rest.extend(sub.get_subcommands().cloned());
+        texts.push(sub.render_long_help().to_string());
+    }
+    insta::assert_snapshot!(texts.join("\n================================\n\n"));
+}
