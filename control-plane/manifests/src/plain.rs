@@ -14,7 +14,7 @@ mod cursor;
 mod scalar;
 mod value;
 
-use std::fmt;
+use std::{fmt, str::Utf8Error};
 
 use serde::{Deserialize, de};
 
@@ -43,6 +43,12 @@ impl fmt::Display for NotPlain {
 }
 
 impl std::error::Error for NotPlain {}
+
+impl From<Utf8Error> for NotPlain {
+    fn from(_: Utf8Error) -> Self {
+        Self
+    }
+}
 
 impl de::Error for NotPlain {
     /// The complete parser will say it better.

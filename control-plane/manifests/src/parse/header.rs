@@ -30,9 +30,15 @@ pub(crate) fn sniff(text: &[u8]) -> Option<Header> {
     None
 }
 
-/// The header of a document in another style, at the price of a parse.
+/// The header of a document in any style: of JSON at the price of a fast parse, of others at that of a slow one.
 pub(crate) fn read(text: &[u8]) -> Result<Header, yaml_serde::Error> {
-    sniff(text).map_or_else(|| yaml_serde::from_slice(text), Ok)
+    let json = || {
+        let text = text.starts_with(b"{").then_some(text)?;
+        serde_json::from_slice(text).ok()
+    };
+    sniff(text)
+        .or_else(json)
+        .map_or_else(|| yaml_serde::from_slice(text), Ok)
 }
 
 /// How often a key stands in the first column.

@@ -15,6 +15,8 @@ use crate::{
     unknown::{self, Notes, Strict},
 };
 
+type Reader = fn(&[u8], &Notes<'_>) -> Result<Converted, yaml_serde::Error>;
+
 /// A kind in one version.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
@@ -23,7 +25,7 @@ pub(crate) struct Kind {
     /// Reads a document that is plain and right.
     pub(crate) read_plain: fn(&[u8]) -> Result<Converted, NotPlain>,
     /// Reads any document, noting what serde would forgive.
-    pub(crate) read: fn(&[u8], &Notes<'_>) -> Result<Converted, yaml_serde::Error>,
+    pub(crate) read: Reader,
     /// Whether a misspelt field can lose traffic. The others are only run by the demo.
     pub(crate) served: bool,
 }

@@ -34,7 +34,7 @@ impl<'c, 't> Entries<'c, 't> {
         }
     }
 
-    /// Whether a key stands here that is one of this mapping.
+    /// Whether a key stands here that is one of this mapping. A deeper line would go on with the value before.
     fn has_next(&self) -> Result<bool, NotPlain> {
         if self.is_empty || self.cursor.is_at_end() || self.cursor.column() < self.column {
             return Ok(false);
@@ -104,7 +104,7 @@ impl<'c, 't> Items<'c, 't> {
         }
     }
 
-    /// Whether the dash of an item of this sequence stands here.
+    /// Whether the dash of an item of this sequence stands here. A deeper line would go on with the item before.
     fn has_next(&self) -> Result<bool, NotPlain> {
         if self.is_empty || self.cursor.is_at_end() || self.cursor.column() < self.column {
             return Ok(false);
@@ -135,7 +135,7 @@ impl<'t> SeqAccess<'t> for Items<'_, 't> {
             return Ok(None);
         }
         self.cursor.step_over_dash()?;
-        seed.deserialize(Value::of_item(self.cursor, self.column, self.depth))
+        seed.deserialize(Value::of_item(self.cursor, self.depth))
             .map(Some)
     }
 }

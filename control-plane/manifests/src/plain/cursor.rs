@@ -19,7 +19,7 @@ impl<'t> Cursor<'t> {
             at: 0,
             column: 0,
         };
-        cursor.to_content()?;
+        cursor.find_content()?;
         Ok(cursor)
     }
 
@@ -61,7 +61,7 @@ impl<'t> Cursor<'t> {
             return Err(NotPlain);
         }
         self.at += length + 1;
-        str::from_utf8(key).map_err(|_| NotPlain)
+        Ok(str::from_utf8(key)?)
     }
 
     /// What stands between here and the end of the line, without spaces and comment; the cursor moves to the next
@@ -111,11 +111,11 @@ impl<'t> Cursor<'t> {
     /// From the end of a line to the content of a later one.
     fn next_line(&mut self) -> Result<(), NotPlain> {
         self.at += 1;
-        self.to_content()
+        self.find_content()
     }
 
     /// From the start of a line to its content, or that of a later one.
-    fn to_content(&mut self) -> Result<(), NotPlain> {
+    fn find_content(&mut self) -> Result<(), NotPlain> {
         loop {
             self.column = spaces(self.rest());
             self.at += self.column;

@@ -21,7 +21,7 @@ pub(super) enum Any {
 impl<'t> Scalar<'t> {
     /// The scalar in the rest of a line.
     pub(super) fn new(line: &'t [u8]) -> Result<Self, NotPlain> {
-        let text = str::from_utf8(line).map_err(|_| NotPlain)?;
+        let text = str::from_utf8(line)?;
         match line {
             [quote @ (b'"' | b'\''), inside @ .., last] if quote == last => {
                 let is_simple = inside.iter().all(|byte| byte != quote && *byte != b'\\');

@@ -29,8 +29,8 @@ enum Place<'t> {
     Behind(usize),
     /// In the lines below a key in this column.
     Below(usize),
-    /// Behind the dash of an item in this column.
-    Item(usize),
+    /// Behind the dash of an item.
+    Item,
     /// Already read, to see whether it is null.
     Read(Scalar<'t>),
 }
@@ -52,10 +52,10 @@ impl<'c, 't> Value<'c, 't> {
         }
     }
 
-    pub(super) const fn of_item(cursor: &'c mut Cursor<'t>, column: usize, depth: u8) -> Self {
+    pub(super) const fn of_item(cursor: &'c mut Cursor<'t>, depth: u8) -> Self {
         Self {
             cursor,
-            place: Place::Item(column),
+            place: Place::Item,
             depth,
         }
     }
@@ -69,19 +69,13 @@ impl<'c, 't> Value<'c, 't> {
 
     /// The rest of the line. None where there is nothing, so that the value is below or null.
     fn line(&mut self) -> Result<Option<&'t [u8]>, NotPlain> {
-        let column = match self.place {
-            Place::Behind(column) | Place::Item(column) => column,
-            Place::Root | Place::Below(_) | Place::Read(_) => return Err(NotPlain),
-        };
-        let line = self.cursor.rest_of_line()?;
-        if line.is_empty() {
-            return Ok(None);
+        match self.place {
+            Place::Behind(_) | Place::Item => {
+                let line = self.cursor.rest_of_line()?;
+                Ok(Some(line).filter(|line| !line.is_empty()))
+            }
+            Place::Root | Place::Below(_) | Place::Read(_) => Err(NotPlain),
         }
-        // a deeper line would go on with this value
-        if !self.cursor.is_at_end() && self.cursor.column() > column {
-            return Err(NotPlain);
-        }
-        Ok(Some(line))
     }
 
     fn scalar(&mut self) -> Result<Scalar<'t>, NotPlain> {
@@ -106,7 +100,7 @@ impl<'c, 't> Value<'c, 't> {
                 None => Some(column),
             },
             Place::Below(column) => Some(column),
-            Place::Root | Place::Item(_) => None,
+            Place::Root | Place::Item => None,
             Place::Read(_) => return Err(NotPlain),
         };
         let column = self.cursor.column();
@@ -128,7 +122,7 @@ impl<'c, 't> Value<'c, 't> {
                 None => column,
             },
             Place::Below(column) => column,
-            Place::Root | Place::Item(_) | Place::Read(_) => return Err(NotPlain),
+            Place::Root | Place::Item | Place::Read(_) => return Err(NotPlain),
         };
         let column = self.cursor.column();
         if column < parent || self.cursor.is_at_end() || !self.cursor.is_at_dash() {

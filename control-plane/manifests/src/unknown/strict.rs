@@ -6,15 +6,10 @@ use std::fmt;
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, Visitor},
-    forward_to_deserialize_any,
+    de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{
-    notes::Notes,
-    path::Path,
-    seen::{Seen, hash},
-};
+use super::{key::Key, notes::Notes, path::Path, seen::Seen, text::Text};
 
 /// A deserializer that writes to [`Notes`].
 #[derive(Debug)]
@@ -237,63 +232,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, V> {
     }
 }
 
-// === impl Text ===
-
-/// A visitor for text: a bare number or boolean is none.
-struct Text<'n, V> {
-    inner: V,
-    notes: &'n Notes<'n>,
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Text<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.expecting(f)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
-        self.inner.visit_str(value)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
-        match bare(value) {
-            Bare::Text => self.inner.visit_borrowed_str(value),
-            _ if self.notes.is_quoted(value) => self.inner.visit_borrowed_str(value),
-            Bare::Null => self.inner.visit_borrowed_str(""),
-            Bare::Other(unexpected) => Err(E::invalid_type(unexpected, &self)),
-        }
-    }
-}
-
-/// What a scalar without quotes is.
-enum Bare<'v> {
-    Text,
-    Null,
-    Other(Unexpected<'v>),
-}
-
-fn bare(value: &str) -> Bare<'_> {
-    let first = value.bytes().next().unwrap_or_default();
-    if !matches!(
-        first,
-        b'0'..=b'9' | b'+' | b'-' | b'.' | b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F'
-    ) {
-        return Bare::Text;
-    }
-    match value {
-        "~" | "null" | "Null" | "NULL" => Bare::Null,
-        "true" | "True" | "TRUE" => Bare::Other(Unexpected::Bool(true)),
-        "false" | "False" | "FALSE" => Bare::Other(Unexpected::Bool(false)),
-        _ if first.is_ascii_alphabetic() => Bare::Text,
-        _ => match (value.parse::<i64>(), value.parse::<f64>()) {
-            (Ok(number), _) => Bare::Other(Unexpected::Signed(number)),
-            (_, Ok(number)) if number.is_finite() => Bare::Other(Unexpected::Float(number)),
-            _ => Bare::Text,
-        },
-    }
-}
-
 // === impl Elements ===
 
 /// The elements of a sequence.
@@ -412,69 +350,5 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Seed<'_, T> {
             path: self.path,
             siblings: self.siblings,
         })
-    }
-}
-
-// === impl Key ===
-
-/// What reads a key: a seed, then a deserializer, then a visitor, so that the key's text passes here.
-struct Key<'k, T> {
-    inner: T,
-    hash: &'k mut u64,
-    text: &'k mut String,
-}
-
-impl<T> Key<'_, T> {
-    fn note(&mut self, key: &str) {
-        *self.hash = hash(key);
-        key.clone_into(self.text);
-    }
-}
-
-impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for Key<'_, T> {
-    type Value = T::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
-        self.inner.deserialize(Key {
-            inner: deserializer,
-            hash: self.hash,
-            text: self.text,
-        })
-    }
-}
-
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Key<'_, D> {
-    type Error = D::Error;
-
-    /// Keys are text, also those that look like numbers.
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_str(Key {
-            inner: visitor,
-            hash: self.hash,
-            text: self.text,
-        })
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Key<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.expecting(f)
-    }
-
-    fn visit_str<E: Error>(mut self, key: &str) -> Result<V::Value, E> {
-        self.note(key);
-        self.inner.visit_str(key)
-    }
-
-    fn visit_borrowed_str<E: Error>(mut self, key: &'de str) -> Result<V::Value, E> {
-        self.note(key);
-        self.inner.visit_borrowed_str(key)
     }
 }
