@@ -5,6 +5,7 @@ use meshlite_control_plane::ControlPlane;
 use meshlite_ingress::Ingress;
 use meshlite_node::Node;
 use meshlite_runtime::signals;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -22,8 +23,7 @@ pub(crate) async fn control_plane(config: meshlite_control_plane::Config) -> any
 pub(crate) async fn node(config: meshlite_node::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
     info!(?config, "node starting");
-    let node = Node::bind(config).await?;
-    info!(node = node.node_name(), metrics = ?node.metrics_addr(), health = ?node.health_addr(), "node bound");
+    let node = bind_node(config).await?;
     node.run(stop).await.context("node")
 }
 
@@ -31,8 +31,7 @@ pub(crate) async fn node(config: meshlite_node::Config) -> anyhow::Result<()> {
 pub(crate) async fn ingress(config: meshlite_ingress::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
     info!(?config, "ingress starting");
-    let ingress = Ingress::bind(named(config)).await?;
-    info!(admin = ?ingress.admin_addr(), "ingress bound");
+    let ingress = bind_ingress(config).await?;
     ingress.run(stop).await.context("ingress")
 }
 
@@ -42,51 +41,66 @@ pub(crate) async fn standalone(config: StandaloneConfig) -> anyhow::Result<()> {
     info!(?config, "control plane, node and ingress starting");
     let StandaloneConfig {
         control_plane,
-        node,
-        ingress,
+        mut node,
+        mut ingress,
     } = config;
     let control_plane = bind_control_plane(control_plane).await?;
-    let url = vec![format!("http://{}", reachable(control_plane.grpc_addr()))];
-    let node = Node::bind(meshlite_node::Config {
-        control_plane: url.clone(),
-        ..node
-    })
-    .await?;
-    let ingress = meshlite_ingress::Config {
-        control_plane: url,
-        ..ingress
-    };
-    let ingress = Ingress::bind(named(ingress)).await?;
+    let url = format!("http://{}", reachable(control_plane.grpc_addr()));
+    node.control_plane = vec![url.clone()];
+    ingress.control_plane = vec![url];
+    let node = bind_node(node).await?;
+    let ingress = bind_ingress(ingress).await?;
+
     // The data planes drain while the control plane still answers them.
-    let data_planes = stop;
-    let control = CancellationToken::new();
-    let control_plane = tokio::spawn(
+    let control_stop = CancellationToken::new();
+    let mut control_plane = tokio::spawn(
         control_plane
-            .run(control.clone())
+            .run(control_stop.clone())
             .instrument(info_span!("control_plane")),
     );
-    let node = tokio::spawn(node.run(data_planes.clone()).instrument(info_span!("node")));
-    let ingress = tokio::spawn(
-        ingress
-            .run(data_planes.clone())
-            .instrument(info_span!("ingress")),
-    );
-    let ends_all = data_planes.clone().drop_guard();
-    let watched = async move {
-        let _ends_all = ends_all;
-        tokio::select! {
-            ended = control_plane => ended.context("control plane")?.context("control plane"),
-            () = data_planes.cancelled() => Ok(()),
+    let mut data_planes = JoinSet::new();
+    let run = node.run(stop.clone());
+    let run = async move { run.await.context("node") };
+    data_planes.spawn(run.instrument(info_span!("node")));
+    let run = ingress.run(stop.clone());
+    let run = async move { run.await.context("ingress") };
+    data_planes.spawn(run.instrument(info_span!("ingress")));
+
+    let first = tokio::select! {
+        ended = &mut control_plane => {
+            stop.cancel();
+            let others = all(data_planes).await;
+            return ended?.context("control plane").and(others);
         }
+        Some(ended) = data_planes.join_next() => ended?,
     };
-    let data = async {
-        let (node, ingress) = tokio::join!(node, ingress);
-        control.cancel();
-        node.context("node")?.context("node")?;
-        ingress.context("ingress")?.context("ingress")
-    };
-    let (watched, data) = tokio::join!(watched, data);
-    watched.and(data)
+    stop.cancel();
+    let second = all(data_planes).await;
+    control_stop.cancel();
+    let third = control_plane.await?.context("control plane");
+    first.and(second).and(third)
+}
+
+/// Waits for all of them; the first failure is the result.
+async fn all(mut planes: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut result = Ok(());
+    while let Some(ended) = planes.join_next().await {
+        result = result.and(ended?);
+    }
+    result
+}
+
+async fn bind_node(config: meshlite_node::Config) -> anyhow::Result<Node> {
+    let node = Node::bind(config).await?;
+    let (metrics, health) = (node.metrics_addr(), node.health_addr());
+    info!(node = node.node_name(), ?metrics, ?health, "node bound");
+    Ok(node)
+}
+
+async fn bind_ingress(config: meshlite_ingress::Config) -> anyhow::Result<Ingress> {
+    let ingress = Ingress::bind(named(config)).await?;
+    info!(admin = ?ingress.admin_addr(), "ingress bound");
+    Ok(ingress)
 }
 
 async fn bind_control_plane(
