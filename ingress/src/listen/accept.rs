@@ -149,10 +149,11 @@ where
         return;
     }
     if result.is_none() {
+        // Closing comes first, so that a response that is ready at the same time says `Connection: close`.
         result = select! {
             biased;
-            result = http.as_mut() => Some(result),
             () = close.cancelled() => None,
+            result = http.as_mut() => Some(result),
         };
     }
     let result = if let Some(result) = result {

@@ -1,6 +1,10 @@
 //! Configuration changes and shutdown concern only what they are about.
 
-use std::{net::TcpListener as StdListener, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use meshlite_proto::subscribe::RejectReason;
@@ -92,13 +96,7 @@ async fn a_listener_that_comes_is_served_and_one_that_goes_is_closed() {
     assert_eq!(kept.get("h", "/").await.status, 200);
     mesh.remove(ResourceType::Listener, HTTP);
     assert_eq!(mesh.apply().await, []);
-    eventually("the port closes", async || {
-        match TcpStream::connect(gone).await {
-            Err(_) => Ok(()),
-            Ok(_) => Err("still open".into()),
-        }
-    })
-    .await;
+    port_closes(gone).await;
     mesh.put(HTTP, listener(0, ListenerProtocol::Http));
     assert_eq!(mesh.apply().await, []);
     assert_eq!(get(mesh.http(), "h", "/").await.body, "web");
@@ -183,6 +181,17 @@ async fn two_listeners_cannot_have_one_port() {
     assert_eq!(mesh.address("meshlite/one").port(), port);
 }
 
+/// Waits until no worker listens any more. A refused connection would only say that one of them does not.
+async fn port_closes(address: SocketAddr) {
+    eventually("the port closes", async || {
+        match StdListener::bind(address) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+    .await;
+}
+
 /// Answers when it is told to.
 async fn held_origin() -> (Origin, Arc<Notify>) {
     let release = Arc::new(Notify::new());
@@ -218,13 +227,7 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
     })
     .await;
     mesh.stop();
-    eventually("the port closes", async || {
-        match TcpStream::connect(address).await {
-            Err(_) => Ok(()),
-            Ok(_) => Err("still open".into()),
-        }
-    })
-    .await;
+    port_closes(address).await;
     assert!(!asked.is_finished());
     release.notify_one();
     let answer = asked.await.unwrap();
@@ -263,13 +266,7 @@ async fn a_websocket_lives_on_while_draining_until_it_is_closed() {
     let mut socket = upgrade::open(&mesh).await;
     upgrade::echo(&mut socket, "before").await;
     mesh.stop();
-    eventually("the port closes", async || {
-        match TcpStream::connect(address).await {
-            Err(_) => Ok(()),
-            Ok(_) => Err("still open".into()),
-        }
-    })
-    .await;
+    port_closes(address).await;
     upgrade::echo(&mut socket, "during").await;
     socket.close(None).await.unwrap();
     drop(socket);
