@@ -1,5 +1,6 @@
 //! What people get wrong in manifests, recognised after a document could not be read.
 
+mod colon;
 mod editor;
 mod indentation;
 mod lines;
@@ -42,9 +43,11 @@ pub(crate) fn find(document: &Document<'_>, failure: &Failure, retry: &Retry<'_>
     editor::line_numbers(&lines)
         .or_else(|| template::unrendered(&lines, failure))
         .or_else(|| separator::wrong(&lines))
+        .or_else(|| separator::indented(&lines, failure))
         .or_else(|| separator::commented_out(&lines, failure))
         .or_else(|| separator::missing(&lines, failure))
         .or_else(|| placeholder::left(&lines, failure))
+        .or_else(|| colon::incomplete(&lines, failure, retry))
         .or_else(|| not_yaml::stray(&lines, failure, retry))
         .or_else(|| indentation::tab(&lines, failure))
         .or_else(|| indentation::wrong(&lines, failure, retry))

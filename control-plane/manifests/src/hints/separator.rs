@@ -27,6 +27,25 @@ fn is_dashes(content: &[u8]) -> bool {
     content.len() > 1 && content.len() != 3 && content.iter().all(|byte| *byte == b'-')
 }
 
+/// A separator that does not stand in the first column, in a text that cannot be read.
+pub(super) fn indented(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
+    if !matches!(failure, Failure::Syntax { .. } | Failure::Duplicate { .. }) {
+        return None;
+    }
+    let line = lines
+        .structure()
+        .find(|line| line.depth() > 0 && line.content() == b"---")?;
+    let message = format!(
+        "line {}: `---` separates documents only in the first column",
+        lines.in_file(line.number)
+    );
+    Some(Hint {
+        problem: Problem::error("", "BadSeparator", message),
+        line: line.number,
+        action: Action::Split,
+    })
+}
+
 /// A separator behind a `#`, which makes one document of two.
 pub(super) fn commented_out(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
     let (key, first, second) = twice(lines, failure)?;

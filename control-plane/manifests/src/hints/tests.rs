@@ -80,6 +80,41 @@ fn wrong_columns_are_told_with_the_right_one() {
 }
 
 #[test]
+fn a_key_needs_its_colon_and_a_space() {
+    assert_eq!(
+        told(&format!("{HEAD}spec:\n  ports\n  - port: 80\n")),
+        ["NotYaml: line 6: `ports` needs a colon"]
+    );
+    assert_eq!(
+        told(&format!(
+            "{HEAD}spec:\n  type:ClusterIP\n  ports:\n  - port: 80\n"
+        )),
+        ["NotYaml: line 6: `type:ClusterIP` needs a space behind the colon"]
+    );
+    assert_eq!(
+        told("apiVersion: v1\nkind: Namespace\nmetadata:\n  name:web\n"),
+        ["NotYaml: line 4: `name:web` needs a space behind the colon"]
+    );
+}
+
+#[test]
+fn an_open_quote_is_told_where_it_begins() {
+    assert_eq!(
+        told("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: \"web\n  labels:\n    a: b\n"),
+        ["NotYaml: not YAML: a quote that begins here is never closed"]
+    );
+}
+
+#[test]
+fn an_indented_separator_is_none() {
+    let text = format!("{HEAD}---\n{HEAD}").replace('\n', "\n  ");
+    assert_eq!(
+        told(&format!("  {text}")).first().unwrap(),
+        "BadSeparator: line 5: `---` separates documents only in the first column"
+    );
+}
+
+#[test]
 fn shell_lines_and_templates_are_not_yaml() {
     for (text, message) in [
         (

@@ -167,8 +167,19 @@ fn unknown_field(note: &Note, kind: &Kind) -> Option<Problem> {
     let Note::Unknown { path, field, known } = note else {
         return None;
     };
-    if let Some(message) = unknown::retired(path) {
-        return Some(Problem::warning(path, "RetiredField", message));
+    if let Some(retired) = unknown::retired(path) {
+        return Some(if retired.is_harmless {
+            Problem::warning(path, "RetiredField", retired.message)
+        } else {
+            Problem::error(path, "UnknownField", retired.message)
+        });
+    }
+    if field.starts_with('-') {
+        return Some(Problem::error(
+            path,
+            "UnknownField",
+            "write a space behind the dash",
+        ));
     }
     let Some(meant) = unknown::misspelt(field, known) else {
         return Some(Problem::warning(

@@ -51,7 +51,7 @@ impl Failure {
 
     pub(super) fn syntax(text: &[u8], error: &yaml_serde::Error) -> Self {
         Self::Syntax {
-            line: line(text, error),
+            line: open_quote(error).unwrap_or_else(|| line(text, error)),
             message: message(error),
         }
     }
@@ -71,6 +71,15 @@ impl Failure {
     pub(crate) fn into_problem(self) -> Problem {
         match self {
             Self::Syntax { message, .. } => {
+                let message = match message.as_str() {
+                    text if text.contains("while scanning a quoted scalar") => {
+                        "a quote that begins here is never closed"
+                    }
+                    text if text.contains("more than one document") => {
+                        "something stands behind the end of the document"
+                    }
+                    text => text,
+                };
                 Problem::error("", "NotYaml", format!("not YAML: {message}"))
             }
             Self::Value { path, message, .. } => {
@@ -98,6 +107,13 @@ fn line(text: &[u8], error: &yaml_serde::Error) -> u32 {
         .location()
         .and_then(|at| u32::try_from(at.line().min(last)).ok())
         .unwrap_or(1)
+}
+
+/// The line where a quote was opened that is never closed; the parser itself fails at the end of the text.
+fn open_quote(error: &yaml_serde::Error) -> Option<u32> {
+    let text = error.to_string();
+    let (_, start) = text.split_once("while scanning a quoted scalar at line ")?;
+    start.split(' ').next()?.parse().ok()
 }
 
 /// What serde says begins with one of these, behind the parser's own path.

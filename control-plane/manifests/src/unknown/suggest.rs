@@ -16,15 +16,42 @@ pub(crate) fn misspelt<'k>(field: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, candidate)| candidate)
 }
 
-/// What to say of a field that older Kubernetes had.
-pub(crate) fn retired(path: &str) -> Option<&'static str> {
-    match path {
-        "spec.topologyKeys" => Some("removed in Kubernetes 1.22; use spec.trafficDistribution"),
-        "spec.ipFamily" => Some("replaced by spec.ipFamilies in Kubernetes 1.20"),
-        "metadata.clusterName" => Some("removed in Kubernetes 1.24; without effect"),
-        "metadata.initializers" => Some("removed in Kubernetes 1.16; without effect"),
-        _ => None,
-    }
+/// A field of another version of Kubernetes, or of the object.
+pub(crate) struct Retired {
+    /// Whether leaving it out changes nothing that is served.
+    pub(crate) is_harmless: bool,
+    /// What to do instead.
+    pub(crate) message: &'static str,
+}
+
+/// What to say of a field that other versions have.
+pub(crate) fn retired(path: &str) -> Option<Retired> {
+    let (is_harmless, message) = match path {
+        "spec.topologyKeys" => (
+            true,
+            "removed in Kubernetes 1.22; use spec.trafficDistribution",
+        ),
+        "spec.ipFamily" => (true, "replaced by spec.ipFamilies in Kubernetes 1.20"),
+        "metadata.clusterName" => (true, "removed in Kubernetes 1.24; without effect"),
+        "metadata.initializers" => (true, "removed in Kubernetes 1.16; without effect"),
+        "spec.backend" => (false, "in networking.k8s.io/v1 it is spec.defaultBackend"),
+        _ if path.ends_with("ackend.serviceName") => {
+            (false, "in networking.k8s.io/v1 it is service.name")
+        }
+        _ if path.ends_with("ackend.servicePort") => (
+            false,
+            "in networking.k8s.io/v1 it is service.port.number or service.port.name",
+        ),
+        _ if path.starts_with("spec.rules") && path.ends_with(".backend.service") => (
+            false,
+            "before networking.k8s.io/v1 it is serviceName and servicePort",
+        ),
+        _ => return None,
+    };
+    Some(Retired {
+        is_harmless,
+        message,
+    })
 }
 
 fn distance(plain_field: &str, candidate: &str) -> usize {
