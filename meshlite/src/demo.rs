@@ -25,7 +25,7 @@ mod status;
 use self::{
     certificates::Authority,
     folder::Folder,
-    layout::{Layout, Ports},
+    layout::{Layout, Servers},
     mesh::Mesh,
 };
 use crate::output;
@@ -36,7 +36,7 @@ pub(crate) async fn run(manifests: Option<PathBuf>, check: bool) -> anyhow::Resu
         return check::run().await;
     }
     let stop = signals::stop_on_signals();
-    let layout = Layout::choose(Ports::Documented)?;
+    let layout = Layout::choose(Servers::Documented)?;
     let folder = Folder::create()?;
     let is_built_in = manifests.is_none();
     let (manifests, outsiders) = if let Some(manifests) = manifests {

@@ -158,13 +158,13 @@ fn prefix(network: Ipv4Addr) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::layout::Ports, *};
+    use super::{super::layout::Servers, *};
 
     #[test]
     fn built_in_manifests_are_written_with_the_range_that_was_claimed() {
         let folder = Folder::create().unwrap();
         let authority = Authority::new().unwrap();
-        let layout = Layout::choose(Ports::Free).unwrap();
+        let layout = Layout::choose(Servers::Apart).unwrap();
         folder.write_built_in(&layout, &authority).unwrap();
         let text = folder.read("without-selector.yaml").unwrap();
         assert!(

@@ -1,9 +1,6 @@
 //! Where the demo listens: loopback addresses and ports that nobody else has.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::Context;
 use ipnet::Ipv4Net;
@@ -30,11 +27,13 @@ pub(crate) struct Layout {
     _claim: TcpListener,
 }
 
-/// Whether ports are those of the documentation or the system's.
+/// Where servers listen, as the documentation says or out of everybody's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ports {
+pub(crate) enum Servers {
+    /// On 127.0.0.1, where that is free.
     Documented,
-    Free,
+    /// On an address that nobody else has.
+    Apart,
 }
 
 /// The port on which a range is claimed.
@@ -46,59 +45,59 @@ const NODE_FROM_END: u32 = 2;
 // === impl Layout ===
 
 impl Layout {
-    /// Finds free ranges and ports. A documented port that is taken is replaced by a free one, with a note.
-    pub(crate) fn choose(ports: Ports) -> anyhow::Result<Self> {
+    /// Finds free ranges and addresses. Where a documented one is taken, there is a note.
+    pub(crate) fn choose(servers: Servers) -> anyhow::Result<Self> {
         let (services, pods, claim) = claim()?;
+        let is_first = services.network() == Ipv4Addr::new(127, 96, 0, 0);
         let mut notes = Vec::new();
-        if services.network() != Ipv4Addr::new(127, 96, 0, 0) {
+        if !is_first {
             notes.push(format!(
                 "127.96.0.0/15 is in use by another demo; this one has {services} and {pods}"
             ));
         }
-        // Held until all are chosen, so that the system does not give one twice.
-        let mut held = Vec::new();
-        let mut choose = |what: &str, documented: u16| -> anyhow::Result<SocketAddr> {
-            let (listener, note) = match ports {
-                Ports::Free => (bind(0)?, None),
-                Ports::Documented => match bind(documented) {
-                    Ok(listener) => (listener, None),
-                    Err(error) => {
-                        let listener = bind(0)?;
-                        let port = listener.local_addr()?.port();
-                        let note = format!(
-                            "port {documented} for {what} is not free ({error}); {port} is used instead"
-                        );
-                        (listener, Some(note))
-                    }
-                },
-            };
-            notes.extend(note);
-            let addr = listener.local_addr()?;
-            held.push(listener);
-            Ok(addr)
+        // The range was claimed, so that this address has every port free.
+        let apart = Ipv4Addr::from(u32::from(pods.broadcast()) - NODE_FROM_END);
+        let mut choose = |what: &str, ports: &[u16]| {
+            let taken = ports.iter().find_map(|port| {
+                let error = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).err()?;
+                Some((port, error))
+            });
+            match (servers, taken) {
+                (Servers::Documented, None) => Ipv4Addr::LOCALHOST,
+                (Servers::Documented, Some((port, error))) => {
+                    notes.push(format!(
+                        "127.0.0.1:{port} is not free ({error}), so {what} is at {apart} instead"
+                    ));
+                    apart
+                }
+                (Servers::Apart, _) => apart,
+            }
         };
+        let grpc = choose("gRPC", &[18_000]);
+        let control_plane_admin = choose("the control plane's admin server", &[18_001]);
+        let node_metrics = choose("the node's metrics", &[10_249]);
+        let node_health = choose("the node's health", &[10_256]);
+        // One address for both.
+        let ingress = choose("the ingress", &[8080, 8443]);
+        let ingress_admin = choose("the ingress's admin server", &[10_254]);
         Ok(Self {
             services,
             pods,
-            grpc: choose("gRPC", 18_000)?,
-            control_plane_admin: choose("the control plane's admin server", 18_001)?,
-            node_metrics: choose("the node's metrics", 10_249)?,
-            node_health: choose("the node's health", 10_256)?,
-            http: choose("HTTP", 8080)?,
-            https: choose("HTTPS", 8443)?,
-            ingress_admin: choose("the ingress's admin server", 10_254)?,
-            node: match ports {
-                Ports::Documented => Ipv4Addr::LOCALHOST,
-                Ports::Free => Ipv4Addr::from(u32::from(pods.broadcast()) - NODE_FROM_END),
+            node: match servers {
+                Servers::Documented if is_first => Ipv4Addr::LOCALHOST,
+                Servers::Documented | Servers::Apart => apart,
             },
+            grpc: (grpc, 18_000).into(),
+            control_plane_admin: (control_plane_admin, 18_001).into(),
+            node_metrics: (node_metrics, 10_249).into(),
+            node_health: (node_health, 10_256).into(),
+            http: (ingress, 8080).into(),
+            https: (ingress, 8443).into(),
+            ingress_admin: (ingress_admin, 10_254).into(),
             notes,
             _claim: claim,
         })
     }
-}
-
-fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
 }
 
 /// Two ranges of 127.0.0.0/8 that no other demo has: Services, Pods.
@@ -116,47 +115,39 @@ fn claim() -> anyhow::Result<(Ipv4Net, Ipv4Net, TcpListener)> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
     fn two_demos_share_nothing() {
-        let (one, two) = (
-            Layout::choose(Ports::Free).unwrap(),
-            Layout::choose(Ports::Free).unwrap(),
-        );
+        let choose = || Layout::choose(Servers::Apart).unwrap();
+        let (one, two) = (choose(), choose());
         assert_ne!(one.services, two.services);
         assert_ne!(one.pods, two.pods);
-        assert!(
-            two.notes
-                .iter()
-                .any(|note| note.contains("in use by another demo")),
-            "{:?}",
-            two.notes
-        );
-        let ports: BTreeSet<_> = [
-            one.grpc,
-            one.control_plane_admin,
-            one.node_metrics,
-            one.node_health,
-        ]
-        .into_iter()
-        .chain([one.http, one.https, one.ingress_admin])
-        .collect();
-        assert_eq!(ports.len(), 7);
+        assert_ne!(one.grpc, two.grpc);
+        assert_ne!(one.node, two.node);
+        let said = two
+            .notes
+            .iter()
+            .any(|note| note.contains("in use by another demo"));
+        assert!(said, "{:?}", two.notes);
     }
 
     #[test]
-    fn a_documented_port_that_is_taken_is_replaced_and_said() {
+    fn a_documented_port_that_is_taken_moves_its_server_and_is_said() {
         // Another process may have the port as well; then it is just as taken.
-        let _holder = bind(10_254);
-        let layout = Layout::choose(Ports::Documented).unwrap();
-        assert_ne!(layout.ingress_admin.port(), 10_254);
+        let _holder = TcpListener::bind((Ipv4Addr::LOCALHOST, 8443));
+        let layout = Layout::choose(Servers::Documented).unwrap();
+        assert_eq!(
+            layout.http.ip(),
+            layout.https.ip(),
+            "both ports of the ingress move"
+        );
+        assert_ne!(layout.http.ip(), Ipv4Addr::LOCALHOST);
+        assert_eq!(layout.http.port(), 8080);
         let said = layout
             .notes
             .iter()
-            .any(|note| note.starts_with("port 10254 for the ingress's admin server is not free"));
+            .any(|note| note.contains("so the ingress is at 127."));
         assert!(said, "{:?}", layout.notes);
     }
 }

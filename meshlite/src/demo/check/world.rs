@@ -12,7 +12,7 @@ use super::super::{
     certificates::Authority,
     client,
     folder::Folder,
-    layout::{Layout, Ports},
+    layout::{Layout, Servers},
     mesh::{self, Mesh},
     status,
 };
@@ -31,7 +31,7 @@ pub(super) struct World {
 impl World {
     /// Starts a demo and waits until its planes agree.
     pub(super) async fn start() -> anyhow::Result<Self> {
-        let layout = Layout::choose(Ports::Free)?;
+        let layout = Layout::choose(Servers::Apart)?;
         let folder = Folder::create()?;
         let authority = Authority::new()?;
         folder.write_built_in(&layout, &authority)?;

@@ -1,5 +1,5 @@
 use super::{
-    super::layout::{Layout, Ports},
+    super::layout::{Layout, Servers},
     *,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PodTemplateSpec};
@@ -50,7 +50,7 @@ fn host(layout: &Layout, host: u32) -> String {
 
 /// Pods in a range of their own, as tests run side by side on one loopback.
 fn mk_pods() -> (LocalPods, Layout) {
-    let layout = Layout::choose(Ports::Free).unwrap();
+    let layout = Layout::choose(Servers::Apart).unwrap();
     (LocalPods::new("demo-node", layout.pods), layout)
 }
 
