@@ -66,7 +66,7 @@ impl Layout {
                 (Servers::Documented, None) => Ipv4Addr::LOCALHOST,
                 (Servers::Documented, Some((port, error))) => {
                     notes.push(format!(
-                        "127.0.0.1:{port} is not free ({error}), so {what} is at {apart} instead"
+                        "127.0.0.1:{port} is not free ({error}): {what} moved to {apart}"
                     ));
                     apart
                 }
@@ -74,12 +74,12 @@ impl Layout {
             }
         };
         let grpc = choose("gRPC", &[18_000]);
-        let control_plane_admin = choose("the control plane's admin server", &[18_001]);
-        let node_metrics = choose("the node's metrics", &[10_249]);
-        let node_health = choose("the node's health", &[10_256]);
+        let control_plane_admin = choose("the admin server of the control plane", &[18_001]);
+        let node_metrics = choose("the metrics of the node", &[10_249]);
+        let node_health = choose("the health of the node", &[10_256]);
         // One address for both.
         let ingress = choose("the ingress", &[8080, 8443]);
-        let ingress_admin = choose("the ingress's admin server", &[10_254]);
+        let ingress_admin = choose("the admin server of the ingress", &[10_254]);
         Ok(Self {
             services,
             pods,
@@ -147,7 +147,7 @@ mod tests {
         let said = layout
             .notes
             .iter()
-            .any(|note| note.contains("so the ingress is at 127."));
+            .any(|note| note.contains("the ingress moved to 127."));
         assert!(said, "{:?}", layout.notes);
     }
 }
