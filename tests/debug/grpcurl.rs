@@ -37,15 +37,20 @@ impl ControlPlane {
                 let Ok(event) = serde_json::from_str::<serde_json::Value>(&line) else {
                     continue;
                 };
-                if let Some(address) = event.pointer("/fields/grpc").and_then(|a| a.as_str()) {
+                if let Some(address) = event.get("grpc").and_then(|a| a.as_str()) {
                     found.send(address.to_owned()).ok();
                 }
             }
         });
-        let address = address
+        // Made before the wait, so that the process ends with the test also where the wait fails.
+        let mut server = Self {
+            process,
+            address: String::new(),
+        };
+        server.address = address
             .recv_timeout(Duration::from_secs(20))
             .expect("the log names the gRPC address");
-        Self { process, address }
+        server
     }
 
     /// Runs grpcurl against it, again while the first compile is not done.
