@@ -16,6 +16,7 @@ mod check;
 mod client;
 mod commands;
 mod folder;
+mod follow;
 mod layout;
 mod mesh;
 mod pods;
@@ -67,8 +68,12 @@ async fn show_until_failure(
         status::converged(&mesh.layout).await?;
         show::show(&mesh.layout, manifests, authority.as_deref()).await
     };
-    match shown.await.context("the demo did not start") {
-        Ok(()) => mesh.failed().await,
-        Err(error) => error,
+    if let Err(error) = shown.await.context("the demo did not start") {
+        return error;
+    }
+    let grpc = mesh.layout.grpc;
+    tokio::select! {
+        error = mesh.failed() => error,
+        Err(error) = follow::follow(grpc) => error,
     }
 }

@@ -77,7 +77,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let Cli { log, command } = cli;
     let level = match &command {
         // The demo shows findings itself.
-        Command::Demo(_) => "error",
+        Command::Demo(_) => "error,meshlite_control_plane::findings=off",
         Command::Get(_) | Command::Version(_) => "warn",
         Command::ControlPlane(_)
         | Command::Node(_)
