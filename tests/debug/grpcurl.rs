@@ -1,4 +1,5 @@
 //! What a user sees with grpcurl: the real one, from outside, against a running control plane.
+#![cfg(test)]
 
 use std::{
     env,

@@ -1,4 +1,5 @@
 //! The manifests in deploy/examples: good as they are, and the same after the wire.
+#![cfg(test)]
 
 use std::{collections::BTreeMap, path::Path};
 

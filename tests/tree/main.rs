@@ -1,4 +1,5 @@
 //! What the tree itself must hold to: which crate may know which, and that every source file is compiled and introduced.
+#![cfg(test)]
 
 mod layers;
 mod sources;
