@@ -4,7 +4,7 @@
 //! bytes of a file ─> documents ─> typed objects ─> validate ─> ManifestFile ─> admit ─> compile::Inputs + findings
 //! ```
 //!
-//! Input: the bytes of YAML or JSON files. Output: one [`ManifestFile`] for each ([`parse`]), and what all of them
+//! Input: the bytes of YAML or JSON files. Output: one [`ManifestFile`] for each ([`parse()`]), and what all of them
 //! mean together ([`admit`]). Nothing is read from disk here, and no input makes it panic: a bad document is a
 //! [`meshlite_snapshot::Finding`] that names file, document, line, object and field, and never affects the good ones.
 
