@@ -1,3 +1,5 @@
+//! The arguments as a whole: names, variables, help.
+
 use clap::CommandFactory;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Each mistake in the arguments and what is said of it; what good values mean.
+
 use clap::Parser;
 
 use super::*;

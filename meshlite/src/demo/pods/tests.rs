@@ -1,3 +1,5 @@
+//! Names, ports and addresses of Pods that the demo runs.
+
 use super::{
     super::layout::{Layout, Servers},
     *,

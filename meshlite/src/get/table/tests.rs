@@ -1,3 +1,5 @@
+//! The tables of a small snapshot, whole.
+
 use std::sync::Arc;
 
 use meshlite_snapshot::{
