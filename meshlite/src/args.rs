@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod examples;
+mod groups;
+
+pub(crate) use groups::{
+    ClusterArgs, FollowArgs, IngressArgs, LogArgs, NodeArgs, NodeNameArgs, ServerArgs, SourceArgs,
+};
 
 use examples::{
     CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, EXAMPLES, GET_EXAMPLES, INGRESS_EXAMPLES, NODE_EXAMPLES,
@@ -45,176 +50,12 @@ pub(crate) enum Command {
     Version(VersionArgs),
 }
 
-/// How this process logs; to standard error.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Logs")]
-pub(crate) struct LogArgs {
-    /// `text` or `json`.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORMAT",
-        default_value = "text",
-        hide_env_values = true,
-        env = "MESHLITE_LOG_FORMAT"
-    )]
-    pub(crate) log_format: String,
-    /// A level, or levels by module: `info,meshlite_node=debug`. Default: info; for `demo`, error; for `get`, warn.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILTER",
-        hide_env_values = true,
-        env = "MESHLITE_LOG_LEVEL"
-    )]
-    pub(crate) log_level: Option<String>,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct ControlPlaneCommand {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) servers: ServerArgs,
-}
-
-/// Where objects come from, and what they are served as.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Source")]
-pub(crate) struct SourceArgs {
-    /// The folder (read recursively and watched) or file of Kubernetes manifests to serve.
-    #[arg(
-        long,
-        value_name = "DIR|FILE",
-        hide_env_values = true,
-        env = "MESHLITE_MANIFESTS"
-    )]
-    pub(crate) manifests: Option<PathBuf>,
-    /// Where allocated cluster IPs and node ports survive a restart. Without it, an object that is added while the
-    /// control plane is down may change those of others.
-    #[arg(
-        long,
-        value_name = "DIR",
-        hide_env_values = true,
-        env = "MESHLITE_STATE_DIR"
-    )]
-    pub(crate) state_dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
-}
-
-/// What an API server would be set up with, and the ingress class that is ours.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cluster")]
-pub(crate) struct ClusterArgs {
-    /// Cluster IPs are allocated from here: one range, or one for IPv4 and one for IPv6.
-    #[arg(
-        long,
-        value_name = "CIDR[,CIDR]",
-        default_value = "10.96.0.0/12",
-        value_delimiter = ',',
-        hide_env_values = true,
-        env = "MESHLITE_SERVICE_CIDR"
-    )]
-    pub(crate) service_cidr: Vec<String>,
-    /// Node ports are allocated from here.
-    #[arg(
-        long,
-        value_name = "FIRST-LAST",
-        default_value = "30000-32767",
-        hide_env_values = true,
-        env = "MESHLITE_SERVICE_NODE_PORT_RANGE"
-    )]
-    pub(crate) service_node_port_range: String,
-    /// The ingress class that is served. Ingresses without a class are served too.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "meshlite",
-        hide_env_values = true,
-        env = "MESHLITE_INGRESS_CLASS"
-    )]
-    pub(crate) ingress_class: String,
-    /// The port that ingresses bind for HTTP.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value = "8080",
-        hide_env_values = true,
-        env = "MESHLITE_INGRESS_HTTP_PORT"
-    )]
-    pub(crate) ingress_http_port: String,
-    /// The port that ingresses bind for HTTPS.
-    #[arg(
-        long,
-        value_name = "PORT",
-        default_value = "8443",
-        hide_env_values = true,
-        env = "MESHLITE_INGRESS_HTTPS_PORT"
-    )]
-    pub(crate) ingress_https_port: String,
-    /// The TLS Secret for server names that no Ingress has a certificate for. Without it, ingresses make their own.
-    #[arg(
-        long,
-        value_name = "NAMESPACE/NAME",
-        hide_env_values = true,
-        env = "MESHLITE_DEFAULT_CERTIFICATE"
-    )]
-    pub(crate) default_certificate: Option<String>,
-}
-
-/// Where a control plane listens.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Control plane servers")]
-pub(crate) struct ServerArgs {
-    /// Where data planes connect (gRPC). It is plaintext and carries private keys: keep it on loopback.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:18000",
-        hide_env_values = true,
-        env = "MESHLITE_LISTEN"
-    )]
-    pub(crate) listen: String,
-    /// Where health, readiness and metrics are served. Empty for nowhere.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:18001",
-        hide_env_values = true,
-        env = "MESHLITE_ADMIN_LISTEN"
-    )]
-    pub(crate) admin_listen: String,
-}
-
-/// Which control plane a data plane follows.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Control plane")]
-pub(crate) struct FollowArgs {
-    /// The control plane to follow. Repeat it, or use commas, for replicas.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:18000",
-        value_delimiter = ',',
-        hide_env_values = true,
-        env = "MESHLITE_CONTROL_PLANE"
-    )]
-    pub(crate) control_plane: Vec<String>,
-}
-
-/// Which node this is.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Identity")]
-pub(crate) struct NodeNameArgs {
-    /// The name of this node's Node object. Default: the host's name.
-    #[arg(
-        long,
-        value_name = "NAME",
-        hide_env_values = true,
-        env = "MESHLITE_NODE_NAME"
-    )]
-    pub(crate) node_name: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -228,48 +69,6 @@ pub(crate) struct NodeCommand {
     /// Prints what would be programmed, in the style of `ipvsadm -Ln`, and programs nothing.
     #[arg(long, hide_env_values = true, env = "MESHLITE_DRY_RUN")]
     pub(crate) dry_run: bool,
-}
-
-/// How a node serves; the names are kube-proxy's.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Node")]
-pub(crate) struct NodeArgs {
-    /// What carries the traffic: auto, ipvs, nftables, userspace or memory (nothing).
-    #[arg(
-        long,
-        value_name = "MODE",
-        default_value = "auto",
-        hide_env_values = true,
-        env = "MESHLITE_MODE"
-    )]
-    pub(crate) mode: String,
-    /// Node ports are served on this host's addresses in these ranges. Default: all of them.
-    #[arg(
-        long,
-        value_name = "CIDR,…",
-        value_delimiter = ',',
-        hide_env_values = true,
-        env = "MESHLITE_NODEPORT_ADDRESSES"
-    )]
-    pub(crate) nodeport_addresses: Vec<String>,
-    /// Where metrics, /proxyMode, /snapshot and /virtualservers are served. Empty for nowhere.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:10249",
-        hide_env_values = true,
-        env = "MESHLITE_METRICS_BIND_ADDRESS"
-    )]
-    pub(crate) metrics_bind_address: String,
-    /// Where load balancers ask whether this node is healthy. Empty for nowhere.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "0.0.0.0:10256",
-        hide_env_values = true,
-        env = "MESHLITE_HEALTHZ_BIND_ADDRESS"
-    )]
-    pub(crate) healthz_bind_address: String,
 }
 
 #[derive(Debug, Args)]
@@ -289,48 +88,6 @@ pub(crate) struct IngressCommand {
         env = "MESHLITE_ADMIN_LISTEN"
     )]
     pub(crate) admin_listen: String,
-}
-
-/// How an ingress serves.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Ingress")]
-pub(crate) struct IngressArgs {
-    /// The address that HTTP and HTTPS are served on; the ports are the control plane's to say.
-    #[arg(
-        long,
-        value_name = "IP",
-        default_value = "0.0.0.0",
-        hide_env_values = true,
-        env = "MESHLITE_ADDRESS"
-    )]
-    pub(crate) address: String,
-    /// Clients whose X-Forwarded-* headers are believed: the load balancers in front. Default: nobody's.
-    #[arg(
-        long,
-        value_name = "CIDR,…",
-        value_delimiter = ',',
-        hide_env_values = true,
-        env = "MESHLITE_TRUSTED_PROXY"
-    )]
-    pub(crate) trusted_proxy: Vec<String>,
-    /// How long an endpoint may take to answer, from the request's head to the response's.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value = "60s",
-        hide_env_values = true,
-        env = "MESHLITE_RESPONSE_TIMEOUT"
-    )]
-    pub(crate) response_timeout: String,
-    /// How long requests that are under way get when the ingress stops.
-    #[arg(
-        long,
-        value_name = "DURATION",
-        default_value = "30s",
-        hide_env_values = true,
-        env = "MESHLITE_DRAIN_TIMEOUT"
-    )]
-    pub(crate) drain_timeout: String,
 }
 
 #[derive(Debug, Args)]
