@@ -1,7 +1,8 @@
 //! Services get their cluster IPs and node ports.
 //!
 //! In passes, so that the result depends on nothing but the objects and what they held: what is held stays; then
-//! explicit choices, by name; then what absent Services hold is set aside; then the rest is chosen by hash.
+//! explicit choices, of those that hold something first; then what absent Services hold is set aside; then the rest is
+//! chosen by hash, addresses before node ports. A Service that is refused takes nothing from the others.
 
 mod claims;
 mod result;
@@ -39,7 +40,7 @@ struct Candidate<'a> {
     name: String,
     service: &'a Arc<Service>,
     source: &'a SourceLocation,
-    /// It held something before, so it is served on where a change of it is refused.
+    /// It has what it held before, so it is served on where a change of it is refused.
     incumbent: bool,
     refused: bool,
     slots: Slots,
@@ -56,10 +57,11 @@ pub(super) fn allocate(
     let mut candidates = candidates(services, before, settings);
     let mut claims = Claims::default();
     for (owner, candidate) in candidates.iter_mut().enumerate() {
-        candidate.slots.claim_held(&mut claims, owner);
-        candidate.report_problems(findings);
+        candidate.settle_held(owner, &mut claims, findings);
     }
-    for owner in 0..candidates.len() {
+    let (incumbents, others): (Vec<_>, Vec<_>) =
+        (0..candidates.len()).partition(|i| candidates.get(*i).is_some_and(|c| c.incumbent));
+    for owner in incumbents.into_iter().chain(others) {
         let taken = conflicts(owner, &candidates, &claims);
         if let Some(candidate) = candidates.get_mut(owner) {
             candidate.settle_explicit(owner, taken, &mut claims, findings);
@@ -78,7 +80,10 @@ pub(super) fn allocate(
         }
     }
     for (owner, candidate) in candidates.iter_mut().enumerate() {
-        candidate.settle_rest(owner, settings, &mut claims, findings);
+        candidate.settle_addresses(owner, settings, &mut claims, findings);
+    }
+    for (owner, candidate) in candidates.iter_mut().enumerate() {
+        candidate.settle_ports(owner, settings, &mut claims, findings);
     }
     let mut held = Vec::with_capacity(candidates.len());
     let mut served = Vec::with_capacity(candidates.len());
@@ -150,10 +155,28 @@ impl Candidate<'_> {
         findings.add(self.reference(), self.source, problem);
     }
 
-    /// Families that cannot be had, addresses that cannot change. A Service that held something is served with that.
-    fn report_problems(&mut self, findings: &mut Findings) {
+    /// What was held. Families that cannot be had and addresses that cannot change are refused.
+    fn settle_held(&mut self, owner: usize, claims: &mut Claims, findings: &mut Findings) {
+        self.slots.claim_held(claims, owner);
+        if let Some(first) = self.slots.addresses.first() {
+            // A headless Service that becomes another one has no address yet.
+            self.incumbent = first.got.is_some();
+        }
         let problems = std::mem::take(&mut self.slots.problems);
-        self.refused = !problems.is_empty() && !self.incumbent;
+        self.refuse_unless_incumbent(problems, claims, findings);
+    }
+
+    /// Problems of a Service that has what it held leave it at that.
+    fn refuse_unless_incumbent(
+        &mut self,
+        problems: Vec<Problem>,
+        claims: &mut Claims,
+        findings: &mut Findings,
+    ) {
+        if !problems.is_empty() && !self.incumbent {
+            self.refused = true;
+            self.slots.release(claims);
+        }
         for problem in problems {
             self.report(problem, findings);
         }
@@ -167,17 +190,14 @@ impl Candidate<'_> {
         claims: &mut Claims,
         findings: &mut Findings,
     ) {
-        self.refused |= !taken.is_empty() && !self.incumbent;
-        for problem in taken {
-            self.report(problem, findings);
-        }
+        self.refuse_unless_incumbent(taken, claims, findings);
         if !self.refused {
             self.slots.claim_explicit(claims, owner);
         }
     }
 
-    /// What nobody chose.
-    fn settle_rest(
+    /// Addresses that nobody chose. Without its first address a Service cannot be served; without another one it can.
+    fn settle_addresses(
         &mut self,
         owner: usize,
         settings: &AdmitSettings,
@@ -188,12 +208,10 @@ impl Candidate<'_> {
             return;
         }
         let mut full = Vec::new();
-        for slot in self
-            .slots
-            .addresses
-            .iter_mut()
-            .filter(|slot| slot.is_open())
-        {
+        for (i, slot) in self.slots.addresses.iter_mut().enumerate() {
+            if !slot.is_open() {
+                continue;
+            }
             let ranges = settings.service_cidrs.iter();
             slot.got = ranges
                 .filter(|range| AddressFamily::of(range.addr()) == slot.family)
@@ -202,34 +220,39 @@ impl Candidate<'_> {
                         |n| ranges::address(range, n).is_some_and(|ip| claims.is_free(ip));
                     ranges::address(range, ranges::addresses(range).pick(&self.name, is_free)?)
                 });
-            match slot.got {
-                Some(ip) => _ = claims.address(ip, owner),
-                None => full.push(Problem::error(
-                    slot.field,
-                    "RangeFull",
-                    "no cluster IP is free in the service CIDRs; give one with `clusterIP` or widen --service-cidr",
-                )),
+            if let Some(ip) = slot.got {
+                claims.address(ip, owner);
+                continue;
+            }
+            full.push(Problem::error(
+                slot.field,
+                "RangeFull",
+                "no cluster IP is free in the service CIDRs; give one with `clusterIP` or widen --service-cidr",
+            ));
+            if i == 0 {
+                self.refused = true;
+                break;
             }
         }
-        self.settle_ports(owner, settings, claims, &mut full);
+        if self.refused {
+            self.slots.release(claims);
+        }
         for problem in full {
             self.report(problem, findings);
         }
-        // Without its first address a Service cannot be served; without another one it can.
-        self.refused = self
-            .slots
-            .addresses
-            .first()
-            .is_some_and(|slot| slot.got.is_none());
     }
 
+    /// Node ports that nobody chose.
     fn settle_ports(
         &mut self,
         owner: usize,
         settings: &AdmitSettings,
         claims: &mut Claims,
-        full: &mut Vec<Problem>,
+        findings: &mut Findings,
     ) {
+        if self.refused {
+            return;
+        }
         let band = ranges::ports(&settings.node_port_range);
         for i in 0..self.slots.ports.len() {
             let Some(slot) = self.slots.ports.get(i).filter(|slot| slot.is_open()) else {
@@ -245,11 +268,14 @@ impl Candidate<'_> {
                 .or_else(hashed);
             match got {
                 Some(port) => _ = claims.port(slot.protocol, port, owner),
-                None => full.push(Problem::error(
-                    slot.field(),
-                    "RangeFull",
-                    "no node port is free; give one with `nodePort` or widen --service-node-port-range",
-                )),
+                None => self.report(
+                    Problem::error(
+                        slot.field(),
+                        "RangeFull",
+                        "no node port is free; give one with `nodePort` or widen --service-node-port-range",
+                    ),
+                    findings,
+                ),
             }
             if let Some(slot) = self.slots.ports.get_mut(i) {
                 slot.got = got;

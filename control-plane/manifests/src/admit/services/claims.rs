@@ -34,6 +34,14 @@ impl Claims {
         }
     }
 
+    pub(super) fn release_address(&mut self, ip: IpAddr) {
+        self.addresses.remove(&ip);
+    }
+
+    pub(super) fn release_port(&mut self, protocol: Protocol, port: u16) {
+        self.ports.remove(&(port, protocol));
+    }
+
     /// The Service that has this address.
     pub(super) fn address_owner(&self, ip: IpAddr) -> Option<usize> {
         self.addresses.get(&ip).copied().flatten()

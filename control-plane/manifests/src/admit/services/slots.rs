@@ -114,7 +114,11 @@ pub(super) fn of(service: &Service, held: &ServiceAllocation, settings: &AdmitSe
         } else {
             addresses.collect()
         },
-        ports: ports(spec, held),
+        ports: if headless {
+            Vec::new()
+        } else {
+            ports(spec, held)
+        },
         families: Some(families),
         problems,
     }
@@ -305,6 +309,18 @@ impl Slots {
                 .into_iter()
                 .flatten()
                 .find(|port| claims.port(slot.protocol, *port, owner));
+        }
+    }
+
+    /// Gives back everything.
+    pub(super) fn release(&mut self, claims: &mut Claims) {
+        for ip in self.addresses.iter_mut().filter_map(|slot| slot.got.take()) {
+            claims.release_address(ip);
+        }
+        for slot in &mut self.ports {
+            if let Some(port) = slot.got.take() {
+                claims.release_port(slot.protocol, port);
+            }
         }
     }
 
