@@ -42,8 +42,6 @@ use crate::{
 /// HTTP/2 pings, so that a peer that is gone is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// HTTP/2 flow control: a client can be sent so much before it says that it has read it.
-const WINDOW_BYTES: u32 = 1 << 20;
 /// How long connections may stay open after stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -285,8 +283,6 @@ pub(crate) async fn serve_grpc(
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
         .add_service(SnapshotDiscoveryServer::new(discovery))
         .add_service(SnapshotStatusServer::new(status))
         .add_service(health_pb::health_server::HealthServer::new(health_service))

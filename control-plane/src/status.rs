@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream::BoxStream};
 use meshlite_proto::{encode, v1, v1::snapshot_status_server::SnapshotStatus};
 use meshlite_snapshot::{ResourceType, Severity, Topic};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::{
     findings::Findings,
     publish::{Change, TOPICS},
-    stream::{Discovery, digest, readable, topics},
+    stream::{Discovery, digest, readable, select, topics},
 };
 
 /// The service `SnapshotStatus`.
@@ -22,7 +22,7 @@ pub(crate) struct StatusService {
 
 #[tonic::async_trait]
 impl SnapshotStatus for StatusService {
-    type DumpResourcesStream = BoxStream<'static, Result<v1::Resource, Status>>;
+    type DumpResourcesStream = ReceiverStream<Result<v1::Resource, Status>>;
 
     async fn list_clients(
         &self,
@@ -39,17 +39,10 @@ impl SnapshotStatus for StatusService {
         let view = self.discovery.view()?;
         let request = request.into_inner();
         let topics = topics(&request.topics, &ResourceType::ALL.map(Topic::all))?;
-        let prefix = request.name_prefix;
-        let selected: Vec<_> = topics
-            .iter()
-            .flat_map(|topic| view.entries(*topic).map(|entry| (*topic, entry)))
-            .filter(|(_, (name, _))| name.as_str().starts_with(&prefix))
-            .map(|(topic, (name, entry))| (topic, name.clone(), Arc::clone(&entry.content)))
-            .collect();
-        let resources = selected
+        let resources = select(&view, &topics, &request.name_prefix)
             .into_iter()
-            .map(|(topic, name, content)| Ok(readable(topic, &name, &content)));
-        Ok(Response::new(futures_util::stream::iter(resources).boxed()))
+            .map(|(topic, name, content)| readable(topic, &name, &content));
+        Ok(Response::new(self.discovery.send_all(resources)?))
     }
 
     async fn diff_client(

@@ -27,7 +27,7 @@ use tracing::{Instrument, info, info_span};
 
 pub(crate) use self::{
     clients::Clients,
-    fetch::{readable, topics},
+    fetch::{readable, select, topics},
 };
 
 use self::{client::Client, hello::Accepted, session::Session};
@@ -41,6 +41,10 @@ use crate::{
 /// How many clients may be sent everything at the same time. A thousand clients at once cost half the memory with this
 /// limit, and a third more time.
 const BULK_TRANSFERS: usize = 64;
+/// How many people and tools may be sent resources to read at the same time.
+const READERS: usize = 32;
+/// How long such a reader may take for the next message: a person may look at it in a pager.
+const READING: Duration = Duration::from_mins(10);
 /// Messages that wait in memory for a client.
 const QUEUE: usize = 2;
 /// How long a client may take to say Hello.
@@ -61,6 +65,7 @@ pub(crate) struct Discovery {
     pub(crate) tasks: TaskTracker,
     commits: Arc<Commits>,
     bulk: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
 }
 
 impl Discovery {
@@ -80,6 +85,7 @@ impl Discovery {
             tasks: TaskTracker::new(),
             commits: Arc::default(),
             bulk: Arc::new(Semaphore::new(BULK_TRANSFERS)),
+            readers: Arc::new(Semaphore::new(READERS)),
         }
     }
 
@@ -89,6 +95,41 @@ impl Discovery {
         view.ok_or_else(|| {
             Status::unavailable("the manifests were not read and compiled yet; try again")
         })
+    }
+
+    /// Sends these messages as fast as the reader takes them. It ends with an error where it ends early.
+    pub(crate) fn send_all<T: Send + 'static>(
+        &self,
+        messages: impl Iterator<Item = T> + Send + 'static,
+    ) -> Result<ReceiverStream<Result<T, Status>>, Status> {
+        let busy = || {
+            Status::resource_exhausted(format!(
+                "{READERS} snapshots are being read at this time; try again"
+            ))
+        };
+        let place = Arc::clone(&self.readers).try_acquire_owned();
+        let place = place.map_err(|_closed_or_none| busy())?;
+        let (outbound, stream) = mpsc::channel(QUEUE + 1);
+        // Room for the error, also where the reader takes nothing.
+        let room = outbound.clone().try_reserve_owned();
+        let last = room.map_err(|_full_or_closed| busy())?;
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let _place = place;
+            for message in messages {
+                let early = tokio::select! {
+                    sent = timeout(READING, outbound.send(Ok(message))) => match sent {
+                        Ok(Ok(())) => continue,
+                        Ok(Err(_gone)) => return,
+                        Err(_elapsed) => Status::deadline_exceeded("nothing was read for 10 min"),
+                    },
+                    () = stop.cancelled() => Status::unavailable("this server stops"),
+                };
+                last.send(Err(early));
+                return;
+            }
+        });
+        Ok(ReceiverStream::new(stream))
     }
 
     async fn serve(
@@ -136,7 +177,7 @@ impl Discovery {
 #[tonic::async_trait]
 impl SnapshotDiscovery for Discovery {
     type StreamSnapshotsStream = ReceiverStream<Message>;
-    type FetchSnapshotStream = fetch::FetchStream;
+    type FetchSnapshotStream = ReceiverStream<Result<v1::FetchSnapshotResponse, Status>>;
 
     async fn stream_snapshots(
         &self,
@@ -154,8 +195,8 @@ impl SnapshotDiscovery for Discovery {
         request: Request<v1::FetchSnapshotRequest>,
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         let view = self.view()?;
-        let stream = fetch::stream(&view, &request.into_inner(), self.sources.watermarks())?;
-        Ok(Response::new(stream))
+        let messages = fetch::messages(&view, &request.into_inner(), self.sources.watermarks())?;
+        Ok(Response::new(self.send_all(messages)?))
     }
 }
 

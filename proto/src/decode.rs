@@ -65,14 +65,18 @@ pub fn name(name: &str) -> Result<Name, DecodeError> {
 /// The digest of a topic's set and the number of its members.
 pub fn topic_digest(message: &v1::TopicDigest) -> Result<(Topic, SetDigest, u64), DecodeError> {
     let set = topic(field::required("topic", message.topic.as_ref())?)?;
-    let digest = SetDigest::from_bytes(&message.digest).ok_or_else(|| {
-        let length = message.digest.len();
+    Ok((set, set_digest("digest", &message.digest)?, message.count))
+}
+
+/// A set's digest.
+pub fn set_digest(field: &str, digest: &str) -> Result<SetDigest, DecodeError> {
+    SetDigest::from_hex(digest).ok_or_else(|| {
+        let digits = SetDigest::DIGITS;
         DecodeError::invalid(
-            "digest",
-            format_args!("{length} bytes are not {}", SetDigest::BYTES),
+            field,
+            format_args!("{digest:.40?} is not {digits} hexadecimal digits"),
         )
-    })?;
-    Ok((set, digest, message.count))
+    })
 }
 
 /// A resource that was sent as a readable message. A private key is empty where it was left out.

@@ -74,7 +74,7 @@ pub fn topic(topic: Topic) -> v1::Topic {
 pub fn topic_digest(set: Topic, digest: SetDigest, count: u64) -> v1::TopicDigest {
     v1::TopicDigest {
         topic: Some(topic(set)),
-        digest: Bytes::copy_from_slice(&digest.to_bytes()),
+        digest: digest.to_string(),
         count,
     }
 }

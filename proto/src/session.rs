@@ -9,7 +9,7 @@
 //! - Nonces count the commits of a stream from 1. A generation never goes down within an epoch.
 //! - A delta starts at the generation of the commit before it on the stream; the first one, at the cursor in `Hello`.
 //!   Its epoch may be another than the cursor's if the server found every digest in `Hello` equal to its own.
-//! - An acknowledgement also covers the commits before it, and carries everything that is rejected at that time.
+//! - An acknowledgement also covers the commits before it. Like a heartbeat it carries everything that is rejected then.
 //! - `Hello` and heartbeats tell what is installed; `CommitEnd.expected` is compared with what was offered.
 
 mod action;
@@ -43,7 +43,7 @@ pub use stream::Fault;
 pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A server that says nothing for this long is given up: three missed heartbeats.
 pub const SILENCE: Duration = Duration::from_secs(30);
-/// The most rejections that one acknowledgement carries.
+/// The most rejections that one message carries.
 const MOST_REJECTIONS: usize = 1000;
 
 /// A client that follows one control plane over any number of streams.
@@ -290,12 +290,11 @@ impl Session {
     }
 
     fn ack(&self, nonce: u64) -> v1::Ack {
-        let rejections = self.held.rejections().take(MOST_REJECTIONS);
         v1::Ack {
             nonce,
             generation: self.generation(),
             installed: self.digests(),
-            rejections: rejections.map(Into::into).collect(),
+            rejections: self.rejections(),
             ..v1::Ack::default()
         }
     }
@@ -304,8 +303,14 @@ impl Session {
         send(v1::discovery_request::Kind::Heartbeat(v1::Heartbeat {
             generation: self.generation(),
             digests: self.digests(),
+            rejections: self.rejections(),
             ..v1::Heartbeat::default()
         }))
+    }
+
+    fn rejections(&self) -> Vec<v1::Rejection> {
+        let rejections = self.held.rejections().take(MOST_REJECTIONS);
+        rejections.map(Into::into).collect()
     }
 
     fn hello(&self) -> v1::Hello {
@@ -317,8 +322,8 @@ impl Session {
             .map(|held| v1::Subscription {
                 topic: Some(encode::topic(held.topic)),
                 set_digest: match cursor {
-                    Some(_) => held.digest.to_bytes().to_vec().into(),
-                    None => bytes::Bytes::new(),
+                    Some(_) => held.digest.to_string(),
+                    None => String::new(),
                 },
                 ..v1::Subscription::default()
             });

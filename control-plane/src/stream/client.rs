@@ -8,9 +8,10 @@ use meshlite_proto::{
 };
 use meshlite_snapshot::Topic;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 
@@ -25,8 +26,10 @@ use crate::{
     publish::{Encoded, View},
 };
 
-/// A client that takes no message for so long does not hold up a bulk transfer any longer.
+/// A client that takes no message for so long is gone.
 const STALLED: Duration = Duration::from_mins(1);
+/// How long a bulk transfer counts as one: a client that takes longer for it is no burden, and others wait.
+const TURN: Duration = Duration::from_secs(2);
 /// How long a client may take to be told that this server stops.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -119,7 +122,7 @@ impl Client {
                 metrics.digest_mismatch();
                 warn!("client holds something else than it was sent; it is sent everything");
             }
-            Heard::Installed {
+            Heard::Reported {
                 convergence,
                 rejections,
             } => {
@@ -147,9 +150,9 @@ impl Client {
 
     async fn send_commit(&mut self, range: Range, view: &Arc<View>) -> Result<(), Gone> {
         let mut view = Arc::clone(view);
-        let mut permit = None;
+        let mut turn = None;
         if range == Range::Full {
-            permit = Some(self.bulk_permit(&view).await?);
+            turn = Some(self.bulk_turn(&view).await?);
             // Waiting may have taken a while.
             if let Some(newest) = self.service.views.borrow().clone() {
                 view = newest;
@@ -178,24 +181,32 @@ impl Client {
         }
         let end = end(&plan, &view, topics, self.service.sources.watermarks());
         self.send(Kind::End(end)).await?;
-        drop(permit);
+        drop(turn);
         self.tell();
         Ok(())
     }
 
     /// Waits for a place among the bulk transfers; the client hears a heartbeat meanwhile.
-    async fn bulk_permit(&mut self, view: &View) -> Result<OwnedSemaphorePermit, Gone> {
+    async fn bulk_turn(&mut self, view: &View) -> Result<DropGuard, Gone> {
         let bulk = Arc::clone(&self.service.bulk);
         let stop = self.service.stop.clone();
         let mut waiting = std::pin::pin!(bulk.acquire_owned());
-        loop {
+        let permit = loop {
             tokio::select! {
-                permit = &mut waiting => return permit.map_err(|_closed| Gone),
+                permit = &mut waiting => break permit.map_err(|_closed| Gone)?,
                 () = tokio::time::sleep(HEARTBEAT) => self.send_heartbeat(view).await?,
                 () = stop.cancelled() => return Err(Gone),
                 () = self.outbound.closed() => return Err(Gone),
             }
-        }
+        };
+        let done = CancellationToken::new();
+        let over = done.clone();
+        tokio::spawn(async move {
+            // Whichever comes first.
+            drop(timeout(TURN, over.cancelled_owned()).await);
+            drop(permit);
+        });
+        Ok(done.drop_guard())
     }
 
     async fn send_heartbeat(&self, view: &View) -> Result<(), Gone> {
@@ -204,7 +215,7 @@ impl Client {
             generation: view.generation(),
             digests: topics.map(|topic| digest(view, *topic)).collect(),
             sources: self.service.sources.watermarks(),
-            loads: Vec::new(),
+            ..v1::Heartbeat::default()
         }))
         .await
     }

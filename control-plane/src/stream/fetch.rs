@@ -1,8 +1,7 @@
 //! One full snapshot as readable resources, for grpcurl and backups.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt, stream};
 use meshlite_proto::{encode, v1, v1::fetch_snapshot_response::Kind};
 use meshlite_snapshot::{Name, ResourceType, Topic};
 use tonic::Status;
@@ -10,30 +9,22 @@ use tonic::Status;
 use super::{digest, hello};
 use crate::publish::{Content, TOPICS, View};
 
-/// Messages that are made when the client takes them.
-pub(super) type FetchStream =
-    Pin<Box<dyn Stream<Item = Result<v1::FetchSnapshotResponse, Status>> + Send>>;
-
 /// The resources of the topics that were asked for, between `CommitBegin` and `CommitEnd`.
 ///
 /// No topics: all resources of every type, each once, and the digests of the narrower scopes too, so that one answer
 /// can be compared with what any client reports.
-pub(super) fn stream(
+pub(super) fn messages(
     view: &View,
     request: &v1::FetchSnapshotRequest,
     sources: Vec<v1::Watermark>,
-) -> Result<FetchStream, Status> {
+) -> Result<impl Iterator<Item = v1::FetchSnapshotResponse> + Send + use<>, Status> {
     let topics = topics(&request.topics, &ResourceType::ALL.map(Topic::all))?;
     let proved = if request.topics.is_empty() {
         &TOPICS[..]
     } else {
         &topics
     };
-    let selected: Vec<_> = topics
-        .iter()
-        .flat_map(|topic| view.entries(*topic).map(|entry| (*topic, entry)))
-        .map(|(topic, (name, entry))| (topic, name.clone(), Arc::clone(&entry.content)))
-        .collect();
+    let selected = select(view, &topics, "");
     let begin = Kind::Begin(v1::CommitBegin {
         nonce: 1,
         epoch: view.epoch().to_owned(),
@@ -59,11 +50,24 @@ pub(super) fn stream(
     let resources = selected
         .into_iter()
         .map(|(topic, name, content)| Kind::Resource(readable(topic, &name, &content)));
-    let messages = std::iter::once(begin)
+    Ok(std::iter::once(begin)
         .chain(resources)
         .chain(std::iter::once(end))
-        .map(|kind| Ok(v1::FetchSnapshotResponse { kind: Some(kind) }));
-    Ok(stream::iter(messages).boxed())
+        .map(|kind| v1::FetchSnapshotResponse { kind: Some(kind) }))
+}
+
+/// A resource that was asked for. It stays as it is, whatever is published meanwhile.
+pub(crate) type Selected = (Topic, Name, Arc<Content>);
+
+/// The resources of these topics whose names begin with `prefix`.
+pub(crate) fn select(view: &View, topics: &[Topic], prefix: &str) -> Vec<Selected> {
+    let of_topic = |topic: &Topic| {
+        let topic = *topic;
+        let entries = view.entries(topic);
+        let wanted = entries.filter(|(name, _)| name.as_str().starts_with(prefix));
+        wanted.map(move |(name, entry)| (topic, name.clone(), Arc::clone(&entry.content)))
+    };
+    topics.iter().flat_map(of_topic).collect()
 }
 
 /// A resource for people to read.

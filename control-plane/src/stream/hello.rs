@@ -11,6 +11,11 @@ use crate::publish::TOPICS;
 /// The smallest chunk that is worth a message.
 const MIN_CHUNK_BYTES: usize = 1024;
 
+/// The longest text in a Hello that is kept, in bytes: the longest name in Kubernetes.
+const LONGEST_TEXT: usize = 253;
+/// The most ingress classes of a client.
+const MOST_CLASSES: usize = 64;
+
 /// A client that may have what it asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
@@ -29,9 +34,10 @@ impl Accepted {
     /// Checks a Hello. The role decides which topics are allowed.
     pub(super) fn new(hello: v1::Hello) -> Result<Self, Status> {
         let role = hello.role();
-        let identity = hello.client.unwrap_or_default();
-        if identity.id.is_empty() {
-            return Err(Status::invalid_argument("Hello.client.id is missing"));
+        let identity = identity(hello.client.unwrap_or_default())?;
+        let cursor = hello.cursor.map(|cursor| (cursor.epoch, cursor.generation));
+        if let Some((epoch, _)) = &cursor {
+            short("Hello.cursor.epoch", epoch)?;
         }
         let held = held(&hello.subscriptions)?;
         if held.is_empty() {
@@ -57,25 +63,57 @@ impl Accepted {
                 .filter(|t| held.contains_key(t))
                 .collect(),
             held,
-            cursor: hello.cursor.map(|cursor| (cursor.epoch, cursor.generation)),
+            cursor,
             max_chunk,
         })
     }
+}
+
+/// Who the client is. It is kept, logged and listed, so it must not be long.
+fn identity(identity: v1::ClientIdentity) -> Result<v1::ClientIdentity, Status> {
+    if identity.id.is_empty() {
+        return Err(Status::invalid_argument("Hello.client.id is missing"));
+    }
+    let v1::ClientIdentity {
+        id,
+        node_name,
+        zone,
+        pod_name,
+        build,
+        ingress_classes,
+    } = &identity;
+    if ingress_classes.len() > MOST_CLASSES {
+        return Err(Status::invalid_argument(format!(
+            "Hello.client.ingress_classes has more than {MOST_CLASSES}"
+        )));
+    }
+    for text in [id, node_name, zone, pod_name, build]
+        .into_iter()
+        .chain(ingress_classes)
+    {
+        short("Hello.client", text)?;
+    }
+    Ok(identity)
+}
+
+fn short(what: &str, text: &str) -> Result<(), Status> {
+    if text.len() > LONGEST_TEXT {
+        let length = text.len();
+        return Err(Status::invalid_argument(format!(
+            "{what}: a text of {length} bytes is longer than {LONGEST_TEXT}"
+        )));
+    }
+    Ok(())
 }
 
 fn held(subscriptions: &[v1::Subscription]) -> Result<BTreeMap<Topic, SetDigest>, Status> {
     let mut held = BTreeMap::new();
     for subscription in subscriptions {
         let topic = topic(&subscription.topic.clone().unwrap_or_default())?;
-        let digest = match &*subscription.set_digest {
-            [] => SetDigest::default(),
-            bytes => SetDigest::from_bytes(bytes).ok_or_else(|| {
-                Status::invalid_argument(format!(
-                    "the set digest of {topic} has {} bytes, not {}",
-                    bytes.len(),
-                    SetDigest::BYTES
-                ))
-            })?,
+        let digest = match subscription.set_digest.as_str() {
+            "" => SetDigest::default(),
+            digest => decode::set_digest("set_digest", digest)
+                .map_err(|error| Status::invalid_argument(format!("{topic}: {error}")))?,
         };
         held.insert(topic, digest);
     }
@@ -173,9 +211,31 @@ mod tests {
     }
 
     #[test]
+    fn a_client_does_not_make_the_server_keep_much() {
+        type Change = fn(&mut v1::Hello);
+        let changes: [Change; 3] = [
+            |hello| hello.client.as_mut().unwrap().node_name = "n".repeat(254),
+            |hello| hello.client.as_mut().unwrap().ingress_classes = vec!["c".into(); 65],
+            |hello| {
+                hello.cursor = Some(v1::Cursor {
+                    epoch: "e".repeat(1 << 20),
+                    generation: 1,
+                });
+            },
+        ];
+        for change in changes {
+            let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
+            change(&mut hello);
+            let refused = Accepted::new(hello).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument);
+            assert!(refused.message().len() < 200, "{refused}");
+        }
+    }
+
+    #[test]
     fn what_is_no_topic_and_no_digest_is_told() {
         let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
-        hello.subscriptions[0].set_digest = vec![1, 2, 3].into();
+        hello.subscriptions[0].set_digest = "010203".into();
         let refused = Accepted::new(hello).unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);

@@ -1,9 +1,12 @@
 //! The server's side of one stream, without I/O: what to send next, and what the client's messages mean.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use meshlite_proto::{decode, encode, v1};
-use meshlite_snapshot::{ResourceType, SetDigest, Topic};
+use meshlite_snapshot::{ResourceType, Topic};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -14,6 +17,10 @@ use crate::publish::{Resume, TopicState, View};
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A client that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The most rejections that are kept of a client, as the protocol says.
+const MOST_REJECTIONS: usize = 1000;
+/// The longest name or message of a rejection that is kept, in characters.
+const LONGEST_TEXT: usize = 1024;
 
 /// One stream.
 #[derive(Debug)]
@@ -31,7 +38,7 @@ pub(super) struct Session {
     expected: Option<Expected>,
     /// What the client says it holds.
     reported: Expected,
-    /// Everything that the client does not serve as it was sent, with the last acknowledgement.
+    /// Everything that the client does not serve as it was sent, as it last said.
     rejections: Vec<v1::Rejection>,
     heard: Instant,
     beat: Instant,
@@ -83,8 +90,8 @@ pub(super) struct Plan {
 pub(super) enum Heard {
     /// Nothing.
     Alive,
-    /// A commit is installed, so long after it was published; these resources were not taken, and that is new.
-    Installed {
+    /// What is installed and what is not: a change, so long after it was published; these rejections are new.
+    Reported {
         convergence: Option<Duration>,
         rejections: Vec<v1::Rejection>,
     },
@@ -184,7 +191,7 @@ impl Session {
         self.heard = now;
         match request.kind {
             Some(Kind::Ack(ack)) => self.acknowledged(ack, now),
-            Some(Kind::Heartbeat(heartbeat)) => Ok(self.heartbeat(&heartbeat)),
+            Some(Kind::Heartbeat(heartbeat)) => Ok(self.heartbeat(heartbeat)),
             Some(Kind::Hello(_)) => Err(Status::invalid_argument(
                 "Hello is the first message of a stream, and only that",
             )),
@@ -212,23 +219,19 @@ impl Session {
 
     /// The client as tools see it. Times are left to the caller.
     pub(super) fn describe(&self) -> v1::Client {
-        let digest = |(topic, state): (&Topic, &TopicState)| {
-            encode::topic_digest(*topic, state.digest, state.count)
-        };
+        let topics = self.client.topics.iter().copied();
+        let installed = topics.clone().filter_map(|topic| {
+            let state = self.reported.get(&topic)?;
+            Some(encode::topic_digest(topic, state.digest, state.count))
+        });
         v1::Client {
             identity: Some(self.client.identity.clone()),
             role: self.client.role.into(),
-            topics: self
-                .client
-                .topics
-                .iter()
-                .copied()
-                .map(encode::topic)
-                .collect(),
+            installed: installed.collect(),
+            topics: topics.map(encode::topic).collect(),
             connected_at: None,
             sent_generation: self.sent_generation,
             installed_generation: self.client_generation,
-            installed: self.reported.iter().map(digest).collect(),
             converged: self.is_converged(),
             rejections: self.rejections.clone(),
             last_heard: None,
@@ -256,53 +259,74 @@ impl Session {
             self.position = Position::Lost;
             return Ok(Heard::Mismatch);
         }
-        let before = std::mem::replace(&mut self.rejections, ack.rejections);
-        let is_new = |rejection: &&v1::Rejection| {
-            let same = |old: &v1::Rejection| {
-                old.name == rejection.name
-                    && old.topic == rejection.topic
-                    && old.version == rejection.version
-            };
-            !before.iter().any(same)
-        };
-        let rejections = self.rejections.iter().filter(is_new).cloned().collect();
         self.position = Position::At(plan.generation);
         self.client_generation = plan.generation;
         self.expected = Some(plan.expected);
-        self.reported = states(&ack.installed);
-        Ok(Heard::Installed {
+        Ok(Heard::Reported {
             convergence: published.map(|at| now - at),
-            rejections,
+            rejections: self.report(&ack.installed, ack.rejections),
         })
     }
 
-    fn heartbeat(&mut self, heartbeat: &v1::Heartbeat) -> Heard {
+    fn heartbeat(&mut self, heartbeat: v1::Heartbeat) -> Heard {
         let says_what_it_holds = !heartbeat.digests.is_empty()
             && self.in_flight.is_none()
             && heartbeat.generation == self.client_generation;
         if !says_what_it_holds {
             return Heard::Alive;
         }
-        self.reported = states(&heartbeat.digests);
-        if self.is_converged() {
-            // What could not be programmed at first was programmed since.
-            self.rejections.clear();
-        } else if self.expected.is_some() && self.rejections.is_empty() {
+        let rejections = self.report(&heartbeat.digests, heartbeat.rejections);
+        if self.expected.is_some() && !self.is_converged() && self.rejections.is_empty() {
             self.position = Position::Lost;
             return Heard::Mismatch;
         }
-        Heard::Alive
+        Heard::Reported {
+            convergence: None,
+            rejections,
+        }
+    }
+
+    /// Takes over what the client says, and gives back the rejections that are new.
+    fn report(
+        &mut self,
+        installed: &[v1::TopicDigest],
+        mut rejections: Vec<v1::Rejection>,
+    ) -> Vec<v1::Rejection> {
+        self.reported = states(installed);
+        rejections.truncate(MOST_REJECTIONS);
+        for rejection in &mut rejections {
+            shorten(&mut rejection.name);
+            shorten(&mut rejection.message);
+        }
+        let before = std::mem::replace(&mut self.rejections, rejections);
+        let known: BTreeSet<_> = before.iter().map(identity).collect();
+        let is_new = |rejection: &&v1::Rejection| !known.contains(&identity(rejection));
+        self.rejections.iter().filter(is_new).cloned().collect()
     }
 }
 
 fn states(digests: &[v1::TopicDigest]) -> Expected {
     let state = |said: &v1::TopicDigest| {
-        let topic = decode::topic(said.topic.as_ref()?).ok()?;
-        let digest = SetDigest::from_bytes(&said.digest)?;
-        let count = said.count;
+        let (topic, digest, count) = decode::topic_digest(said).ok()?;
         Some((topic, TopicState { digest, count }))
     };
     digests.iter().filter_map(state).collect()
+}
+
+/// What makes a rejection the same one as before.
+fn identity(rejection: &v1::Rejection) -> (Option<(i32, &str)>, &str, &str) {
+    let topic = rejection.topic.as_ref();
+    (
+        topic.map(|topic| (topic.r#type, topic.scope.as_str())),
+        &rejection.name,
+        &rejection.version,
+    )
+}
+
+fn shorten(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(end);
+    }
 }
 
 /// The type of what was rejected, where it is known.

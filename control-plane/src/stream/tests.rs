@@ -53,7 +53,7 @@ async fn a_slow_client_gets_one_commit_for_all_that_it_missed() {
     assert_eq!(second.names(), ["a", "b", "c", "d"]);
     assert_eq!(peer.held.len(), 3);
     let expected = &second.end.expected[0];
-    assert_eq!(*expected.digest, namespace_digest(&peer).to_bytes());
+    assert_eq!(expected.digest, namespace_digest(&peer).to_string());
     assert_eq!(expected.count, 3);
 }
 
@@ -183,10 +183,10 @@ async fn a_rejected_resource_is_shown_and_not_sent_again_until_it_changes() {
     let rejection = v1::Rejection {
         topic: Some(encode::topic(Topic::all(ResourceType::Namespace))),
         name: "bad".into(),
-        version: bad.version,
+        version: Version(bad.version).to_string(),
         reason: v1::RejectReason::Invalid.into(),
         message: "no such namespace here".into(),
-        serving_version: 0,
+        serving_version: String::new(),
     };
     let mut installed = ack(&first);
     let mut digest = meshlite_snapshot::SetDigest::default();
@@ -199,7 +199,7 @@ async fn a_rejected_resource_is_shown_and_not_sent_again_until_it_changes() {
         &meshlite_snapshot::Name::new("good").unwrap(),
         Version(good.version),
     );
-    installed.installed[0].digest = digest.to_bytes().to_vec().into();
+    installed.installed[0].digest = digest.to_string();
     installed.installed[0].count = 1;
     installed.rejections = vec![rejection.clone()];
     peer.say(discovery_request::Kind::Ack(installed)).await;
@@ -408,4 +408,62 @@ async fn bulk_transfers_wait_for_their_turn_and_deltas_do_not() {
     let commit = waiting.commit().await;
     assert_eq!(commit.begin.generation, 2, "it is the newest by then");
     assert_eq!(commit.names(), ["a", "b"]);
+}
+
+/// More than what the buffers between server and client take.
+fn mk_much() -> meshlite_compile::Compiled {
+    let names: Vec<_> = (0..40_000).map(|i| format!("namespace-{i:0>50}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    mk_namespaces(&names)
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_does_not_hold_up_the_bulk_transfers_of_others() {
+    let mut server = Server::start().await;
+    server.publish(&mk_much());
+    let all_but_one = u32::try_from(BULK_TRANSFERS - 1).unwrap();
+    let bulk = Arc::clone(&server.discovery.bulk);
+    let _others = bulk.acquire_many_owned(all_but_one).await.unwrap();
+    let _stalled = Peer::connect(server.addr, mk_hello(NODE, &Topic::NODE)).await;
+    let free = async || server.discovery.bulk.available_permits();
+    eventually("it has its turn", free, |free| *free == 0).await;
+    let mut reading = Peer::connect(server.addr, mk_hello(NODE, &Topic::NODE)).await;
+    assert_eq!(reading.commit().await.frames.len(), 40_000);
+}
+
+#[tokio::test]
+async fn readers_that_read_nothing_do_not_pile_up() {
+    let mut server = Server::start().await;
+    server.publish(&mk_much());
+    let everything = v1::FetchSnapshotRequest::default;
+    let mut client = discovery_client(server.addr).await;
+    let mut idle = Vec::new();
+    for _ in 0..READERS {
+        idle.push(client.fetch_snapshot(everything()).await.unwrap());
+    }
+    let refused = client.fetch_snapshot(everything()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    // They learn that they did not get everything.
+    server.stop.cancel();
+    let mut unread = idle.pop().unwrap().into_inner();
+    let ended = loop {
+        match timeout(PATIENCE, unread.message()).await.unwrap() {
+            Ok(Some(_)) => {}
+            ended => break ended,
+        }
+    };
+    assert_eq!(ended.unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn who_stops_reading_a_snapshot_makes_room_for_others() {
+    let mut server = Server::start().await;
+    server.publish(&mk_much());
+    let mut client = discovery_client(server.addr).await;
+    let fetched = client.fetch_snapshot(v1::FetchSnapshotRequest::default());
+    let idle = fetched.await.unwrap();
+    let free = async || server.discovery.readers.available_permits();
+    eventually("one is taken", free, |free| *free == READERS - 1).await;
+    drop(idle);
+    eventually("all are free", free, |free| *free == READERS).await;
 }

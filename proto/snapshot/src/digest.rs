@@ -25,8 +25,8 @@ impl Version {
 pub struct SetDigest(u128);
 
 impl SetDigest {
-    /// Length of a digest on the wire, in bytes.
-    pub const BYTES: usize = 16;
+    /// How many hexadecimal digits stand for a digest.
+    pub const DIGITS: usize = 32;
 
     /// Counts a member in.
     pub fn add(&mut self, name: &Name, version: Version) {
@@ -38,14 +38,13 @@ impl SetDigest {
         self.0 = self.0.wrapping_sub(Self::member(name, version));
     }
 
-    /// The digest as it is sent: big-endian.
-    pub fn to_bytes(self) -> [u8; Self::BYTES] {
-        self.0.to_be_bytes()
-    }
-
-    /// The digest that these bytes say, if there are [`SetDigest::BYTES`] of them.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(Self(u128::from_be_bytes(bytes.try_into().ok()?)))
+    /// The digest that is shown like this, if it is [`SetDigest::DIGITS`] hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if text.len() != Self::DIGITS || !is_hex {
+            return None;
+        }
+        u128::from_str_radix(text, 16).ok().map(Self)
     }
 
     fn member(name: &Name, version: Version) -> u128 {
@@ -103,8 +102,22 @@ mod tests {
         let one = digest(&[(name("a"), Version(1)), (name("b"), Version(2))]);
         let swapped = digest(&[(name("a"), Version(2)), (name("b"), Version(1))]);
         assert_ne!(one, swapped);
-        assert_eq!(SetDigest::from_bytes(&one.to_bytes()), Some(one));
-        assert_eq!(SetDigest::from_bytes(&[0; 15]), None);
+    }
+
+    #[test]
+    fn digest_is_read_as_it_is_shown() {
+        let one = digest(&[(Name::new("a").unwrap(), Version(1))]);
+        assert_eq!(SetDigest::from_hex(&one.to_string()), Some(one));
+        let short = "0".repeat(31);
+        for wrong in [
+            "",
+            &short,
+            &format!("+{short}"),
+            &format!("{short}g"),
+            &format!("{short}00"),
+        ] {
+            assert_eq!(SetDigest::from_hex(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

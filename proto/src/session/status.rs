@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use crate::v1;
 
+/// How much of a rejection's message is sent, in characters: a thousand rejections fit into a message.
+const LONGEST_MESSAGE: usize = 512;
+
 /// One difference between a commit and the one before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -98,10 +101,12 @@ impl From<&Rejection> for v1::Rejection {
         Self {
             topic: Some(rejection.topic.clone()),
             name: rejection.name.clone(),
-            version: rejection.version.0,
+            version: rejection.version.to_string(),
             reason: v1::RejectReason::from(rejection.reason).into(),
-            message: rejection.message.clone(),
-            serving_version: rejection.serving.map_or(0, |version| version.0),
+            message: rejection.message.chars().take(LONGEST_MESSAGE).collect(),
+            serving_version: rejection
+                .serving
+                .map_or_else(String::new, |version| version.to_string()),
         }
     }
 }

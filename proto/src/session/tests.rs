@@ -195,7 +195,10 @@ fn what_the_plane_rejects_keeps_its_last_good_version_until_a_new_one_comes() {
     client.receive(server.commit(2, Some(from)));
     client.install_except(&[(NODES, "one")]);
     let ack = client.acks().pop().unwrap();
-    assert_eq!(ack.rejections[0].serving_version, Version::of(&good).0);
+    assert_eq!(
+        ack.rejections[0].serving_version,
+        Version::of(&good).to_string()
+    );
     assert_eq!(
         client.session.status().digests,
         held,
@@ -462,7 +465,7 @@ fn a_damaged_delta_is_answered_by_asking_for_a_full_commit() {
         }),
         ("the digest is another", |commit| {
             if let Some(Kind::End(end)) = &mut commit.last_mut().unwrap().kind {
-                end.expected[0].digest = Bytes::from_static(&[1; 16]);
+                end.expected[0].digest = "1".repeat(32);
             }
         }),
         ("a digest is missing", |commit| {
@@ -472,7 +475,7 @@ fn a_damaged_delta_is_answered_by_asking_for_a_full_commit() {
         }),
         ("the digest is short", |commit| {
             if let Some(Kind::End(end)) = &mut commit.last_mut().unwrap().kind {
-                end.expected[0].digest = Bytes::from_static(&[1; 15]);
+                end.expected[0].digest = "1".repeat(31);
             }
         }),
         ("the end is another's", |commit| {

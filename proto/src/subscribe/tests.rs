@@ -219,10 +219,7 @@ async fn a_subscription_gets_everything_and_then_every_change() {
     assert_eq!(status.server, Some(server.url()));
     assert_eq!(status.last_error, None);
     let published = server.fake.model.lock().unwrap().digests();
-    assert_eq!(
-        status.digests[0].digest.to_bytes(),
-        published[0].digest.as_ref()
-    );
+    assert_eq!(status.digests[0].digest.to_string(), published[0].digest);
 }
 
 #[tokio::test]

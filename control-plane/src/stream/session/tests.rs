@@ -80,7 +80,7 @@ fn digests(expected: &Expected) -> Vec<v1::TopicDigest> {
         .collect()
 }
 
-fn of_namespaces(digests: &mut [v1::TopicDigest]) -> &mut bytes::Bytes {
+fn of_namespaces(digests: &mut [v1::TopicDigest]) -> &mut String {
     let topic = encode::topic(Topic::all(ResourceType::Namespace));
     let mut found = digests
         .iter_mut()
@@ -130,7 +130,7 @@ fn the_next_commit_waits_for_the_acknowledgement_of_the_last() {
 fn convergence_is_measured_from_the_publication_of_the_oldest_change() {
     let mut bench = Bench::new();
     let first = bench.begin();
-    let Heard::Installed { convergence, .. } = bench.acknowledge(&first) else {
+    let Heard::Reported { convergence, .. } = bench.acknowledge(&first) else {
         panic!("an acknowledgement says that a commit is installed");
     };
     assert_eq!(convergence, None, "a full commit is not a change");
@@ -140,7 +140,7 @@ fn convergence_is_measured_from_the_publication_of_the_oldest_change() {
     let second = bench.begin();
     bench.pass(2);
     let heard = bench.acknowledge(&second);
-    let expected = Heard::Installed {
+    let expected = Heard::Reported {
         convergence: Some(Duration::from_secs(5)),
         rejections: vec![],
     };
@@ -167,7 +167,7 @@ fn a_client_is_converged_when_it_reports_the_published_digests() {
     let first = bench.begin();
     assert!(!bench.session.describe().converged);
     let mut wrong = ack(&first);
-    *of_namespaces(&mut wrong.installed) = vec![0; 16].into();
+    *of_namespaces(&mut wrong.installed) = "0".repeat(32);
     bench.hear(Kind::Ack(wrong)).unwrap();
     assert!(!bench.session.describe().converged);
     bench.hear(Kind::Heartbeat(heartbeat(&first))).unwrap();
@@ -179,7 +179,7 @@ fn a_heartbeat_that_proves_something_else_brings_a_full_commit() {
     let mut bench = Bench::new();
     let first = bench.begin();
     let mut wrong = heartbeat(&first);
-    *of_namespaces(&mut wrong.digests) = vec![9; 16].into();
+    *of_namespaces(&mut wrong.digests) = "9".repeat(32);
     let before_the_ack = bench.hear(Kind::Heartbeat(wrong.clone())).unwrap();
     assert_eq!(before_the_ack, Heard::Alive);
     bench.acknowledge(&first);
@@ -201,28 +201,58 @@ fn a_rejection_is_news_once_and_explains_another_digest() {
     let rejection = v1::Rejection {
         topic: Some(encode::topic(Topic::all(ResourceType::Namespace))),
         name: "a".into(),
-        version: 1,
+        version: "0000000000000001".into(),
         ..v1::Rejection::default()
     };
     let mut rejecting = ack(&first);
     rejecting.rejections = vec![rejection.clone()];
-    *of_namespaces(&mut rejecting.installed) = vec![0; 16].into();
-    let Heard::Installed { rejections, .. } = bench.hear(Kind::Ack(rejecting.clone())).unwrap()
+    *of_namespaces(&mut rejecting.installed) = "0".repeat(32);
+    let Heard::Reported { rejections, .. } = bench.hear(Kind::Ack(rejecting.clone())).unwrap()
     else {
         panic!("a commit with a rejection is installed");
     };
     assert_eq!(rejections, [rejection]);
     let mut beat = heartbeat(&first);
-    *of_namespaces(&mut beat.digests) = vec![0; 16].into();
-    assert_eq!(bench.hear(Kind::Heartbeat(beat)).unwrap(), Heard::Alive);
+    beat.rejections = rejecting.rejections.clone();
+    *of_namespaces(&mut beat.digests) = "0".repeat(32);
+    let nothing_new = Heard::Reported {
+        convergence: None,
+        rejections: vec![],
+    };
+    assert_eq!(bench.hear(Kind::Heartbeat(beat)).unwrap(), nothing_new);
     bench.publish(&mk_namespaces(&["a", "b"]));
     let second = bench.begin();
     rejecting.nonce = second.nonce;
-    let Heard::Installed { rejections, .. } = bench.hear(Kind::Ack(rejecting)).unwrap() else {
+    let Heard::Reported { rejections, .. } = bench.hear(Kind::Ack(rejecting)).unwrap() else {
         panic!("a commit with a rejection is installed");
     };
     assert_eq!(rejections, [], "it is known already");
     assert_eq!(bench.session.describe().rejections.len(), 1);
+}
+
+#[test]
+fn a_heartbeat_says_what_is_rejected_now() {
+    let mut bench = Bench::new();
+    let first = bench.begin();
+    bench.acknowledge(&first);
+    let rejection = |name: String| v1::Rejection {
+        name,
+        message: "é".repeat(5000),
+        ..v1::Rejection::default()
+    };
+    let mut beat = heartbeat(&first);
+    beat.rejections = (0..5000).map(|i| rejection(i.to_string())).collect();
+    let Heard::Reported { rejections, .. } = bench.hear(Kind::Heartbeat(beat)).unwrap() else {
+        panic!("a heartbeat reports");
+    };
+    assert_eq!(rejections.len(), MOST_REJECTIONS);
+    let kept = bench.session.describe();
+    assert_eq!(kept.rejections, rejections);
+    assert_eq!(kept.rejections[0].message, "é".repeat(LONGEST_TEXT));
+    // What is served all the same may be complained about: the digests are right.
+    assert!(kept.converged);
+    bench.hear(Kind::Heartbeat(heartbeat(&first))).unwrap();
+    assert_eq!(bench.session.describe().rejections, []);
 }
 
 #[test]

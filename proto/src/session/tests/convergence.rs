@@ -184,8 +184,8 @@ proptest! {
         let status = world.client.session.status();
         prop_assert_eq!(status.rejections, vec![]);
         prop_assert_eq!(status.generation, world.server.generation);
-        let digests: Vec<_> = status.digests.iter().map(|d| d.digest.to_bytes().to_vec()).collect();
-        let expected: Vec<_> = world.server.digests().iter().map(|d| d.digest.to_vec()).collect();
+        let digests: Vec<_> = status.digests.iter().map(|d| d.digest.to_string()).collect();
+        let expected: Vec<_> = world.server.digests().iter().map(|d| d.digest.clone()).collect();
         prop_assert_eq!(digests, expected);
 
         let mut fresh = Client::following(&mut world.server);

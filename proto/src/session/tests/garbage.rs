@@ -46,14 +46,13 @@ fn begin() -> impl Strategy<Value = v1::CommitBegin> {
 }
 
 fn end() -> impl Strategy<Value = v1::CommitEnd> {
-    let digest =
-        (topic(), vec(any::<u8>(), 14..18), any::<u64>()).prop_map(|(topic, digest, count)| {
-            v1::TopicDigest {
-                topic: Some(topic),
-                digest: digest.into(),
-                count,
-            }
-        });
+    let digest = (topic(), "[0-9a-g]{31,33}", any::<u64>()).prop_map(|(topic, digest, count)| {
+        v1::TopicDigest {
+            topic: Some(topic),
+            digest,
+            count,
+        }
+    });
     (1..4_u64, 0..6_u64, vec(digest, 0..3)).prop_map(|(nonce, generation, expected)| {
         v1::CommitEnd {
             nonce,
