@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help check fmt clippy doc deny test tools soak bench demo
+.PHONY: help check fmt clippy doc deny test tools soak fuzz bench demo
 
 help: ## Lists these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -32,6 +32,9 @@ tools: ## What the tests need beside Rust: grpcurl.
 
 soak: ## Long repetitions; not part of `make test`.
 	PROPTEST_CASES=20000 cargo test --workspace --locked --release
+
+fuzz: ## Each fuzz target for a minute (nightly Rust and cargo-fuzz).
+	cd tests/fuzz && for target in manifests commit; do cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=60 -max_len=4096; done
 
 bench: ## Every benchmark, quickly.
 	for bench in tests/bench/*; do if [ -x "$$bench" ] && [ -f "$$bench" ]; then "$$bench" --quick; fi; done
