@@ -2,8 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     num::NonZero,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -17,11 +19,14 @@ use tracing::warn;
 
 use super::{
     folder::{Folder, Stat},
-    scan::{path_of, scan, stat_of},
+    scan::{file_name, path_of, scan, stat_of},
 };
 
 /// How long the first start waits for files that keep changing, before it goes on without them.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The largest file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Everything the source holds.
 #[derive(Clone, Debug)]
@@ -108,7 +113,9 @@ impl Reader {
 
     /// Whether what was read is enough to start with.
     fn may_start(&mut self, waited: Duration) -> bool {
-        let unsettled: Vec<_> = self.folder.unsettled().map(str::to_owned).collect();
+        let unsettled = self.folder.unsettled();
+        let unsettled = unsettled.filter(|path| !self.unread.contains_key(*path));
+        let unsettled: Vec<_> = unsettled.map(str::to_owned).collect();
         if unsettled.is_empty() {
             return true;
         }
@@ -158,6 +165,8 @@ impl Reader {
                     let finding = unreadable(path, &error.to_string());
                     self.hold_place(path, finding.clone());
                     self.unread.insert(path.clone(), finding);
+                    // It may have been for want of something else than the file: it is tried again.
+                    self.folder.unsettle(path, now);
                 }
             }
         }
@@ -184,19 +193,22 @@ impl Reader {
 
 /// Reads everything once, without waiting for anything.
 pub(crate) fn read_once(root: &Path) -> io::Result<Loaded> {
-    let seen = scan(root)?;
-    let paths: Vec<_> = seen.files.into_keys().collect();
-    let read = read_all(&paths, |path| fs::read(path_of(root, path)));
-    let mut findings: Vec<_> = seen
-        .unreadable
-        .iter()
-        .map(|(path, error)| unreadable(path, error))
-        .collect();
+    let mut findings = Vec::new();
     let mut texts = Vec::new();
-    for (path, text) in paths.into_iter().zip(read) {
-        match text {
-            Ok(text) => texts.push((path, text)),
-            Err(error) => findings.push(unreadable(&path, &error.to_string())),
+    if fs::metadata(root)?.file_type().is_fifo() {
+        // Another command's output.
+        texts.push((file_name(root), read_bounded(root)?));
+    } else {
+        let seen = scan(root)?;
+        let unseen = seen.unreadable.iter();
+        findings.extend(unseen.map(|(path, error)| unreadable(path, error)));
+        let paths: Vec<_> = seen.files.into_keys().collect();
+        let read = read_all(&paths, |path| read_bounded(&path_of(root, path)));
+        for (path, text) in paths.into_iter().zip(read) {
+            match text {
+                Ok(text) => texts.push((path, text)),
+                Err(error) => findings.push(unreadable(&path, &error.to_string())),
+            }
         }
     }
     Ok(Loaded {
@@ -226,10 +238,25 @@ fn keep_last_good(held: Option<&Arc<ManifestFile>>, new: ManifestFile) -> Manife
 
 /// The file's bytes; none where it is not any longer what was seen.
 fn read_whole(path: &Path, seen: Option<&Stat>) -> io::Result<Option<Vec<u8>>> {
-    let text = fs::read(path)?;
+    let text = read_bounded(path)?;
     let stat = stat_of(path)?;
     let is_whole = seen == Some(&stat) && text.len() as u64 == stat.size;
     Ok(is_whole.then_some(text))
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let too_large = || io::Error::other(format!("it is larger than {MAX_FILE_BYTES} bytes"));
+    let size = file.metadata()?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
+    Ok(text)
 }
 
 /// Reads on all cores; in the order of the paths.

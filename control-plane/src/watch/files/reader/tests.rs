@@ -171,6 +171,48 @@ fn a_link_that_leads_nowhere_is_told_and_keeps_what_it_held() {
 }
 
 #[test]
+fn a_file_in_whose_place_is_something_else_is_told_and_keeps_what_it_held() {
+    let mut bench = Bench::new(&[("a.yaml", &service("a")), ("b.yaml", &service("b"))]);
+    bench.load();
+    let file = bench.folder.path().join("a.yaml");
+    fs::remove_file(&file).unwrap();
+    symlink("/dev/zero", &file).unwrap();
+    let loaded = bench.load();
+    assert_eq!(names(&loaded), ["a", "b"]);
+    assert_eq!(reasons(&loaded), ["Unreadable"]);
+    // A folder is another way to keep manifests.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    bench.write("a.yaml/c.yaml", &service("c"));
+    let loaded = bench.load();
+    assert_eq!(reasons(&loaded), Vec::<&str>::new());
+    let last = (0..10).filter_map(|_| bench.look()).last();
+    assert_eq!(names(&last.unwrap()), ["c", "b"]);
+}
+
+#[test]
+fn a_file_that_could_not_be_read_is_tried_again_and_does_not_delay_the_start() {
+    let too_large = MAX_FILE_BYTES + 1;
+    let mut bench = Bench::new(&[("a.yaml", ""), ("b.yaml", &service("b"))]);
+    let file = File::options()
+        .write(true)
+        .open(bench.folder.path().join("a.yaml"))
+        .unwrap();
+    file.set_len(too_large).unwrap();
+    let first = bench.look().expect("it starts at once");
+    assert_eq!(names(&first), ["b"]);
+    assert_eq!(reasons(&first), ["Unreadable"]);
+    assert!(first.findings[0].message.contains("larger than"));
+    assert!((0..5).all(|_| bench.look().is_none()), "it is said once");
+    assert_eq!(
+        bench.reader.folder.unsettled().collect::<Vec<_>>(),
+        ["a.yaml"]
+    );
+    bench.write("a.yaml", &service("a"));
+    assert_eq!(names(&bench.load()), ["a", "b"]);
+}
+
+#[test]
 fn a_folder_and_a_single_file_read_the_same() {
     let bench = Bench::new(&[("a.yaml", &service("a"))]);
     let folder = read_once(bench.folder.path()).unwrap();
