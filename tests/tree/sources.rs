@@ -31,7 +31,9 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("folder is readable") {
         let path = entry.expect("entry is readable").path();
         if path.is_dir() {
-            walk(&path, found);
+            if !path.ends_with("target") {
+                walk(&path, found);
+            }
         } else if path.extension().is_some_and(|e| e == "rs") {
             found.push(path);
         }
