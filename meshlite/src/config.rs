@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
+use meshlite_node::Mode;
 
 mod planes;
 
@@ -60,6 +61,13 @@ impl Problems {
             self.add(flag, format_args!("`{text}` is not {expected}"));
         }
         parsed
+    }
+
+    /// A mode of the node that this version has.
+    pub(crate) fn mode(&mut self, text: &str) -> Option<Mode> {
+        let expected = "one of auto, ipvs, nftables, userspace, memory";
+        let mode: Mode = self.parse("mode", text, expected)?;
+        mode.built().map_err(|error| self.add("mode", error)).ok()
     }
 
     /// An address with its port.

@@ -27,7 +27,7 @@ pub struct InvalidMode(String);
 #[derive(Debug, thiserror::Error)]
 pub enum ModeError {
     /// This version of Meshlite does not have it.
-    #[error("--mode {0}: not built into this version; use auto or userspace")]
+    #[error("mode {0} is not built into this version; use auto or userspace")]
     NotBuilt(Mode),
 }
 
@@ -65,6 +65,14 @@ impl Mode {
             Self::Nftables => "nftables",
             Self::Userspace => "userspace",
             Self::Memory => "memory",
+        }
+    }
+
+    /// The mode, if this version has it.
+    pub const fn built(self) -> Result<Self, ModeError> {
+        match self {
+            Self::Ipvs | Self::Nftables => Err(ModeError::NotBuilt(self)),
+            Self::Auto | Self::Userspace | Self::Memory => Ok(self),
         }
     }
 
@@ -121,9 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_that_is_not_built_in_is_named_with_its_flag() {
+    fn a_mode_that_is_not_built_in_is_named() {
         let error = Mode::Ipvs.choose(true).unwrap_err();
-        assert!(error.to_string().starts_with("--mode ipvs: "), "{error}");
+        assert!(
+            error.to_string().starts_with("mode ipvs is not built"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -328,11 +328,7 @@ fn node_of(
         metrics_bind_address,
         healthz_bind_address,
     } = node;
-    let mode = problems.parse(
-        "mode",
-        mode,
-        "one of auto, ipvs, nftables, userspace, memory",
-    );
+    let mode = problems.mode(mode);
     let node_port_addresses = problems.ranges("nodeport-addresses", nodeport_addresses);
     let metrics_listen = problems.optional_address("metrics-bind-address", metrics_bind_address);
     let health_listen = problems.optional_address("healthz-bind-address", healthz_bind_address);

@@ -40,83 +40,89 @@ fn defaults_are_good_where_nothing_must_be_said() {
     }
 }
 
+/// What is typed, and what is said of it.
+const MISTAKES: &[(&str, &str)] = &[
+    (
+        "control-plane",
+        "--manifests (MESHLITE_MANIFESTS): not set; name the folder or file of manifests to serve",
+    ),
+    (
+        "control-plane --manifests /nonexistent/m",
+        "--manifests (MESHLITE_MANIFESTS): cannot read /nonexistent/m: No such file or directory (os error 2)",
+    ),
+    (
+        "control-plane --manifests . --listen 18000",
+        "--listen (MESHLITE_LISTEN): `18000` is not an address with a port, such as 127.0.0.1:18000 or [::1]:18000",
+    ),
+    (
+        "control-plane --manifests . --service-cidr 10.96.0.1/12",
+        "--service-cidr (MESHLITE_SERVICE_CIDR): `10.96.0.1/12` has host bits set; write 10.96.0.0/12",
+    ),
+    (
+        "control-plane --manifests . --service-cidr 10.96.0.0/12,10.112.0.0/12",
+        "--service-cidr (MESHLITE_SERVICE_CIDR): takes one range, or one for IPv4 and one for IPv6",
+    ),
+    (
+        "control-plane --manifests . --service-node-port-range 32767-30000",
+        "--service-node-port-range (MESHLITE_SERVICE_NODE_PORT_RANGE): `32767-30000` is not a range of ports, such as 30000-32767",
+    ),
+    (
+        "control-plane --manifests . --default-certificate tls",
+        "--default-certificate (MESHLITE_DEFAULT_CERTIFICATE): `tls` is not NAMESPACE/NAME",
+    ),
+    (
+        "control-plane --manifests . --ingress-https-port 8080",
+        "--ingress-https-port (MESHLITE_INGRESS_HTTPS_PORT): the same as --ingress-http-port; each needs its own",
+    ),
+    (
+        "control-plane --manifests . --ingress-http-port 0",
+        "--ingress-http-port (MESHLITE_INGRESS_HTTP_PORT): `0` is not a port from 1 to 65535",
+    ),
+    (
+        "control-plane --manifests . --ingress-class My_Class",
+        "--ingress-class (MESHLITE_INGRESS_CLASS): `My_Class` is not a name of lower-case letters, digits, `-` and `.`",
+    ),
+    (
+        "node --mode ipvs",
+        "--mode (MESHLITE_MODE): mode ipvs is not built into this version; use auto or userspace",
+    ),
+    (
+        "node --mode iptables",
+        "--mode (MESHLITE_MODE): `iptables` is not one of auto, ipvs, nftables, userspace, memory",
+    ),
+    (
+        "node --control-plane https://cp:18000",
+        "--control-plane (MESHLITE_CONTROL_PLANE): `https://cp:18000` is not a URL of the form http://HOST:PORT",
+    ),
+    (
+        "node --control-plane http://cp",
+        "--control-plane (MESHLITE_CONTROL_PLANE): `http://cp` is not a URL of the form http://HOST:PORT",
+    ),
+    (
+        "node --nodeport-addresses lan",
+        "--nodeport-addresses (MESHLITE_NODEPORT_ADDRESSES): `lan` is not a range of addresses, such as 10.96.0.0/12",
+    ),
+    (
+        "ingress --address localhost",
+        "--address (MESHLITE_ADDRESS): `localhost` is not an IP address, such as 0.0.0.0 or ::",
+    ),
+    (
+        "ingress --drain-timeout 30",
+        "--drain-timeout (MESHLITE_DRAIN_TIMEOUT): `30` is not a duration, such as 500ms, 30s or 5m",
+    ),
+    (
+        "get snapshot -o xml",
+        "--output (MESHLITE_OUTPUT): `xml` is not table, yaml or json",
+    ),
+    (
+        "version -o table",
+        "--output (MESHLITE_OUTPUT): `table` is not text, yaml or json",
+    ),
+];
+
 #[test]
 fn each_mistake_names_its_flag_and_variable_and_says_what_to_write() {
-    let table = [
-        (
-            "control-plane",
-            "--manifests (MESHLITE_MANIFESTS): not set; name the folder or file of manifests to serve",
-        ),
-        (
-            "control-plane --manifests /nonexistent/m",
-            "--manifests (MESHLITE_MANIFESTS): cannot read /nonexistent/m: No such file or directory (os error 2)",
-        ),
-        (
-            "control-plane --manifests . --listen 18000",
-            "--listen (MESHLITE_LISTEN): `18000` is not an address with a port, such as 127.0.0.1:18000 or [::1]:18000",
-        ),
-        (
-            "control-plane --manifests . --service-cidr 10.96.0.1/12",
-            "--service-cidr (MESHLITE_SERVICE_CIDR): `10.96.0.1/12` has host bits set; write 10.96.0.0/12",
-        ),
-        (
-            "control-plane --manifests . --service-cidr 10.96.0.0/12,10.112.0.0/12",
-            "--service-cidr (MESHLITE_SERVICE_CIDR): takes one range, or one for IPv4 and one for IPv6",
-        ),
-        (
-            "control-plane --manifests . --service-node-port-range 32767-30000",
-            "--service-node-port-range (MESHLITE_SERVICE_NODE_PORT_RANGE): `32767-30000` is not a range of ports, such as 30000-32767",
-        ),
-        (
-            "control-plane --manifests . --default-certificate tls",
-            "--default-certificate (MESHLITE_DEFAULT_CERTIFICATE): `tls` is not NAMESPACE/NAME",
-        ),
-        (
-            "control-plane --manifests . --ingress-https-port 8080",
-            "--ingress-https-port (MESHLITE_INGRESS_HTTPS_PORT): the same as --ingress-http-port; each needs its own",
-        ),
-        (
-            "control-plane --manifests . --ingress-http-port 0",
-            "--ingress-http-port (MESHLITE_INGRESS_HTTP_PORT): `0` is not a port from 1 to 65535",
-        ),
-        (
-            "control-plane --manifests . --ingress-class My_Class",
-            "--ingress-class (MESHLITE_INGRESS_CLASS): `My_Class` is not a name of lower-case letters, digits, `-` and `.`",
-        ),
-        (
-            "node --mode iptables",
-            "--mode (MESHLITE_MODE): `iptables` is not one of auto, ipvs, nftables, userspace, memory",
-        ),
-        (
-            "node --control-plane https://cp:18000",
-            "--control-plane (MESHLITE_CONTROL_PLANE): `https://cp:18000` is not a URL of the form http://HOST:PORT",
-        ),
-        (
-            "node --control-plane http://cp",
-            "--control-plane (MESHLITE_CONTROL_PLANE): `http://cp` is not a URL of the form http://HOST:PORT",
-        ),
-        (
-            "node --nodeport-addresses lan",
-            "--nodeport-addresses (MESHLITE_NODEPORT_ADDRESSES): `lan` is not a range of addresses, such as 10.96.0.0/12",
-        ),
-        (
-            "ingress --address localhost",
-            "--address (MESHLITE_ADDRESS): `localhost` is not an IP address, such as 0.0.0.0 or ::",
-        ),
-        (
-            "ingress --drain-timeout 30",
-            "--drain-timeout (MESHLITE_DRAIN_TIMEOUT): `30` is not a duration, such as 500ms, 30s or 5m",
-        ),
-        (
-            "get snapshot -o xml",
-            "--output (MESHLITE_OUTPUT): `xml` is not table, yaml or json",
-        ),
-        (
-            "version -o table",
-            "--output (MESHLITE_OUTPUT): `table` is not text, yaml or json",
-        ),
-    ];
-    for (line, mistake) in table {
+    for (line, mistake) in MISTAKES {
         assert_eq!(mistakes(line), [mistake], "{line}");
     }
 }
@@ -171,7 +177,7 @@ fn values_mean_what_they_say() {
         "web/tls"
     );
     assert!(config.control_plane.settings.watch_ingress_without_class);
-    assert_eq!(config.node.mode, meshlite_node::Mode::Userspace);
+    assert_eq!(config.node.mode, Mode::Userspace);
     let addresses: Vec<_> = config
         .node
         .node_port_addresses
