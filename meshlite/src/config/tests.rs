@@ -123,7 +123,7 @@ const MISTAKES: &[(&str, &str)] = &[
 #[test]
 fn each_mistake_names_its_flag_and_variable_and_says_what_to_write() {
     for (line, mistake) in MISTAKES {
-        assert_eq!(mistakes(line), [mistake], "{line}");
+        assert_eq!(mistakes(line), [*mistake], "{line}");
     }
 }
 
