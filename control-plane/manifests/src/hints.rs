@@ -30,8 +30,8 @@ pub(crate) enum Action {
     Stop,
     /// In this text it is repaired, with every line where it was.
     Continue(Vec<u8>),
-    /// There are two documents, before and after the hint's line.
-    Split,
+    /// There are two documents, before and after this line.
+    Split(u32),
 }
 
 /// Says where a text fails, if it does.

@@ -5,10 +5,14 @@ use std::{borrow::Cow, fmt};
 use serde::Serialize;
 
 /// Something a user should know about one of their objects. It never stops anything else from being served.
+///
+/// In order, errors come first, and then what comes first in its file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
+    /// Where the object was read; none from an API server.
+    pub source: Option<SourceLocation>,
     /// The object.
     pub object: ObjectRef,
     /// The field, as a path: `spec.ports[1].nodePort`. Empty for the whole object.
@@ -17,8 +21,6 @@ pub struct Finding {
     pub reason: Cow<'static, str>,
     /// What happened and what to do, as a sentence.
     pub message: String,
-    /// Where the object was read; none from an API server.
-    pub source: Option<SourceLocation>,
 }
 
 /// How bad a finding is.

@@ -121,7 +121,7 @@ impl<'c> Controllers<'c> {
         let reference = || ObjectRef::new("Service", &key.namespace, &key.name);
         let Some(selector) = selection::selector(service) else {
             if self.written_for(key).is_none() && !self.catalog.endpoints.contains_key(key) {
-                let message = "has no selector, and no Endpoints or EndpointSlice is its own, so it has no endpoints";
+                let message = "has no selector, and no Endpoints or EndpointSlice is its own, so it has no endpoints: add one, or a selector";
                 findings.warning(reference(), source, "spec.selector", "NoEndpoints", message);
             }
             return;

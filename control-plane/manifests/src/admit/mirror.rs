@@ -33,7 +33,8 @@ pub(super) fn slices<'a>(
         return None;
     }
     let Some(service) = service else {
-        let message = "there is no Service of this name, so nothing uses them";
+        let message =
+            "there is no Service of this name, so nothing uses them: add it, without a selector";
         findings.warning(
             reference(),
             entry.source,

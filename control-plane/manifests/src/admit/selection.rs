@@ -172,12 +172,16 @@ pub(super) fn explain_nothing(
         };
         return format!("selects 0 Pods; without `{key}`, {instead}{hint}");
     }
-    match fields.first() {
-        Some(field) => format!(
+    if let Some(field) = fields.first() {
+        return format!(
             "selects 0 Pods; the key `{field}` of its selector is a field of Services: mis-indented?"
-        ),
-        None => "selects 0 Pods".to_owned(),
+        );
     }
+    let labels: Vec<_> = selector.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    format!(
+        "selects 0 Pods: nothing in namespace {namespace} has the labels {}",
+        labels.join(",")
+    )
 }
 
 /// A field of `spec` or of a whole Service, as a selector by mistake swallows it.

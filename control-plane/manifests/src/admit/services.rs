@@ -289,7 +289,7 @@ impl Candidate<'_> {
         for slot in self.slots.ports.iter().filter(|slot| slot.wanted.is_some()) {
             if let Some(port) = slot.got.filter(|port| !range.contains(port)) {
                 let message = format!(
-                    "{port} is outside the node port range {}-{}: served here, refused by an API server",
+                    "{port} is outside the node port range {}-{}: served here, refused by an API server; choose one inside, or widen --service-node-port-range",
                     range.start(),
                     range.end()
                 );

@@ -30,17 +30,16 @@ pub(super) fn stray(lines: &Lines<'_>, failure: &Failure, retry: &Retry<'_>) -> 
     if !is_better(failure, retry(&repaired), last.number) {
         return None;
     }
-    let mut message = format!(
-        "line {} is not YAML: {}",
+    let rest = if last.number > first.number {
+        format!(" and the rest up to line {}", lines.in_file(last.number))
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "line {} is not YAML: {}; remove it{rest}",
         lines.in_file(first.number),
         first.quote()
     );
-    if last.number > first.number {
-        message = format!(
-            "{message}; nor is the rest up to line {}",
-            lines.in_file(last.number)
-        );
-    }
     Some(Hint {
         problem: Problem::error("", "NotYaml", message),
         line: first.number,

@@ -19,7 +19,7 @@ pub(super) fn wrong(lines: &Lines<'_>) -> Option<Hint> {
     Some(Hint {
         problem: Problem::error("", "BadSeparator", message),
         line: line.number,
-        action: Action::Split,
+        action: Action::Split(line.number),
     })
 }
 
@@ -42,7 +42,7 @@ pub(super) fn indented(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
     Some(Hint {
         problem: Problem::error("", "BadSeparator", message),
         line: line.number,
-        action: Action::Split,
+        action: Action::Split(line.number),
     })
 }
 
@@ -64,7 +64,7 @@ pub(super) fn commented_out(lines: &Lines<'_>, failure: &Failure) -> Option<Hint
     Some(Hint {
         problem: Problem::warning("", "CommentedSeparator", message),
         line: line.number,
-        action: Action::Split,
+        action: Action::Split(line.number),
     })
 }
 
@@ -77,17 +77,12 @@ pub(super) fn missing(lines: &Lines<'_>, failure: &Failure) -> Option<Hint> {
         "line {}: `{key}` is there for the second time: write `---` between two objects",
         lines.in_file(second)
     );
-    let problem = Problem::error("", "MissingSeparator", message);
-    Some(match lines.get(before).filter(is_free) {
-        Some(line) => Hint {
-            problem,
-            line: line.number,
-            action: Action::Split,
-        },
-        None => Hint {
-            problem,
-            line: second,
-            action: Action::Stop,
+    Some(Hint {
+        problem: Problem::error("", "MissingSeparator", message),
+        line: second,
+        action: match lines.get(before).filter(is_free) {
+            Some(line) => Action::Split(line.number),
+            None => Action::Stop,
         },
     })
 }

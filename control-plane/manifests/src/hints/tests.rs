@@ -119,15 +119,15 @@ fn shell_lines_and_templates_are_not_yaml() {
     for (text, message) in [
         (
             format!("vim a.yaml\n{HEAD}"),
-            "NotYaml: line 1 is not YAML: `vim a.yaml`",
+            "NotYaml: line 1 is not YAML: `vim a.yaml`; remove it",
         ),
         (
             format!("{HEAD}[root@a ~]# ls\nTCP 10.0.0.1:80 rr\n"),
-            "NotYaml: line 5 is not YAML: `[root@a ~]# ls`; nor is the rest up to line 6",
+            "NotYaml: line 5 is not YAML: `[root@a ~]# ls`; remove it and the rest up to line 6",
         ),
         (
             format!("```yaml\n{HEAD}"),
-            "NotYaml: line 1 is not YAML: ````yaml`",
+            "NotYaml: line 1 is not YAML: ````yaml`; remove it",
         ),
         (
             format!("{HEAD}spec:\n  type: {{{{ .Values.type }}}}\n"),

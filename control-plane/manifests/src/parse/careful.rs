@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Object, Problem,
     document::Document,
-    hints::{self, Action},
+    hints::{self, Action, Hint},
     merge,
     unknown::{self, Note, Notes},
 };
@@ -48,7 +48,7 @@ pub(super) fn read(place: &Place<'_>, assumed: Option<&'static Kind>) -> Outcome
 }
 
 fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outcome) {
-    let mut text = without_blank_tabs(place.document.text);
+    let mut text = Cow::Borrowed(place.document.text);
     let mut repaired = false;
     let problems = if text.len() > LARGE { 1 } else { MAX_PROBLEMS };
     for _ in 0..problems {
@@ -63,7 +63,9 @@ fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outc
             Ok(attempt) => return accept(&here, attempt, repaired, outcome),
             Err(failure) => failure,
         };
-        if let Some(better) = readable_json(&text, &failure) {
+        if let Failure::Syntax { .. } = failure
+            && let Some(better) = readable_json(&text).or_else(|| without_blank_tabs(&text))
+        {
             text = Cow::Owned(better);
             continue;
         }
@@ -85,8 +87,8 @@ fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outc
                 text = Cow::Owned(better);
                 repaired = true;
             }
-            Action::Split => {
-                split(&here, hint.problem, hint.line, repaired, outcome);
+            Action::Split(between) => {
+                split(&here, hint, between, repaired, outcome);
                 return;
             }
         }
@@ -94,21 +96,19 @@ fn explain(place: &Place<'_>, assumed: Option<&'static Kind>, outcome: &mut Outc
 }
 
 /// The text without tabs in lines that hold nothing else, which the parser refuses.
-fn without_blank_tabs(text: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b'\t', text).is_none() {
-        return Cow::Borrowed(text);
-    }
+fn without_blank_tabs(text: &[u8]) -> Option<Vec<u8>> {
     let is_blank = |line: &[u8]| line.trim_ascii().is_empty();
     let lines: Vec<&[u8]> = text
         .split(|byte| *byte == b'\n')
         .map(|line| if is_blank(line) { b"" } else { line })
         .collect();
-    Cow::Owned(lines.join(&b'\n'))
+    let better = lines.join(&b'\n');
+    (memchr::memchr(b'\t', text).is_some() && better != text).then_some(better)
 }
 
 /// JSON that is no YAML (`\/`, surrogate pairs), in a form that is both.
-fn readable_json(text: &[u8], failure: &Failure) -> Option<Vec<u8>> {
-    if !matches!(failure, Failure::Syntax { .. }) || !text.starts_with(b"{") {
+fn readable_json(text: &[u8]) -> Option<Vec<u8>> {
+    if !text.starts_with(b"{") {
         return None;
     }
     let value: serde_json::Value = serde_json::from_slice(text).ok()?;
@@ -261,13 +261,15 @@ fn accept(place: &Place<'_>, attempt: Attempt, repaired: bool, outcome: &mut Out
 /// Two documents in one: the hint says where. What a warning is enough for, is served.
 fn split(
     place: &Place<'_>,
-    mut problem: Problem,
-    line: u32,
+    Hint {
+        mut problem, line, ..
+    }: Hint,
+    between: u32,
     repaired: bool,
     outcome: &mut Outcome,
 ) {
     let mut pieces = Outcome::default();
-    for document in place.document.around(line) {
+    for document in place.document.around(between) {
         let piece = Place {
             path: place.path,
             document,

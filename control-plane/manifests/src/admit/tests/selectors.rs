@@ -85,7 +85,10 @@ fn a_selector_that_finds_nothing_is_explained() {
             "{app: web, tier: front}",
             "selects 0 Pods; without `tier`, 1",
         ),
-        ("{app: other}", "selects 0 Pods"),
+        (
+            "{app: other}",
+            "selects 0 Pods: nothing in namespace default has the labels app=other",
+        ),
         (
             "{app: other, type: NodePort}",
             "selects 0 Pods; the key `type` of its selector is a field of Services: mis-indented?",
@@ -111,10 +114,10 @@ fn a_deployment_that_a_service_selects_is_a_finding_because_file_mode_runs_no_po
     assert_eq!(
         lines,
         [
-            "Deployment default/web: : file mode runs no Pods, so Service default/web has no endpoints; `meshlite \
-             demo` runs them",
             "Service default/web: spec.selector: selects 0 Pods: Deployment default/web would match, but file mode \
              runs no Pods",
+            "Deployment default/web: : file mode runs no Pods, so Service default/web has no endpoints; `meshlite \
+             demo` runs them",
         ]
     );
     let none = about_service(&[service("{app: web}"), deployment(0)].concat());
@@ -138,7 +141,9 @@ fn a_service_without_selector_needs_endpoints_from_somewhere() {
         "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}\n";
     assert_eq!(
         about_service(service),
-        ["has no selector, and no Endpoints or EndpointSlice is its own, so it has no endpoints"]
+        [
+            "has no selector, and no Endpoints or EndpointSlice is its own, so it has no endpoints: add one, or a selector"
+        ]
     );
     let external = "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ExternalName, externalName: a.b}}\n";
     assert_eq!(about_service(external), [""; 0]);
@@ -149,7 +154,7 @@ fn selectors_see_only_their_own_namespace() {
     let pod = "---\n{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: other, labels: {app: web}}, status: {podIP: 10.0.0.1}}\n";
     assert_eq!(
         about_service(&[&service("{app: web}"), pod].concat()),
-        ["selects 0 Pods"]
+        ["selects 0 Pods: nothing in namespace default has the labels app=web"]
     );
 }
 
