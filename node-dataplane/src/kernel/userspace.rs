@@ -11,6 +11,7 @@ mod bind;
 mod limits;
 mod place;
 mod pool;
+mod splice;
 mod tcp;
 mod udp;
 
@@ -26,7 +27,7 @@ use meshlite_runtime::listen::ListenError;
 use meshlite_snapshot::Protocol;
 use tokio_util::sync::CancellationToken;
 
-use self::{affinity::Affinity, place::Place};
+use self::{affinity::Affinity, limits::Shortage, place::Place};
 use super::{Capabilities, Kernel, KernelError};
 use crate::{
     metrics::Traffic,
@@ -40,6 +41,7 @@ pub(crate) struct Userspace {
     places: BTreeMap<Frontend, Place>,
     inside: Arc<BTreeSet<IpNet>>,
     affinities: BTreeMap<ServicePortName, Weak<Affinity>>,
+    shortage: Arc<Shortage>,
     context: Context,
 }
 
@@ -69,6 +71,7 @@ impl Userspace {
             places: BTreeMap::new(),
             inside: Arc::default(),
             affinities: BTreeMap::new(),
+            shortage: Arc::default(),
             context: Context {
                 stop: context.stop.child_token(),
                 ..context
@@ -111,7 +114,7 @@ impl Userspace {
         if let Some(place) = self.places.get_mut(&key.frontend) {
             return place.add(key, settings);
         }
-        let mut place = Place::bind(key.frontend, &self.context)
+        let mut place = Place::bind(key.frontend, &self.context, &self.shortage)
             .map_err(|error| not_bound(&place::owner(settings), key.frontend, error))?;
         place.add(key, settings)?;
         self.places.insert(key.frontend, place);

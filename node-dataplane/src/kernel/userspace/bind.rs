@@ -14,16 +14,21 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// A TCP socket that is bound and does not listen yet.
 pub(super) fn tcp(addr: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        let socket = TcpSocket::new_v6()?;
+    let socket = tcp_to(addr.ip())?;
+    if addr.is_ipv6() {
         SockRef::from(&socket).set_only_v6(true)?;
-        socket
-    };
+    }
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     Ok(socket)
+}
+
+/// A TCP socket for a connection to an address like this one.
+pub(super) fn tcp_to(ip: IpAddr) -> io::Result<TcpSocket> {
+    match ip {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    }
 }
 
 /// A bound UDP socket.

@@ -20,6 +20,7 @@ use super::{
     affinity::Affinity,
     backend::Backend,
     bind,
+    limits::Shortage,
     pool::{Persistence, Pool, PoolParts, Routes},
     tcp, udp,
 };
@@ -50,6 +51,7 @@ pub(super) struct Place {
 pub(super) struct Shared {
     pub(super) frontend: Frontend,
     pub(super) routes: ArcSwap<Routes>,
+    pub(super) shortage: Arc<Shortage>,
     pub(super) context: Context,
 }
 
@@ -77,10 +79,15 @@ enum Socket {
 
 impl Place {
     /// Binds the address. Nothing is accepted yet.
-    pub(super) fn bind(frontend: Frontend, context: &Context) -> io::Result<Self> {
+    pub(super) fn bind(
+        frontend: Frontend,
+        context: &Context,
+        shortage: &Arc<Shortage>,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             frontend,
             routes: ArcSwap::default(),
+            shortage: Arc::clone(shortage),
             context: context.clone(),
         });
         let addr = frontend.socket_address();

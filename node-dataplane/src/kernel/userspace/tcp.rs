@@ -3,18 +3,18 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::copy_bidirectional_with_sizes,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, trace, warn};
+use tracing::{debug, trace};
 
 use super::{
     backend::Lease,
     bind,
     place::Shared,
     pool::{Choice, Persistence},
+    splice::splice,
 };
 
 /// How long each attempt to connect may take. An endpoint that is there answers within the first; a later attempt
@@ -29,8 +29,6 @@ const ATTEMPTS: [Duration; 4] = [
 /// Waits after a failure to accept: the first, and the longest.
 const ACCEPT_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-const BUFFER: usize = 16 * 1024;
-
 /// A connection to a real server.
 struct Upstream {
     stream: TcpStream,
@@ -40,38 +38,47 @@ struct Upstream {
 
 /// Accepts connections until `stop`. Connections that are under way go on.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
-    let mut wait = ACCEPT_WAIT.0;
     loop {
-        let accepted = tokio::select! {
+        let (client, peer, socket) = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &shared) => accepted,
         };
-        match accepted {
-            Ok((stream, peer)) => {
-                wait = ACCEPT_WAIT.0;
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    let stop = shared.context.stop.clone();
-                    tokio::select! {
-                        () = connection(stream, peer, &shared) => {}
-                        () = stop.cancelled() => {}
-                    }
-                });
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            let stop = shared.context.stop.clone();
+            tokio::select! {
+                () = connection(client, peer, socket, &shared) => {}
+                () = stop.cancelled() => {}
             }
-            Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                if wait == ACCEPT_WAIT.0 {
-                    warn!(%error, frontend = %shared.frontend, "cannot accept connections");
+        });
+    }
+}
+
+/// The next client, and a socket for its endpoint. While there are no sockets left, clients wait in the backlog.
+async fn accept(listener: &TcpListener, shared: &Shared) -> (TcpStream, SocketAddr, TcpSocket) {
+    let mut wait = ACCEPT_WAIT.0;
+    let mut waiting = None;
+    loop {
+        let ready = match waiting.take() {
+            Some(client) => Ok(client),
+            None => listener.accept().await,
+        };
+        let error = match ready {
+            Ok((client, peer)) => match bind::tcp_to(peer.ip()) {
+                Ok(socket) => return (client, peer, socket),
+                Err(error) => {
+                    waiting = Some((client, peer));
+                    error
                 }
-                shared.context.traffic.accept_failed();
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = sleep(wait) => {}
-                }
-                wait = (wait * 2).min(ACCEPT_WAIT.1);
-            }
-        }
+            },
+            Err(error) if is_about_one_connection(&error) => continue,
+            Err(error) => error,
+        };
+        shared.shortage.report(&error);
+        shared.context.traffic.accept_failed();
+        sleep(wait).await;
+        wait = (wait * 2).min(ACCEPT_WAIT.1);
     }
 }
 
@@ -84,9 +91,9 @@ fn is_about_one_connection(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(mut client: TcpStream, peer: SocketAddr, shared: &Shared) {
+async fn connection(client: TcpStream, peer: SocketAddr, socket: TcpSocket, shared: &Shared) {
     let traffic = &shared.context.traffic;
-    let Some(mut upstream) = connect(peer, shared).await else {
+    let Some(upstream) = connect(peer, socket, shared).await else {
         bind::reset_on_drop(&client);
         return;
     };
@@ -95,11 +102,11 @@ async fn connection(mut client: TcpStream, peer: SocketAddr, shared: &Shared) {
         return;
     }
     let _counted = traffic.connection();
-    let copied = tokio::select! {
-        copied = copy_bidirectional_with_sizes(&mut client, &mut upstream.stream, BUFFER, BUFFER) => copied,
+    let ended = tokio::select! {
+        ended = splice(&client, &upstream.stream) => ended,
         () = upstream.lease.gone() => Err(io::Error::other("the endpoint was removed")),
     };
-    if let Err(error) = &copied {
+    if let Err(error) = &ended {
         // What one side sees, the other should see too: an abort, not an end.
         debug!(%error, %peer, endpoint = %upstream.lease.address(), "connection aborted");
         bind::reset_on_drop(&client);
@@ -111,7 +118,8 @@ async fn connection(mut client: TcpStream, peer: SocketAddr, shared: &Shared) {
 }
 
 /// Connects to a real server; to another one where that fails. None: the client is to be reset.
-async fn connect(peer: SocketAddr, shared: &Shared) -> Option<Upstream> {
+async fn connect(peer: SocketAddr, socket: TcpSocket, shared: &Shared) -> Option<Upstream> {
+    let mut first_socket = Some(socket);
     let mut refused = Vec::new();
     let mut slow = Vec::new();
     for limit in ATTEMPTS {
@@ -131,7 +139,10 @@ async fn connect(peer: SocketAddr, shared: &Shared) -> Option<Upstream> {
             }
         };
         let endpoint = lease.address();
-        let attempt = timeout(limit, TcpStream::connect(endpoint)).await;
+        let socket = first_socket
+            .take_if(|_| endpoint.is_ipv4() == peer.is_ipv4())
+            .map_or_else(|| bind::tcp_to(endpoint.ip()), Ok);
+        let attempt = timeout(limit, async { socket?.connect(endpoint).await }).await;
         match attempt {
             Ok(Ok(stream)) if bind::tune(&stream).is_ok() => {
                 return Some(Upstream {

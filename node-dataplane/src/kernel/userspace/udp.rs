@@ -160,8 +160,8 @@ impl Loop {
         let upstream = match bind::udp_to(lease.address()) {
             Ok(upstream) => upstream,
             Err(error) => {
-                // Out of sockets, most likely: the next datagram finds room.
-                debug!(%error, endpoint = %lease.address(), "no socket for a flow");
+                // The next datagram finds room.
+                self.shared.shortage.report(&error);
                 self.end_most_silent();
                 return None;
             }
