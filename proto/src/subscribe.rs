@@ -5,7 +5,7 @@ mod follow;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use meshlite_snapshot::{Name, Snapshot, Topic};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -114,6 +114,12 @@ impl Commit {
     /// What differs from the last commit that was acknowledged; everything, on the first.
     pub fn changes(&self) -> &[Change] {
         &self.delivery.changes
+    }
+
+    /// When the oldest change in this commit happened at its source; none where the control plane does not say, as on
+    /// the first commit.
+    pub fn oldest_change(&self) -> Option<SystemTime> {
+        self.delivery.oldest_change
     }
 
     /// Refuses one resource: its last good version, or nothing, goes back into [`Commit::snapshot`], and the control

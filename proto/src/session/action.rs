@@ -1,5 +1,7 @@
 //! What a session asks of its caller, and what the caller answers.
 
+use std::time::SystemTime;
+
 use meshlite_snapshot::{Name, Snapshot, Topic};
 
 use super::{Change, Fault, RejectReason, SILENCE};
@@ -27,6 +29,8 @@ pub struct Delivery {
     pub snapshot: Snapshot,
     /// The difference.
     pub changes: Vec<Change>,
+    /// When the oldest change in it happened at its source; none where the server does not say, as on a full commit.
+    pub oldest_change: Option<SystemTime>,
 }
 
 /// What the plane made of a [`Delivery`].

@@ -2,7 +2,7 @@
 
 mod set;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
 use meshlite_snapshot::{Name, Resource, Snapshot, Topic, Version};
 
@@ -31,6 +31,8 @@ pub(super) struct Held {
     installed_at: Option<Position>,
     /// Proved, and not yet handed over. It goes by key, so a busy plane gets one commit for many.
     pending: BTreeMap<Key, What>,
+    /// When the oldest change of the commits in `pending` happened at its source.
+    oldest_change: Option<SystemTime>,
     /// A commit was proved since the last one was handed over.
     ready: bool,
     in_flight: Option<InFlight>,
@@ -82,6 +84,7 @@ impl Held {
             offered_at: None,
             installed_at: None,
             pending: BTreeMap::new(),
+            oldest_change: None,
             ready: false,
             in_flight: None,
             refused: BTreeMap::new(),
@@ -196,6 +199,11 @@ impl Held {
         for key in staged.unknown_removed {
             self.rejections.remove(&key);
         }
+        self.oldest_change = self
+            .oldest_change
+            .into_iter()
+            .chain(staged.oldest_change)
+            .min();
         self.offered_at = Some(at);
         self.ready = true;
     }
@@ -221,6 +229,7 @@ impl Held {
             _ => return Next::Wait,
         };
         self.ready = false;
+        let oldest_change = self.oldest_change.take();
         let mut snapshot = self.snapshot.clone();
         let mut changes = BTreeMap::new();
         for (key, what) in std::mem::take(&mut self.pending) {
@@ -266,6 +275,7 @@ impl Held {
                     removed: matches!(what, What::Removed),
                 })
                 .collect(),
+            oldest_change,
         };
         self.in_flight = Some(InFlight {
             at: Some(at),

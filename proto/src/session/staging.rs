@@ -1,6 +1,9 @@
 //! A commit while it arrives. Nothing of it is visible before it is complete and proved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use meshlite_snapshot::{Name, Resource, SetDigest, Topic, Version};
 
@@ -36,6 +39,8 @@ pub(super) struct Staged {
     /// Frames of topics that this build does not know or did not ask for.
     pub(super) unknown: Vec<Rejection>,
     pub(super) unknown_removed: Vec<WireKey>,
+    /// When the oldest change in it happened at its source, where the server knows.
+    pub(super) oldest_change: Option<SystemTime>,
 }
 
 /// What is offered under a name.
@@ -141,7 +146,7 @@ impl Staging {
     }
 
     /// The whole commit, once it is proved.
-    pub(super) fn end(self, end: &v1::CommitEnd, held: &Held) -> Result<Staged, Damage> {
+    pub(super) fn end(mut self, end: &v1::CommitEnd, held: &Held) -> Result<Staged, Damage> {
         if let Some(damage) = self.damage {
             return Err(damage);
         }
@@ -165,6 +170,7 @@ impl Staging {
             });
         }
         held.verify(&self.staged, &end.expected)?;
+        self.staged.oldest_change = end.oldest_change.and_then(|at| at.try_into().ok());
         Ok(self.staged)
     }
 

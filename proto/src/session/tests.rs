@@ -5,7 +5,7 @@ mod convergence;
 mod garbage;
 mod guard;
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use meshlite_snapshot::{Name, ResourceType, Scope, Version};
@@ -169,6 +169,35 @@ fn a_busy_plane_gets_one_commit_for_many() {
     assert_eq!(client.acks().last().unwrap().nonce, 4);
     assert_eq!(client.acks().len(), 2);
     assert_eq!(client.plane, server.snapshot());
+}
+
+#[test]
+fn a_delivery_says_when_the_oldest_change_in_it_happened() {
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let mut client = Client::new();
+    let oldest = |client: &Client| client.at_plane.as_ref().unwrap().oldest_change;
+    client.connect();
+    client.receive(server.commit(1, None));
+    assert_eq!(oldest(&client), None, "a full commit");
+    // While the plane is busy, two commits become one delivery.
+    for (nonce, seconds) in [(2, 200), (3, 100)] {
+        let from = server.generation;
+        server.put(NODES, "one", &mk_node("one", &format!("z{nonce}")));
+        let mut commit = server.commit(nonce, Some(from));
+        let Some(Kind::End(end)) = commit.last_mut().and_then(|last| last.kind.as_mut()) else {
+            panic!("a commit has an end");
+        };
+        end.oldest_change = Some(prost_types::Timestamp { seconds, nanos: 0 });
+        client.receive(commit);
+    }
+    client.install();
+    let said = oldest(&client).unwrap().duration_since(UNIX_EPOCH).unwrap();
+    assert_eq!(said, Duration::from_secs(100));
+    client.install();
+    let from = server.generation;
+    server.put(NODES, "one", &mk_node("one", "last"));
+    client.receive(server.commit(4, Some(from)));
+    assert_eq!(oldest(&client), None, "it was of an earlier delivery");
 }
 
 #[test]
