@@ -184,6 +184,8 @@ impl ControlPlane {
         } = self;
         let admin_addr = admin.as_ref().map(|(_, addr)| *addr);
         info!(%grpc_addr, ?admin_addr, "control plane runs");
+        // Also where this is dropped: no client's task outlives it.
+        let _ends = inner.clone().drop_guard();
         let readiness = Readiness::default();
         let health = HealthReporter::new();
         tell(&health, ServingStatus::NotServing).await;

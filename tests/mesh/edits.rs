@@ -1,0 +1,91 @@
+//! Manifests are edited while the control plane comes and goes.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    manifests::Manifests,
+    world::{Fetched, World},
+};
+
+const SERVICES: u16 = 8;
+
+/// Numbers that only look random, so that a failure happens again.
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `limit`.
+    fn below(&mut self, limit: u16) -> u16 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        let high = u16::try_from(self.0 >> 48).expect("16 bits");
+        high % limit
+    }
+}
+
+/// One edit; gives back the Service that it deletes.
+fn edit(manifests: &mut Manifests, dice: &mut Dice) -> Option<u16> {
+    let service = dice.below(SERVICES);
+    match dice.below(5) {
+        0 => {
+            manifests.delete(service);
+            return Some(service);
+        }
+        1 => manifests.break_file(service),
+        _ => manifests.put(service),
+    }
+    None
+}
+
+/// Cluster IPs and node ports.
+fn allocations(fetched: &Fetched) -> BTreeMap<String, (Vec<String>, Vec<u32>)> {
+    let of = |(name, service): (&String, &meshlite_proto::v1::Service)| {
+        let node_ports = service.ports.iter().map(|port| port.node_port).collect();
+        (name.clone(), (service.cluster_ips.clone(), node_ports))
+    };
+    fetched.services.iter().map(of).collect()
+}
+
+async fn edited_through_restarts(seed: u64) {
+    let mut dice = Dice(seed);
+    let mut manifests = Manifests::new(SERVICES);
+    let mut world = World::new(&manifests).await;
+    let mut allocated = allocations(&world.converged(&manifests).await);
+    assert_eq!(allocated.len(), usize::from(SERVICES));
+    for round in 0..6 {
+        let is_down = match dice.below(3) {
+            0 => {
+                world.stop().await;
+                true
+            }
+            1 => {
+                world.kill();
+                true
+            }
+            _ => false,
+        };
+        for _ in 0..=dice.below(4) {
+            if let Some(deleted) = edit(&mut manifests, &mut dice) {
+                allocated.remove(&format!("default/s{deleted}"));
+            }
+        }
+        if is_down {
+            world.start(&manifests).await;
+        }
+        let now = allocations(&world.converged(&manifests).await);
+        for (name, before) in &allocated {
+            assert_eq!(
+                now.get(name),
+                Some(before),
+                "{name}, seed {seed}, round {round}"
+            );
+        }
+        allocated = now;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_planes_agree_and_allocations_stay_whatever_is_edited_and_restarted() {
+    for seed in [1, 2] {
+        edited_through_restarts(seed).await;
+    }
+}
