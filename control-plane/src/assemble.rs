@@ -42,8 +42,8 @@ use crate::{
 /// HTTP/2 pings, so that a peer that is gone is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long connections may stay open after stop.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long connections may stay open after stop. Clients have a second to read that they should leave.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// The services whose health is told, with that of the server as a whole.
 const HEALTH: [&str; 3] = [
@@ -173,7 +173,7 @@ impl ControlPlane {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self {
             grpc,
-            grpc_addr,
+            grpc_addr: _,
             admin,
             reader,
             pipeline,
@@ -182,8 +182,6 @@ impl ControlPlane {
             metrics,
             stop: inner,
         } = self;
-        let admin_addr = admin.as_ref().map(|(_, addr)| *addr);
-        info!(%grpc_addr, ?admin_addr, "control plane runs");
         // Also where this is dropped: no client's task outlives it.
         let _ends = inner.clone().drop_guard();
         let readiness = Readiness::default();

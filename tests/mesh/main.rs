@@ -2,6 +2,7 @@
 //! restarts and kills of the control plane.
 #![cfg(test)]
 
+mod attacks;
 mod edits;
 mod kills;
 mod manifests;

@@ -88,7 +88,7 @@ impl World {
             let node = node.await.expect("the node can be bound");
             let address = node.metrics_addr().expect("metrics are served");
             world.data_planes.push((name, address));
-            let run = node.run(stop.clone());
+            let run = Box::pin(node.run(stop.clone()));
             let run = async { run.await.expect("the node runs") };
             tokio::spawn(run);
         }
