@@ -25,13 +25,26 @@ pub(super) fn object(
     }
 }
 
+/// So many problems of one object are told: each costs a search for its line.
+const MAX_PROBLEMS: usize = 32;
+
 /// Adds problems as findings about this object, each with the line of its field.
 pub(super) fn report(
     place: &Place<'_>,
     object: &Object,
-    problems: Vec<Problem>,
+    mut problems: Vec<Problem>,
     outcome: &mut Outcome,
 ) {
+    if problems.len() > MAX_PROBLEMS {
+        problems.sort_by_key(|problem| problem.severity);
+        let more = problems.split_off(MAX_PROBLEMS);
+        problems.extend(more.first().map(|first| Problem {
+            severity: first.severity,
+            field: String::new(),
+            reason: "MoreProblems".into(),
+            message: format!("{} more problems of this object are not listed", more.len()),
+        }));
+    }
     for problem in problems {
         let line = line_of(place.document.text, &problem.field).unwrap_or(1);
         let source = place.source_at(line);

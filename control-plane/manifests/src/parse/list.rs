@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
+    header,
     kinds::Kind,
     place::Place,
     quick::{Outcome, read_as},
@@ -37,14 +38,22 @@ struct Item<'t> {
 
 /// Cuts a list in block style at the dashes of its items: cheap, and lines stay known.
 fn by_lines(text: &[u8]) -> Option<Vec<Item<'_>>> {
-    if has_aliases(text) {
+    if has_aliases(text) || header::count(text, b"items:") != 1 {
         return None;
     }
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').zip(1_u32..);
-    lines.find(|(line, _)| line.strip_prefix(b"items:").is_some_and(is_empty))?;
+    // The list without its items, which must be YAML too.
+    let mut frame = Vec::new();
+    for (line, _) in lines.by_ref() {
+        if line.strip_prefix(b"items:").is_some_and(is_empty) {
+            break;
+        }
+        frame.extend_from_slice(line);
+    }
+    frame.extend_from_slice(b"items: []\n");
     let mut dash = None;
     let mut items: Vec<Item<'_>> = Vec::new();
-    for (line, number) in lines {
+    while let Some((line, number)) = lines.next() {
         let depth = depth(line);
         let content = line.get(depth..).unwrap_or_default();
         let is_item = content.starts_with(b"- ");
@@ -56,12 +65,17 @@ fn by_lines(text: &[u8]) -> Option<Vec<Item<'_>>> {
                 text: Cow::Owned(Vec::new()),
             });
         } else if depth <= dash? {
+            frame.extend_from_slice(line);
+            lines
+                .by_ref()
+                .for_each(|(line, _)| frame.extend_from_slice(line));
             break;
         }
         if let Some(item) = items.last_mut() {
             item.text.to_mut().extend_from_slice(line);
         }
     }
+    yaml_serde::from_slice::<IgnoredAny>(&frame).ok()?;
     for item in &mut items {
         item.text = Cow::Owned(without_dash(&item.text));
     }
@@ -118,9 +132,8 @@ fn by_value(text: &[u8]) -> Option<Vec<Item<'_>>> {
 
 /// An item may refer to an anchor in another.
 fn has_aliases(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, " *").any(|at| {
-        text.get(at + 2)
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    text.windows(3).any(|at| {
+        matches!(at, [b' ' | b'[' | b'{' | b',', b'*', name] if name.is_ascii_alphanumeric() || *name == b'_')
     })
 }
 

@@ -173,6 +173,51 @@ fn a_list_in_flow_style_or_of_one_kind_is_its_items() {
 }
 
 #[test]
+fn no_item_of_a_list_is_lost_without_a_word() {
+    const ITEM: &str = "apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n  spec: {type: ExternalName, externalName: a.b}\n";
+    let item = |name: &str| ITEM.replace("name: a}", &format!("name: {name}}}"));
+    let list = |first: &str, between: &str, second: &str| {
+        let (a, b) = (item("a"), item("b"));
+        format!("apiVersion: v1\nkind: List\nitems:\n{first}- {a}{between}{second}- {b}")
+    };
+    assert_eq!(read(&list("", "", "")).objects.len(), 2);
+    assert_eq!(read(&list("", "# a\n\n", "")).objects.len(), 2);
+    for text in [
+        list("", "some prose\n", ""),
+        list("", "metadata: {}\n", ""),
+        list("", "items:\n", ""),
+        list("", "]\n", ""),
+        list("  ", "", " ").replace("\n  ", "\n    "),
+    ] {
+        assert!(!read(&text).is_good(), "{text}");
+    }
+}
+
+#[test]
+fn an_item_of_a_list_may_refer_to_one_before() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Node\n  metadata: {name: a}\n  spec: {podCIDR: \
+                &range 10.0.0.0/24}\n- apiVersion: v1\n  kind: Node\n  metadata: {name: b}\n  spec: {podCIDRs: [*range]}\n";
+    let file = read(text);
+    assert!(file.is_good(), "{:?}", file.findings);
+    assert_eq!(names(&file), ["Node a", "Node b"]);
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_told() {
+    let ports = "  - port: 0\n".repeat(3000);
+    let text = SERVICE.replace("  - port: 80\n", &ports);
+    let file = read(&text);
+    assert!(!file.is_good() && file.objects.is_empty());
+    assert_eq!(file.findings.len(), 33);
+    let last = file.findings.last().unwrap();
+    assert!(
+        last.message
+            .ends_with("more problems of this object are not listed"),
+        "{last}"
+    );
+}
+
+#[test]
 fn other_kinds_are_counted_but_must_be_yaml() {
     let file =
         read("apiVersion: v1\nkind: ConfigMap\ndata: {}\n---\napiVersion: v1\nkind: ConfigMap\n");

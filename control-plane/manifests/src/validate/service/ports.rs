@@ -1,5 +1,7 @@
 //! The ports of a Service.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::{
     api::core::v1::{ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
@@ -13,6 +15,14 @@ use super::{
 /// The port of the kubelet, which a load balancer must not expose.
 const KUBELET_PORT: i32 = 10250;
 
+/// What the ports before have.
+#[derive(Default)]
+struct Seen<'a> {
+    names: BTreeSet<&'a str>,
+    ports: BTreeSet<(i32, &'a str)>,
+    node_ports: BTreeSet<(i32, &'a str)>,
+}
+
 pub(super) fn validate(spec: &ServiceSpec, at: Path<'_>, report: &mut Report) {
     let at = at.field("ports");
     let ports = spec.ports.as_deref().unwrap_or_default();
@@ -20,11 +30,12 @@ pub(super) fn validate(spec: &ServiceSpec, at: Path<'_>, report: &mut Report) {
     if ports.is_empty() && kind != "ExternalName" && !is_headless(spec) {
         report.required(at, "");
     }
+    let mut seen = Seen::default();
     for (i, port) in ports.iter().enumerate() {
-        let (before, at) = (ports.get(..i).unwrap_or_default(), at.index(i));
+        let at = at.index(i);
         validate_port(port, at, report);
-        validate_name(port, before, ports.len() > 1, at, report);
-        validate_node_port(port, before, kind, at, report);
+        validate_name(port, &mut seen, ports.len() > 1, at, report);
+        validate_node_port(port, &mut seen, kind, at, report);
         if kind == "LoadBalancer" && port.port == KUBELET_PORT {
             report.invalid(
                 at.field("port"),
@@ -32,10 +43,7 @@ pub(super) fn validate(spec: &ServiceSpec, at: Path<'_>, report: &mut Report) {
                 "may not expose port 10250 externally since it is used by kubelet",
             );
         }
-        if before
-            .iter()
-            .any(|other| other.port == port.port && other.protocol == port.protocol)
-        {
+        if !seen.ports.insert((port.port, protocol(port))) {
             report.duplicate(at, format!("{}/{}", port.port, protocol(port)));
         }
     }
@@ -58,9 +66,9 @@ fn validate_port(port: &ServicePort, at: Path<'_>, report: &mut Report) {
     }
 }
 
-fn validate_name(
-    port: &ServicePort,
-    before: &[ServicePort],
+fn validate_name<'a>(
+    port: &'a ServicePort,
+    seen: &mut Seen<'a>,
     required: bool,
     at: Path<'_>,
     report: &mut Report,
@@ -71,16 +79,16 @@ fn validate_name(
         None => {}
         Some(name) => {
             report.follows(at, name, names::dns_label);
-            if before.iter().any(|other| other.name == port.name) {
+            if !seen.names.insert(name) {
                 report.duplicate(at, name);
             }
         }
     }
 }
 
-fn validate_node_port(
-    port: &ServicePort,
-    before: &[ServicePort],
+fn validate_node_port<'a>(
+    port: &'a ServicePort,
+    seen: &mut Seen<'a>,
     kind: &str,
     at: Path<'_>,
     report: &mut Report,
@@ -94,10 +102,7 @@ fn validate_node_port(
         "ExternalName" => report.forbidden(at, "may not be used when `type` is 'ExternalName'"),
         _ => report.port(at, node_port),
     }
-    if before
-        .iter()
-        .any(|other| other.node_port == port.node_port && other.protocol == port.protocol)
-    {
+    if !seen.node_ports.insert((node_port, protocol(port))) {
         report.duplicate(at, node_port);
     }
 }
