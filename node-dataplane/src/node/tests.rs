@@ -54,6 +54,13 @@ impl Running {
         let (_, body) = get(self.metrics, path).await.unwrap();
         serde_json::from_str(&body).unwrap()
     }
+
+    async fn has_metrics(&self, lines: &[&str]) {
+        let metrics = get(self.metrics, "/metrics").await.unwrap().1;
+        for line in lines {
+            assert!(metrics.contains(line), "no {line} in\n{metrics}");
+        }
+    }
 }
 
 impl Drop for Running {
@@ -152,19 +159,27 @@ async fn a_commit_becomes_traffic_and_is_acknowledged() {
     assert_eq!(row["bound"], vip.to_string());
     assert_eq!(row["programmed"], true);
     assert_eq!(row["realServers"][0]["address"], one.to_string());
-    let metrics = get(node.metrics, "/metrics").await.unwrap().1;
-    for line in [
+    node.has_metrics(&[
         "kubeproxy_sync_proxy_rules_duration_seconds_count ",
+        "kubeproxy_network_programming_duration_seconds_count 0",
+        "kubeproxy_sync_proxy_rules_service_changes_total 1",
         "meshlite_node_virtual_servers 1",
         "meshlite_node_snapshot_generation 1",
-    ] {
-        assert!(metrics.contains(line), "no {line} in\n{metrics}");
-    }
+    ])
+    .await;
     let two = backend("two").await;
     let group = endpoint_of("web", two, "n1");
     control_plane.publish(mk_snapshot(vec![service], vec![group]));
     eventually("two".to_owned(), || who(vip)).await;
     eventually(Some(2), || async { control_plane.acknowledged() }).await;
+    node.has_metrics(&[
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.25\"} 0",
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"300.0\"} 0",
+        "kubeproxy_network_programming_duration_seconds_count 1",
+        "kubeproxy_sync_proxy_rules_service_changes_total 1",
+        "kubeproxy_sync_proxy_rules_endpoint_changes_total 2",
+    ])
+    .await;
 }
 
 #[tokio::test]

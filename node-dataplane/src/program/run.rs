@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use meshlite_proto::subscribe::{Commit, Subscription};
 use meshlite_runtime::readiness::ReadyToken;
-use meshlite_snapshot::Finding;
+use meshlite_snapshot::{Finding, ResourceType};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
@@ -81,23 +81,30 @@ impl<K: Kernel> Runner<K> {
 
     fn take(&mut self, commit: &Commit) {
         self.health.queued(Instant::now());
-        self.program
-            .metrics
-            .last_queued
-            .set(clock::seconds_since_epoch());
+        let metrics = &self.program.metrics;
+        metrics.last_queued.set(clock::seconds_since_epoch());
+        for (kind, counter) in [
+            (ResourceType::Service, &metrics.service_changes),
+            (ResourceType::EndpointGroup, &metrics.endpoint_changes),
+        ] {
+            let changed = commit.changes().iter().filter(|c| c.topic.kind == kind);
+            counter.inc_by(changed.count().try_into().unwrap_or(u64::MAX));
+        }
         self.program
             .set_snapshot(commit.generation(), commit.snapshot().clone());
     }
 
     fn installed(&mut self, commit: Option<Commit>) {
         self.health.applied();
-        self.program
-            .metrics
-            .last_sync
-            .set(clock::seconds_since_epoch());
+        let metrics = &self.program.metrics;
+        metrics.last_sync.set(clock::seconds_since_epoch());
         let Some(commit) = commit else {
             return;
         };
+        if let Some(changed) = commit.oldest_change() {
+            let took = clock::seconds_since(changed);
+            metrics.network_programming_duration.observe(took);
+        }
         let table = &self.program.desired().table;
         info!(
             generation = commit.generation(),

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use meshlite_proto::{
@@ -23,6 +24,9 @@ use tokio::{
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
+
+/// When everything but what was there at first has changed.
+const CHANGED: SystemTime = SystemTime::UNIX_EPOCH;
 
 type Responses = ReceiverStream<Result<DiscoveryResponse, Status>>;
 
@@ -173,6 +177,7 @@ fn commit(nonce: u64, generation: u64, snapshot: &Snapshot) -> Vec<DiscoveryResp
         nonce,
         generation,
         expected: digests(snapshot),
+        oldest_change: (nonce > 1).then_some(CHANGED.into()),
         ..CommitEnd::default()
     };
     let chunk = ResourceChunk {
