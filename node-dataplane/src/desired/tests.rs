@@ -36,7 +36,7 @@ fn desired(snapshot: &Snapshot) -> Desired {
 /// The table without its heading.
 fn printed(desired: &Desired) -> Vec<String> {
     let text = print::table(&desired.table);
-    let lines = text.lines().skip(2);
+    let lines = text.lines().skip(3);
     lines
         .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect()

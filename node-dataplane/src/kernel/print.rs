@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::table::{Audience, Key, Settings, Table};
 
 const HEADER: &str = "\
+IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 ";
@@ -77,6 +78,7 @@ mod tests {
         assert_eq!(
             printed,
             "\
+IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  10.96.0.10:53 rr

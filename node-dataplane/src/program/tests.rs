@@ -217,6 +217,7 @@ async fn a_dry_run_prints_each_plan_once_with_the_table_that_it_leads_to() {
         "\
 # add virtual server TCP 10.96.0.1:80 rr (default/web)
 # add real server TCP 10.96.0.1:80 -> 10.244.0.1:80 weight 1
+IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  10.96.0.1:80 rr
