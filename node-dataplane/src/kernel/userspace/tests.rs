@@ -1,5 +1,6 @@
 //! Real traffic over loopback: what clients of a virtual server see while its table changes.
 
+mod shortage;
 mod tcp;
 mod udp;
 
