@@ -6,7 +6,7 @@ mod upgrade;
 
 use std::{cell::Cell, future::Future, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
-use http::{Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::{
@@ -20,10 +20,10 @@ pub(crate) use self::headers::Client;
 use self::upgrade::Upgrade;
 use crate::{
     balance::{Turn, balance},
-    listen::Worker,
-    pool::{Lease, RequestBody},
+    listen::{Reset, Worker},
+    pool::{Lease, RequestBody, Upload},
     respond::{self, Body, Refusal, respond},
-    sanitise::{self, sanitise},
+    sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
 };
 
@@ -39,6 +39,7 @@ pub(crate) struct Connection {
     pub(crate) listener: ListenerId,
     pub(crate) local: SocketAddr,
     pub(crate) client: Client,
+    pub(crate) reset: Reset,
     /// Told of the first request.
     pub(crate) in_use: Notify,
     pub(crate) is_used: Cell<bool>,
@@ -92,6 +93,7 @@ impl Exchange<'_> {
         let upgrade = Upgrade::take(&mut request);
         let (mut parts, body) = request.into_parts();
         sanitise(&mut parts, self.connection.local)?;
+        let version = parts.version;
         let route = self.route(&parts)?;
         match &route.filters.action {
             Some(Action::Respond(status)) => return Ok(respond::text(*status, String::new())),
@@ -101,25 +103,33 @@ impl Exchange<'_> {
         let cluster = self.cluster(route)?;
         let upgrade = upgrade.filter(|_| !cluster.is_h2c);
         self.prepare(&mut parts, route, cluster, upgrade.as_ref());
-        let last_byte = Rc::new(Cell::new(self.started));
+        let upload = Upload::new(self.started);
         let body = if body.is_end_stream() {
             RequestBody::Empty
         } else {
-            RequestBody::Stream(body, Rc::clone(&last_byte))
+            RequestBody::Stream(body, Rc::clone(&upload))
         };
+        say_length(&mut parts, &body);
         let request = Request::from_parts(parts, body);
         let forwarded = self.forward(cluster, request);
-        let (response, lease) = if let Some(limit) = route.timeouts.response {
-            within(limit, &Cell::new(self.started), forwarded).await?
+        let answered = if let Some(limit) = route.timeouts.response {
+            within(limit, &Cell::new(self.started), forwarded).await
         } else {
             let limit = self.connection.worker.shared.config.response_timeout;
-            within(limit, &last_byte, forwarded).await?
+            within(limit, &upload.last, forwarded).await
         };
+        let (mut response, mut lease) = answered.map_err(|refusal| blame(refusal, &upload))?;
+        let was_clear = sanitise::response_framing(response.headers_mut());
+        if !was_clear.ok_or(Refusal::Garbled)? {
+            lease.keep_no_longer();
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = upgrade.ok_or(Refusal::UnexpectedUpgrade)?;
             return Ok(upgrade.switch(response, &self.connection.worker));
         }
-        Ok(respond(response, lease, route))
+        // A client of HTTP/1.0 knows the end of a body of unknown length only by the end of the connection.
+        let reset = (version == Version::HTTP_10).then(|| self.connection.reset.clone());
+        Ok(respond(response, lease, route, reset))
     }
 
     /// The route of a request.
@@ -171,12 +181,16 @@ impl Exchange<'_> {
                 Err(failed) => failed,
             };
             let error = failed.error().to_string();
-            let was_parsed = failed.error().is_parse();
+            let is_garbled = failed.error().is_parse();
             let unsent = failed.take_message();
             debug!(cluster = %cluster.name, %error, unsent = unsent.is_some(), "request failed");
-            let again = unsent.or(spare.filter(|_| !was_parsed));
+            let again = unsent.or(spare.filter(|_| !is_garbled));
             let Some(again) = again.filter(|_| resent < MAX_RESENDS) else {
-                return Err(Refusal::Reset);
+                return Err(if is_garbled {
+                    Refusal::Garbled
+                } else {
+                    Refusal::Reset
+                });
             };
             if !lease.is_reused {
                 passed_over += 1;
@@ -211,6 +225,26 @@ impl Exchange<'_> {
                 None
             }
         }
+    }
+}
+
+/// Says that a body of unknown length is chunked. Left to itself, hyper takes a GET or HEAD to have none.
+fn say_length(parts: &mut Parts, body: &RequestBody) {
+    if let RequestBody::Stream(..) = body
+        && parts.version == Version::HTTP_11
+        && !parts.headers.contains_key(header::CONTENT_LENGTH)
+    {
+        let chunked = HeaderValue::from_static("chunked");
+        parts.headers.insert(header::TRANSFER_ENCODING, chunked);
+    }
+}
+
+/// What an endpoint did because of the client's body is the client's doing.
+fn blame(refusal: Refusal, upload: &Upload) -> Refusal {
+    match refusal {
+        Refusal::Reset if upload.is_broken.get() => Malformed::Body.into(),
+        Refusal::Timeout if upload.waits_for_client.get() => Refusal::SlowClient,
+        refusal => refusal,
     }
 }
 

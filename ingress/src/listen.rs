@@ -2,6 +2,7 @@
 
 mod accept;
 mod sockets;
+mod stream;
 mod worker;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use arc_swap::ArcSwap;
 pub(crate) use self::worker::Drained;
 pub(crate) use self::{
     sockets::bind,
+    stream::Reset,
     worker::{Command, Worker, WorkerHandle},
 };
 use crate::{Config, metrics::Metrics, table::Table};

@@ -1,5 +1,6 @@
 //! Connections to endpoints, kept for the next request. Each worker has its own, so nothing here is locked.
 
+mod body;
 mod connect;
 mod resolve;
 
@@ -11,22 +12,22 @@ use std::collections::HashMap;
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http::{HeaderValue, Request, Response};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
 use tokio::time::Instant;
 
-pub(crate) use self::{connect::ConnectError, resolve::Resolver};
+pub(crate) use self::{
+    body::{RequestBody, Upload},
+    connect::ConnectError,
+    resolve::Resolver,
+};
 
 /// Idle HTTP/1 connections that are kept for one endpoint.
 const MAX_IDLE: usize = 256;
@@ -77,14 +78,6 @@ enum Connection {
 /// One request's place on a shared connection.
 #[derive(Debug)]
 struct Stream(Shared);
-
-/// The body of a request on its way to an endpoint.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    Empty,
-    /// What the client sends, and when it last did.
-    Stream(Incoming, Rc<Cell<Instant>>),
-}
 
 // === impl Pool ===
 
@@ -229,22 +222,22 @@ impl Lease {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        let mut response = match &mut self.connection {
+        let response = match &mut self.connection {
             Connection::Http1(sender) => sender.try_send_request(request).await?,
             Connection::Http2(stream) => stream.0.sender.try_send_request(request).await?,
         };
-        let headers = response.headers_mut();
-        if headers.contains_key(header::TRANSFER_ENCODING)
-            && headers.remove(header::CONTENT_LENGTH).is_some()
-        {
-            // Somebody on the way may have framed it by the other one.
-            self.keep = Duration::ZERO;
-        } else if let Some(promised) = headers.get("keep-alive").and_then(promised_timeout) {
+        let promised = response.headers().get("keep-alive");
+        if let Some(promised) = promised.and_then(promised_timeout) {
             self.keep = self
                 .keep
                 .min(promised.saturating_sub(Duration::from_secs(1)));
         }
         Ok(response)
+    }
+
+    /// The connection serves no request after this one.
+    pub(crate) fn keep_no_longer(&mut self) {
+        self.keep = Duration::ZERO;
     }
 
     /// Gives the connection back once the response has been read to its end.
@@ -275,43 +268,6 @@ fn promised_timeout(value: &HeaderValue) -> Option<Duration> {
     let mut parameters = value.to_str().ok()?.split(',');
     let seconds = parameters.find_map(|parameter| parameter.trim().strip_prefix("timeout="))?;
     seconds.parse().ok().map(Duration::from_secs)
-}
-
-// === impl RequestBody ===
-
-impl HttpBody for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Stream(body, last) => {
-                let frame = Pin::new(body).poll_frame(cx);
-                if frame.is_ready() {
-                    last.set(Instant::now());
-                }
-                frame
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Stream(body, _) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Stream(body, _) => body.size_hint(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
+    listen::Reset,
     pool::Lease,
     sanitise::{self, Malformed},
     table::Route,
@@ -37,6 +38,10 @@ pub(crate) enum Refusal {
     Unreachable,
     #[error("the endpoint closed the connection before it answered")]
     Reset,
+    #[error("the endpoint's answer is not valid HTTP")]
+    Garbled,
+    #[error("the client did not send the body of its request in time")]
+    SlowClient,
     #[error("the endpoint did not answer in time")]
     Timeout,
     #[error("the endpoint switched to a protocol that nobody asked for")]
@@ -58,6 +63,8 @@ pub(crate) struct Upstream {
     /// Released when the body has been read to its end; closed when it is dropped before.
     lease: Option<Lease>,
     idle: Option<(Duration, Pin<Box<Sleep>>)>,
+    /// Set when the body breaks off, for a client that would not notice.
+    reset: Option<Reset>,
 }
 
 /// Why a response's body breaks off.
@@ -77,9 +84,12 @@ impl Refusal {
             Self::Malformed(malformed) => malformed.status(),
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoBackend | Self::NoEndpoints => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoAddress | Self::Unreachable | Self::Reset | Self::UnexpectedUpgrade => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::NoAddress
+            | Self::Unreachable
+            | Self::Reset
+            | Self::Garbled
+            | Self::UnexpectedUpgrade => StatusCode::BAD_GATEWAY,
+            Self::SlowClient => StatusCode::REQUEST_TIMEOUT,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -93,7 +103,7 @@ impl Refusal {
             let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
             response.headers_mut().insert(header::ALLOW, allowed);
         }
-        if let Self::Malformed(_) = self {
+        if let Self::Malformed(_) | Self::SlowClient = self {
             // What follows on this connection may be read as something else than was meant.
             response
                 .headers_mut()
@@ -116,8 +126,13 @@ pub(crate) fn text(status: StatusCode, text: String) -> Response<Body> {
     response
 }
 
-/// An endpoint's answer, as the client gets it.
-pub(crate) fn respond(response: Response<Incoming>, lease: Lease, route: &Route) -> Response<Body> {
+/// An endpoint's answer, as the client gets it. If its body breaks off, `reset` is set.
+pub(crate) fn respond(
+    response: Response<Incoming>,
+    lease: Lease,
+    route: &Route,
+    reset: Option<Reset>,
+) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     // Each connection says its own version.
     parts.version = Version::HTTP_11;
@@ -132,6 +147,7 @@ pub(crate) fn respond(response: Response<Incoming>, lease: Lease, route: &Route)
         body,
         lease: Some(lease),
         idle: idle.map(|idle| (idle, Box::pin(tokio::time::sleep(idle)))),
+        reset,
     };
     Response::from_parts(parts, Body::Upstream(upstream))
 }
@@ -179,7 +195,8 @@ impl Upstream {
             if let Some((limit, sleep)) = &mut self.idle
                 && sleep.as_mut().poll(cx).is_ready()
             {
-                return Poll::Ready(Some(Err(BodyError::Idle(*limit))));
+                let error = BodyError::Idle(*limit);
+                return Poll::Ready(Some(Err(self.break_off(error))));
             }
             return Poll::Pending;
         };
@@ -193,12 +210,19 @@ impl Upstream {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+            Some(Err(error)) => Poll::Ready(Some(Err(self.break_off(error.into())))),
             None => {
                 self.end();
                 Poll::Ready(None)
             }
         }
+    }
+
+    fn break_off(&self, error: BodyError) -> BodyError {
+        if let Some(reset) = &self.reset {
+            reset.set();
+        }
+        error
     }
 
     fn end(&mut self) {

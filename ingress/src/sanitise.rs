@@ -31,6 +31,8 @@ pub(crate) enum Malformed {
     TransferEncoding,
     #[error("invalid Content-Length")]
     ContentLength,
+    #[error("broken body")]
+    Body,
     #[error("CONNECT is not served")]
     Connect,
     #[error("unsupported Expect header")]
@@ -48,7 +50,8 @@ impl Malformed {
             | Self::Target
             | Self::Path
             | Self::TransferEncoding
-            | Self::ContentLength => StatusCode::BAD_REQUEST,
+            | Self::ContentLength
+            | Self::Body => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -155,7 +158,7 @@ fn set_path_and_query(request: &mut Parts, path: PathAndQuery) -> Result<(), Mal
     Ok(())
 }
 
-/// One way to know where the body ends. The connection to the upstream frames it anew.
+/// One way to know where a request's body ends. The connection to the upstream frames it anew.
 fn framing(request: &mut Parts) -> Result<(), Malformed> {
     let headers = &mut request.headers;
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -177,6 +180,30 @@ fn framing(request: &mut Parts) -> Result<(), Malformed> {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
     Ok(())
+}
+
+/// One way to know where a response's body ends; none if it has a coding that only the endpoint knows.
+///
+/// False where it said two, so that somebody on the way may have believed the other one.
+pub(crate) fn response_framing(headers: &mut HeaderMap) -> Option<bool> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return None;
+        }
+        return Some(headers.remove(header::CONTENT_LENGTH).is_none());
+    }
+    let Some(length) = headers.get(header::CONTENT_LENGTH) else {
+        return Some(true);
+    };
+    if length.as_bytes().iter().all(u8::is_ascii_digit) {
+        return Some(true);
+    }
+    // Several equal ones: different ones are not read as HTTP at all.
+    let first = length.to_str().ok()?.split(',').next()?;
+    let first: u64 = first.trim().parse().ok()?;
+    headers.insert(header::CONTENT_LENGTH, first.into());
+    Some(false)
 }
 
 /// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.

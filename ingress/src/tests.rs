@@ -1,8 +1,10 @@
 //! The ingress over real sockets: a snapshot in, requests through it to origins on loopback.
 
+mod bodies;
 mod changes;
 mod errors;
 mod exchange;
+mod garbled;
 mod http2;
 pub(crate) mod mesh;
 mod origin;

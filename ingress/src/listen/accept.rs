@@ -24,7 +24,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Worker;
+use super::{
+    Worker,
+    stream::{ClientStream, Reset},
+};
 use crate::{
     forward::{self, Client, Connection},
     metrics::Open,
@@ -112,14 +115,17 @@ async fn accept(
     let shared = &worker.shared.config;
     let client = Client::new(peer.ip(), config.is_some(), &shared.trusted_proxies);
     let handshake_timeout = shared.handshake_timeout;
+    let reset = Reset::default();
     let connection = Rc::new(Connection {
         worker: Rc::clone(&worker),
         listener: id,
         local,
         client,
+        reset: reset.clone(),
         in_use: Notify::new(),
         is_used: Cell::new(false),
     });
+    let stream = ClientStream::new(stream, reset);
     match config {
         None => serve(connection, stream, close).await,
         Some(acceptor) => match timeout(handshake_timeout, acceptor.accept(stream)).await {
