@@ -29,7 +29,7 @@ use crate::{desired::HealthCheck, facts::Facts, health::HealthState};
 /// The servers, one for each port and address.
 #[derive(Debug)]
 pub(crate) struct HealthChecks {
-    servers: BTreeMap<(u16, Option<IpAddr>), Server>,
+    servers: BTreeMap<(u16, Option<IpAddr>), JoinHandle<()>>,
     shared: Arc<Shared>,
     stop: CancellationToken,
 }
@@ -38,12 +38,6 @@ pub(crate) struct HealthChecks {
 struct Shared {
     checks: ArcSwap<BTreeMap<u16, HealthCheck>>,
     health: HealthState,
-}
-
-#[derive(Debug)]
-struct Server {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
 }
 
 // === impl HealthChecks ===
@@ -75,14 +69,13 @@ impl HealthChecks {
         let unwanted = self
             .servers
             .extract_if(.., |place, server| {
-                !places.contains(place) || server.task.is_finished()
+                !places.contains(place) || server.is_finished()
             })
             .collect::<Vec<_>>();
         for (_, server) in unwanted {
-            server.stop.cancel();
-            if let Err(error) = server.task.await {
-                debug!(%error, "health check server failed");
-            }
+            // Its port is free at once. Who is slow to ask must not keep traffic from being programmed.
+            server.abort();
+            drop(server.await);
         }
         let mut findings = Vec::new();
         for place in places {
@@ -104,18 +97,16 @@ impl HealthChecks {
         findings
     }
 
-    fn start(&self, port: u16, listener: TcpListener) -> Server {
-        let stop = self.stop.child_token();
+    fn start(&self, port: u16, listener: TcpListener) -> JoinHandle<()> {
         let router = Router::new()
             .fallback(any(answer))
             .with_state((port, Arc::clone(&self.shared)));
-        let serving = admin::serve(listener, router, stop.clone());
-        let task = tokio::spawn(async move {
+        let serving = admin::serve(listener, router, self.stop.clone());
+        tokio::spawn(async move {
             if let Err(error) = serving.await {
                 debug!(%error, port, "health check server ended");
             }
-        });
-        Server { stop, task }
+        })
     }
 }
 
@@ -181,4 +172,50 @@ async fn answer(State((port, shared)): State<(u16, Arc<Shared>)>) -> Response {
         "serviceProxyHealthy": is_healthy,
     });
     (code, headers, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use meshlite_snapshot::Protocol;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    use super::*;
+    use crate::testing::free_place;
+
+    #[tokio::test]
+    async fn a_client_that_is_slow_to_ask_delays_nothing() {
+        let frontend = free_place([127, 0, 0, 1], Protocol::Tcp).frontend;
+        let (port, addr) = (frontend.port, frontend.socket_address());
+        let facts = Facts {
+            node_port_ranges: vec![addr.ip().into()],
+            ..Facts::default()
+        };
+        let check = HealthCheck {
+            namespace: "default".into(),
+            name: "web".into(),
+            local_endpoints: 1,
+        };
+        let wanted = BTreeMap::from([(port, check)]);
+        let health = HealthState::new(Duration::from_secs(30));
+        let mut servers = HealthChecks::new(health, CancellationToken::new());
+        assert_eq!(servers.serve(&wanted, &facts).await, []);
+        let mut slow = TcpStream::connect(addr).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
+        // An answer to a later client shows that the slow one was heard.
+        let mut quick = TcpStream::connect(addr).await.unwrap();
+        quick.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        quick.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("200 OK"), "{answer}");
+        let start = Instant::now();
+        servers.serve(&BTreeMap::new(), &facts).await;
+        assert_eq!(servers.serve(&wanted, &facts).await, [], "the port is free");
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
 }
