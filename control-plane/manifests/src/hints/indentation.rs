@@ -95,7 +95,7 @@ fn moved(lines: &Lines<'_>, line: Line<'_>, column: usize, right: usize) -> Vec<
     lines.with(|other| {
         if other.number == line.number {
             inside = true;
-        } else if !other.is_blank() && other.depth() <= column {
+        } else if !other.is_blank() && other.depth() <= line.depth() {
             inside = false;
         }
         (inside && !other.is_blank()).then(|| {

@@ -98,6 +98,25 @@ fn a_key_needs_its_colon_and_a_space() {
 }
 
 #[test]
+fn an_item_moves_as_a_whole_with_its_dash() {
+    let item = "- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: a\n";
+    let list = |indent: &str| {
+        indent.to_owned() + &item.trim_end().replace('\n', &format!("\n{indent}")) + "\n"
+    };
+    let text = format!(
+        "apiVersion: v1\nkind: List\nitems:\n{}{}",
+        list("  "),
+        list(" ")
+    );
+    assert_eq!(
+        told(&text),
+        [
+            "BadIndentation: line 8: indent to match `apiVersion`: `apiVersion` has 3 spaces and needs 4"
+        ]
+    );
+}
+
+#[test]
 fn an_open_quote_is_told_where_it_begins() {
     assert_eq!(
         told("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: \"web\n  labels:\n    a: b\n"),

@@ -40,9 +40,9 @@ pub(super) fn report(
         let more = problems.split_off(MAX_PROBLEMS);
         problems.extend(more.first().map(|first| Problem {
             severity: first.severity,
-            field: String::new(),
+            field: first.field.clone(),
             reason: "MoreProblems".into(),
-            message: format!("{} more problems of this object are not listed", more.len()),
+            message: format!("from here on {} more problems are not listed", more.len()),
         }));
     }
     for problem in problems {

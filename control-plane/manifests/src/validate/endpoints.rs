@@ -1,6 +1,6 @@
 //! Endpoints and EndpointSlices.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use k8s_openapi::api::{
     core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints},
@@ -114,13 +114,13 @@ pub(super) fn validate_slice(slice: &EndpointSlice, report: &mut Report) {
     let ports = slice.ports.as_deref().unwrap_or_default();
     let at = Path::root("ports");
     report.at_most(at, ports.len(), MAX_PORTS);
+    let mut names_before = BTreeSet::new();
     for (i, port) in ports.iter().enumerate() {
-        validate_slice_port(
-            port,
-            ports.get(..i).unwrap_or_default(),
-            at.index(i),
-            report,
-        );
+        validate_slice_port(port, at.index(i), report);
+        if !names_before.insert(port.name.as_deref()) {
+            let name = port.name.as_deref().unwrap_or_default();
+            report.duplicate(at.index(i).field("name"), name);
+        }
     }
 }
 
@@ -168,13 +168,10 @@ fn validate_endpoint(endpoint: &Endpoint, address_type: &str, at: Path<'_>, repo
     }
 }
 
-fn validate_slice_port(port: &SlicePort, before: &[SlicePort], at: Path<'_>, report: &mut Report) {
+fn validate_slice_port(port: &SlicePort, at: Path<'_>, report: &mut Report) {
     let name = port.name.as_deref().unwrap_or_default();
     if !name.is_empty() {
         report.follows(at.field("name"), name, names::dns_label);
-    }
-    if before.iter().any(|other| other.name == port.name) {
-        report.duplicate(at.field("name"), name);
     }
     if let Some(number) = port.port {
         report.port(at.field("port"), number);

@@ -1,6 +1,6 @@
 //! Pods: only what makes them endpoints.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
@@ -67,6 +67,7 @@ pub(super) fn validate_spec(spec: &PodSpec, at: Path<'_>, report: &mut Report) {
 fn validate_ports(container: &Container, at: Path<'_>, report: &mut Report) {
     let at = at.field("ports");
     let ports = container.ports.as_deref().unwrap_or_default();
+    let mut names_before = BTreeSet::new();
     for (i, port) in ports.iter().enumerate() {
         let at = at.index(i);
         report.port(at.field("containerPort"), port.container_port);
@@ -75,7 +76,7 @@ fn validate_ports(container: &Container, at: Path<'_>, report: &mut Report) {
             continue;
         };
         report.follows(at.field("name"), name, names::port_name);
-        if ports.iter().take(i).any(|other| other.name == port.name) {
+        if !names_before.insert(name) {
             report.duplicate(at.field("name"), name);
         }
     }
