@@ -27,7 +27,7 @@ pub(crate) struct Metrics {
     commits: Family<ByMode, Counter>,
     nacks: Family<ByType, Counter>,
     clients: Family<ByRole, Gauge>,
-    digest_mismatch: Counter,
+    digest_mismatches: Counter,
     findings: Family<ByReason, Gauge>,
     convergence: Histogram,
     source_objects: Family<ByKind, Gauge>,
@@ -71,7 +71,7 @@ impl Default for Metrics {
             commits: Family::default(),
             nacks: Family::default(),
             clients: Family::default(),
-            digest_mismatch: Counter::default(),
+            digest_mismatches: Counter::default(),
             findings: Family::default(),
             // 1 ms to 33 s
             convergence: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
@@ -98,9 +98,9 @@ impl Metrics {
         );
         registry.register("clients", "Connected data planes", self.clients.clone());
         registry.register(
-            "digest_mismatch",
+            "digest_mismatches",
             "Times that a data plane held something else than was published",
-            self.digest_mismatch.clone(),
+            self.digest_mismatches.clone(),
         );
         registry.register_with_unit(
             "convergence",
@@ -194,7 +194,7 @@ impl Metrics {
 
     /// A client holds something else than was published.
     pub(crate) fn digest_mismatch(&self) {
-        self.digest_mismatch.inc();
+        self.digest_mismatches.inc();
     }
 
     /// A change reached a client so long after it was published.

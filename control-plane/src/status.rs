@@ -51,17 +51,7 @@ impl SnapshotStatus for StatusService {
     ) -> Result<Response<v1::DiffClientResponse>, Status> {
         let view = self.discovery.view()?;
         let wanted = request.into_inner().client;
-        let client = self
-            .discovery
-            .clients
-            .list()
-            .into_iter()
-            .find(|client| is_named(client, &wanted))
-            .ok_or_else(|| {
-                Status::not_found(format!(
-                    "no client with the id or on the node {wanted:?} is connected; ListClients shows all"
-                ))
-            })?;
+        let client = named(self.discovery.clients.list(), &wanted)?;
         let topics = topics(&client.topics, &TOPICS)?;
         let installed = client.installed_generation;
         let from = (!client.installed.is_empty() && view.reaches(installed)).then_some(installed);
@@ -107,9 +97,33 @@ impl SnapshotStatus for StatusService {
     }
 }
 
-fn is_named(client: &v1::Client, wanted: &str) -> bool {
-    let identity = client.identity.as_ref();
-    !wanted.is_empty() && identity.is_some_and(|i| i.id == wanted || i.node_name == wanted)
+/// The client with this id, or the only one on the node of this name.
+fn named(clients: Vec<v1::Client>, wanted: &str) -> Result<v1::Client, Status> {
+    let identity = |client: &v1::Client| client.identity.clone().unwrap_or_default();
+    let (mut by_id, others): (Vec<_>, Vec<_>) = clients
+        .into_iter()
+        .partition(|client| identity(client).id == wanted);
+    // One that lost its connection may still be listed beside itself.
+    if let Some(newest) = by_id.pop() {
+        return Ok(newest);
+    }
+    let is_there = |client: &v1::Client| !wanted.is_empty() && identity(client).node_name == wanted;
+    let on_node: Vec<_> = others.into_iter().filter(is_there).collect();
+    <[_; 1]>::try_from(on_node)
+        .map(|[client]| client)
+        .map_err(|on_node| {
+            let ids: Vec<_> = on_node.iter().map(|client| identity(client).id).collect();
+            if ids.is_empty() {
+                Status::not_found(format!(
+                    "no client with the id or on the node {wanted:?} is connected; ListClients shows all"
+                ))
+            } else {
+                let ids = ids.join(", ");
+                Status::failed_precondition(format!(
+                    "several clients are on the node {wanted:?}, ask for one by its id: {ids}"
+                ))
+            }
+        })
 }
 
 fn resource_change(change: &Change<'_>) -> v1::ResourceChange {

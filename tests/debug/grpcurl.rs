@@ -187,6 +187,14 @@ fn grpcurl_lists_describes_and_fetches() {
         );
     }
 
+    // As the data planes show them, to be compared by eye.
+    let digest = fetched
+        .rsplit_once("\"digest\": \"")
+        .expect("digests are there")
+        .1;
+    let is_hex = digest.bytes().take(32).all(|byte| byte.is_ascii_hexdigit());
+    assert!(is_hex && digest.get(32..33) == Some("\""), "{fetched}");
+
     let filter = r#"{"topics": [{"type": "SERVICE"}], "namePrefix": "team-a/"}"#;
     let dumped = server.grpcurl(
         &["-d", filter],

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use meshlite_proto::{decode, encode::MAX_CHUNK_BYTES, v1};
+use meshlite_proto::{
+    decode,
+    encode::{self, MAX_CHUNK_BYTES},
+    v1,
+};
 use meshlite_snapshot::{ResourceType, SetDigest, Topic};
 use tonic::Status;
 
@@ -122,14 +126,24 @@ fn held(subscriptions: &[v1::Subscription]) -> Result<BTreeMap<Topic, SetDigest>
 
 /// A topic that is published.
 pub(super) fn topic(wire: &v1::Topic) -> Result<Topic, Status> {
-    let topic = decode::topic(wire)
-        .map_err(|error| Status::invalid_argument(format!("topic {wire:?}: {error}")))?;
-    if !TOPICS.contains(&topic) {
-        return Err(Status::invalid_argument(format!(
-            "there is no topic {topic}"
-        )));
+    let known = decode::topic(wire).ok();
+    known.filter(|topic| TOPICS.contains(topic)).ok_or_else(|| {
+        let all = TOPICS.map(|topic| shown(&encode::topic(topic))).join(", ");
+        let asked = shown(wire);
+        Status::invalid_argument(format!("there is no topic {asked}; there are {all}"))
+    })
+}
+
+/// A topic as it is written in a request: `TYPE`, or `TYPE/scope`.
+fn shown(topic: &v1::Topic) -> String {
+    let kind = match v1::ResourceType::try_from(topic.r#type) {
+        Ok(kind) => kind.as_str_name().to_owned(),
+        Err(_newer) => topic.r#type.to_string(),
+    };
+    match topic.scope.as_str() {
+        "" => kind,
+        scope => format!("{kind}/{scope:.40}"),
     }
-    Ok(topic)
 }
 
 /// Private keys go to those that terminate TLS, and to nobody else.
@@ -150,7 +164,6 @@ fn authorise(role: v1::Role, topic: Topic) -> Result<(), Status> {
 
 #[cfg(test)]
 mod tests {
-    use meshlite_proto::encode;
     use tonic::Code;
 
     use super::*;
@@ -245,6 +258,11 @@ mod tests {
         });
         let refused = Accepted::new(hello).unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+        assert_eq!(
+            refused.message(),
+            "there is no topic SERVICE/ingress; there are NAMESPACE, NODE, SERVICE, ENDPOINT_GROUP, \
+             ENDPOINT_GROUP/ingress, WEIGHTS, TLS_SECRET, CLUSTER, ROUTE_TABLE, LISTENER"
+        );
         assert!(Accepted::new(v1::Hello::default()).is_err());
     }
 }

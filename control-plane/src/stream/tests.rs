@@ -274,6 +274,16 @@ async fn tools_see_what_a_client_lacks() {
         (2, 1)
     );
     assert!(client.connected_at.is_some() && client.last_heard.is_some());
+    let mut other = mk_hello(v1::Role::Ingress, &Topic::INGRESS);
+    other.client.as_mut().unwrap().id = "peer-2".into();
+    let mut beside = Peer::connect(server.addr, other).await;
+    beside.commit().await;
+    let which = status.diff_client(diff("node-a")).await.unwrap_err();
+    assert_eq!(which.code(), Code::FailedPrecondition);
+    assert!(which.message().ends_with("peer-1, peer-2"), "{which}");
+    let one = status.diff_client(diff("peer-2")).await.unwrap();
+    assert_eq!(one.into_inner().client.unwrap().role(), v1::Role::Ingress);
+    drop(beside);
     let unknown = status.diff_client(diff("nobody")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
     drop(second);
