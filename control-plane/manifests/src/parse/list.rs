@@ -132,8 +132,9 @@ fn by_value(text: &[u8]) -> Option<Vec<Item<'_>>> {
 
 /// An item may refer to an anchor in another.
 fn has_aliases(text: &[u8]) -> bool {
-    text.windows(3).any(|at| {
-        matches!(at, [b' ' | b'[' | b'{' | b',', b'*', name] if name.is_ascii_alphanumeric() || *name == b'_')
+    memchr::memchr_iter(b'*', text).any(|at| {
+        let around = at.checked_sub(1).and_then(|before| text.get(before..at + 2));
+        matches!(around, Some([b' ' | b'[' | b'{' | b',', _, name]) if name.is_ascii_alphanumeric() || *name == b'_')
     })
 }
 

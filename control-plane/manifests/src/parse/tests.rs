@@ -132,6 +132,8 @@ fn every_wrong_type_is_told_with_its_line() {
 fn quoted_text_that_looks_like_a_number_is_text() {
     for value in [
         "\"1\"",
+        "!!str 1",
+        "!!str null",
         "'true'",
         "1.2.3",
         "v1",

@@ -46,12 +46,17 @@ impl<'t> Notes<'t> {
         (self.list.into_inner(), self.failed.into_inner())
     }
 
-    /// Whether `value`, a piece of the text, stands in quotes there: then one follows it, which nothing without quotes
-    /// can have. Text that was folded is no piece of it, and always a string.
-    pub(super) fn is_quoted(&self, value: &str) -> bool {
+    /// Whether `value`, a piece of the text, is said to be text there: it stands in quotes, so that one follows it,
+    /// which nothing without quotes can have, or behind the tag of strings. Text that was folded is no piece of it,
+    /// and always a string.
+    pub(super) fn is_said_to_be_text(&self, value: &str) -> bool {
         let start = value.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
-        let behind = start.and_then(|start| self.text.get(start + value.len()));
-        matches!(behind, Some(b'"' | b'\''))
+        let Some((before, behind)) = start.and_then(|start| self.text.split_at_checked(start))
+        else {
+            return false;
+        };
+        matches!(behind.get(value.len()), Some(b'"' | b'\''))
+            || before.trim_ascii_end().ends_with(b"!!str")
     }
 
     pub(super) fn unknown(&self, path: &Path<'_>, known: &'static [&'static str]) {

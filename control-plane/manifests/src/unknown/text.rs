@@ -26,7 +26,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Text<'_, V> {
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
         match bare(value) {
             Bare::Text => self.inner.visit_borrowed_str(value),
-            _ if self.notes.is_quoted(value) => self.inner.visit_borrowed_str(value),
+            _ if self.notes.is_said_to_be_text(value) => self.inner.visit_borrowed_str(value),
             Bare::Null => self.inner.visit_borrowed_str(""),
             Bare::Other(unexpected) => Err(E::invalid_type(unexpected, &self)),
         }

@@ -56,6 +56,11 @@ fn validate_port(port: &ServicePort, at: Path<'_>, report: &mut Report) {
         // Filled in from a port that is already reported.
         Some(IntOrString::Int(number)) if *number == port.port => {}
         Some(IntOrString::Int(number)) => report.port(at.field("targetPort"), *number),
+        Some(IntOrString::String(name)) if name.parse::<u16>().is_ok() => report.invalid(
+            at.field("targetPort"),
+            name,
+            "must contain at least one letter (a-z); write a number without quotes",
+        ),
         Some(IntOrString::String(name)) => {
             report.follows(at.field("targetPort"), name, names::port_name);
         }
