@@ -85,7 +85,9 @@ impl TlsConfigs {
             .map_err(TlsError::Settings)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(resolver));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
+            .map(<[u8]>::to_vec)
+            .into();
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Settings)?;
         let config = Arc::new(config);
         self.configs

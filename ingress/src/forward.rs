@@ -42,7 +42,10 @@ pub(crate) struct Connection {
     pub(crate) reset: Reset,
     /// Told of the first request.
     pub(crate) in_use: Notify,
-    pub(crate) is_used: Cell<bool>,
+    /// That of its requests, once there was one.
+    pub(crate) protocol: Cell<Option<Version>>,
+    /// The next response is the last one.
+    pub(crate) is_closing: Cell<bool>,
 }
 
 /// What the phases of one request share.
@@ -57,7 +60,8 @@ struct Exchange<'a> {
 /// Serves one request.
 pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    if !connection.is_used.replace(true) {
+    let version = request.version();
+    if connection.protocol.replace(Some(version)).is_none() {
         connection.in_use.notify_one();
     }
     let shared = &connection.worker.shared;
@@ -74,12 +78,19 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
     let asked = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
     let answered = exchange.run(request).await;
     let mut reason = None;
-    let response = answered.unwrap_or_else(|refusal| {
+    let mut response = answered.unwrap_or_else(|refusal| {
         let response = refusal.response();
         reason = Some(refusal);
         response
     });
     let (status, took) = (response.status(), started.elapsed());
+    if connection.is_closing.get()
+        && version != Version::HTTP_2
+        && status != StatusCode::SWITCHING_PROTOCOLS
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     if let Some((method, uri)) = asked {
         debug!(listener = %listener.name, %method, path = uri.path(), %status, ?took, ?reason, "request answered");
     }

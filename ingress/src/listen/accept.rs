@@ -11,6 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
+use http::Version;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -36,8 +37,8 @@ use crate::{
 
 /// How long accepting rests when the process has no file descriptor left.
 const REST: Duration = Duration::from_millis(100);
-/// How long a connection that is new when its listener closes gets for its first request.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// How long a request that may be on its way is waited for when a listener closes.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// Accepts until `close`, and then what was waiting at that time.
 pub(super) fn start(
@@ -123,7 +124,8 @@ async fn accept(
         client,
         reset: reset.clone(),
         in_use: Notify::new(),
-        is_used: Cell::new(false),
+        protocol: Cell::new(None),
+        is_closing: Cell::new(false),
     });
     let stream = ClientStream::new(stream, reset);
     match config {
@@ -155,12 +157,19 @@ where
         return;
     }
     if result.is_none() {
-        // Closing comes first, so that a response that is ready at the same time says `Connection: close`.
+        // Closing comes first, so that a response that is ready at the same time is the last one.
         result = select! {
             biased;
             () = close.cancelled() => None,
             result = http.as_mut() => Some(result),
         };
+    }
+    let speaks_http_1 =
+        (connection.protocol.get()).is_some_and(|version| version < Version::HTTP_2);
+    if result.is_none() && speaks_http_1 {
+        // A request may be on its way on an idle connection too. HTTP/2 says by itself which one is the last.
+        connection.is_closing.set(true);
+        result = timeout(ON_THE_WAY, http.as_mut()).await.ok();
     }
     let result = if let Some(result) = result {
         result
@@ -194,7 +203,7 @@ async fn first_request<R>(
                 biased;
                 ended = http.as_mut() => *result = Some(ended),
                 () = connection.in_use.notified() => {}
-                () = sleep(FIRST_REQUEST.min(limit)) => {}
+                () = sleep(ON_THE_WAY.min(limit)) => {}
             }
         }
     }

@@ -9,13 +9,13 @@ use std::{
 use http::{Request, Response};
 use meshlite_proto::subscribe::RejectReason;
 use meshlite_snapshot::{HostMatch, ListenerProtocol, PathMatch, ResourceType};
-use tokio::{net::TcpStream, sync::Notify};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     http2,
     mesh::{HTTP, Mesh, eventually, listener},
-    origin::{Answer, Client, Origin, exchange_bytes, full, get, request},
+    origin::{Answer, Client, Origin, exchange_bytes, full, get, read_until, request},
     upgrade,
 };
 
@@ -233,7 +233,31 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
     let answer = asked.await.unwrap();
     assert_eq!(answer.body, "finished");
     assert_eq!(answer.header("connection"), "close");
+    assert_eq!(mesh.drained().await, 0);
     assert!(idle.send(request("GET", "h", "/")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_on_its_way_when_draining_begins_is_the_last_of_its_connection() {
+    let mut mesh = Mesh::start().await;
+    let origin = Origin::echo("web").await;
+    mesh.serve(&[origin.address]).await;
+    let mut busy = Client::connect(mesh.http()).await;
+    let mut silent = TcpStream::connect(mesh.http()).await.unwrap();
+    let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    silent.write_all(head).await.unwrap();
+    read_until(&mut silent, "web").await;
+    assert_eq!(busy.get("h", "/").await.header("connection"), "");
+    mesh.stop();
+    port_closes(mesh.http()).await;
+    let answer = busy.get("h", "/").await;
+    assert_eq!(
+        (answer.body.as_str(), answer.header("connection")),
+        ("web", "close")
+    );
+    assert!(busy.send(request("GET", "h", "/")).await.is_err());
+    // What sends nothing is closed long before the drain timeout.
+    assert_eq!(read_until(&mut silent, "").await, "");
     assert_eq!(mesh.drained().await, 0);
 }
 

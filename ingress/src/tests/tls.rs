@@ -260,6 +260,8 @@ async fn alpn_chooses_the_protocol() {
             .version,
         Version::HTTP_11
     );
+    let stream = connect(mesh.https(), "h.example", &["http/1.0"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.0"[..]));
 }
 
 #[tokio::test]
