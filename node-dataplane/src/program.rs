@@ -37,8 +37,8 @@ use crate::{
 
 pub(crate) use self::view::View;
 
-/// How often drained real servers are looked at.
-const DRAIN_POLL: Duration = Duration::from_secs(1);
+/// Waits until drained real servers are looked at again: the first, and the longest.
+const DRAIN_POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
 /// Waits between attempts after a failure: the first is at most this, later ones at most the sync period.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -201,7 +201,8 @@ impl<K: Kernel> Program<K> {
             self.backoff.reset();
             None
         };
-        self.wake_at = retry_at.into_iter().chain(self.next_drain()).min();
+        let look_at = next_look(&self.drains, self.drain_timeout, Instant::now());
+        self.wake_at = retry_at.into_iter().chain(look_at).min();
         if let Some(error) = &outcome.global {
             warn!(%error, "kernel cannot be programmed");
             return false;
@@ -299,7 +300,7 @@ impl<K: Kernel> Program<K> {
         if let Some((_, snapshot)) = &self.snapshot {
             let start = Instant::now();
             let desired = Desired::new(snapshot, &self.facts, &self.capabilities);
-            self.is_settled &= *self.desired == desired;
+            self.is_settled = self.is_settled && *self.desired == desired;
             self.desired = Arc::new(desired);
             self.derived_in += start.elapsed();
         }
@@ -312,11 +313,6 @@ impl<K: Kernel> Program<K> {
             self.metrics.repairs.inc_by(steps);
             warn!(steps, "kernel was changed by somebody else and is repaired");
         }
-    }
-
-    fn next_drain(&self) -> Option<Instant> {
-        let first = self.drains.values().min()?;
-        Some((*first + self.drain_timeout).min(Instant::now() + DRAIN_POLL))
     }
 
     fn print(&mut self, plan: &Plan) {
@@ -350,6 +346,15 @@ impl<K: Kernel> Program<K> {
             gauge.set(ports.into());
         }
     }
+}
+
+/// When drained real servers are looked at again. That reads the whole kernel, so connections that have outlived their
+/// drain for long are asked after less often.
+fn next_look(drains: &Drains, drain_timeout: Duration, now: Instant) -> Option<Instant> {
+    let (first, last) = (drains.values().min()?, drains.values().max()?);
+    let wait = now.saturating_duration_since(*last) / 4;
+    let wait = wait.clamp(DRAIN_POLL.0, DRAIN_POLL.1);
+    Some((*first + drain_timeout).min(now + wait))
 }
 
 // === impl Outcome ===

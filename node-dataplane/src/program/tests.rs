@@ -185,10 +185,23 @@ async fn a_drained_real_server_is_looked_at_again_until_it_is_gone() {
     let mut program = wanting(holding(&web(&[OLD, NEW])), web(&[NEW])).await;
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[(OLD.0, 0), NEW]));
-    assert!(program.wake_at().unwrap() <= Instant::now() + DRAIN_POLL);
+    assert!(program.wake_at().unwrap() <= Instant::now() + DRAIN_POLL.0);
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[NEW]));
     assert_eq!(program.wake_at(), None);
+}
+
+#[test]
+fn a_long_drain_is_looked_at_less_and_less_often_until_its_bound() {
+    let (start, bound) = (Instant::now(), Duration::from_mins(15));
+    let drains = Drains::from([((key("TCP 10.96.0.1:80"), OLD.0.parse().unwrap()), start)]);
+    let wait_after = |seconds| {
+        let now = start + Duration::from_secs(seconds);
+        (next_look(&drains, bound, now).unwrap() - now).as_secs()
+    };
+    assert_eq!([0, 1, 4, 20, 60, 600].map(wait_after), [1, 1, 1, 5, 15, 15]);
+    assert_eq!(wait_after(895), 5, "the bound");
+    assert_eq!(next_look(&Drains::new(), bound, start), None);
 }
 
 #[derive(Clone, Default)]

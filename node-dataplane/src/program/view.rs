@@ -1,6 +1,6 @@
 //! What is programmed, as `/virtualservers` shows it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use meshlite_snapshot::{Finding, Protocol};
@@ -120,10 +120,7 @@ impl Row {
             bound: None,
             scheduler: settings.scheduler,
             persistent_seconds: settings.persistence,
-            source_ranges: Arc::clone(&settings.source_ranges)
-                .iter()
-                .copied()
-                .collect(),
+            source_ranges: settings.source_ranges.iter().copied().collect(),
             when_empty: settings.when_empty,
             real_servers,
         }
