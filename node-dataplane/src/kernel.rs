@@ -40,17 +40,17 @@ pub(crate) trait Kernel: Send + 'static {
     ) -> impl Future<Output = Vec<Result<(), KernelError>>> + Send;
 }
 
-/// What a kernel can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a kernel can do here: it may depend on modules that are loaded, and on permissions.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Capabilities {
     /// The name by which users know it.
     pub(crate) name: &'static str,
     /// Transport protocols that it carries.
-    pub(crate) protocols: &'static [Protocol],
+    pub(crate) protocols: Vec<Protocol>,
     /// Schedulers that it has; rr is among them.
-    pub(crate) schedulers: &'static [Scheduler],
+    pub(crate) schedulers: Vec<Scheduler>,
     /// Protocols for which it can serve every address of the node with one virtual server.
-    pub(crate) every_node_address: &'static [Protocol],
+    pub(crate) every_node_address: Vec<Protocol>,
 }
 
 /// Why a kernel did not do something. The variant is what to do next.

@@ -147,7 +147,7 @@ impl View<'_> {
             add(VirtualAddress::Ip(ip), port, VipKind::LoadBalancer);
         }
         if let Some(node_port) = shared.port.node_port {
-            let can_wildcard = self.capabilities.every_node_address;
+            let can_wildcard = &self.capabilities.every_node_address;
             let addresses = self
                 .facts
                 .node_port_addresses(family, can_wildcard.contains(&shared.port.protocol));

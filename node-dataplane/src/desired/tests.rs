@@ -14,12 +14,14 @@ use crate::{
     testing::{ip, key, mk_group, mk_service, mk_snapshot},
 };
 
-const ALL: Capabilities = Capabilities {
-    name: "test",
-    protocols: &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
-    schedulers: &Scheduler::ALL,
-    every_node_address: &[Protocol::Tcp],
-};
+fn everything() -> Capabilities {
+    Capabilities {
+        name: "test",
+        protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+        schedulers: Scheduler::ALL.into(),
+        every_node_address: vec![Protocol::Tcp],
+    }
+}
 
 fn mk_facts() -> Facts {
     Facts {
@@ -30,7 +32,7 @@ fn mk_facts() -> Facts {
 }
 
 fn desired(snapshot: &Snapshot) -> Desired {
-    Desired::new(snapshot, &mk_facts(), &ALL)
+    Desired::new(snapshot, &mk_facts(), &everything())
 }
 
 /// The table without its heading.
@@ -241,9 +243,9 @@ fn what_the_kernel_lacks_is_a_finding_and_the_rest_is_served() {
     service.ports.push(sctp);
     let lacking = Capabilities {
         name: "userspace",
-        protocols: &[Protocol::Tcp],
-        schedulers: &[Scheduler::Rr],
-        ..ALL
+        protocols: vec![Protocol::Tcp],
+        schedulers: vec![Scheduler::Rr],
+        ..everything()
     };
     let snapshot = mk_snapshot(vec![service], vec![]);
     assert_eq!(desired(&snapshot).table.virtual_servers.len(), 2);

@@ -107,9 +107,9 @@ impl Kernel for Memory {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
         Ok(Capabilities {
             name: "memory",
-            protocols: &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
-            schedulers: &Scheduler::ALL,
-            every_node_address: &[Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+            protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+            schedulers: Scheduler::ALL.into(),
+            every_node_address: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
         })
     }
 

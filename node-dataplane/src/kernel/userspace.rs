@@ -157,10 +157,10 @@ impl Kernel for Userspace {
         limits::raise_open_files();
         Ok(Capabilities {
             name: "userspace",
-            protocols: &[Protocol::Tcp, Protocol::Udp],
-            schedulers: &[Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc],
+            protocols: vec![Protocol::Tcp, Protocol::Udp],
+            schedulers: vec![Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc],
             // The answer to a datagram must come from the address that it was sent to, so UDP binds each.
-            every_node_address: &[Protocol::Tcp],
+            every_node_address: vec![Protocol::Tcp],
         })
     }
 
