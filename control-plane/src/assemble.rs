@@ -76,10 +76,10 @@ pub struct ControlPlane {
 pub enum BindError {
     #[error(transparent)]
     Listen(#[from] ListenError),
-    #[error("--manifests {}: {source}", path.display())]
-    Manifests { path: PathBuf, source: io::Error },
-    #[error("--state-dir {}: {source}", path.display())]
-    StateDir { path: PathBuf, source: io::Error },
+    #[error("--manifests {}: {error}", path.display())]
+    Manifests { path: PathBuf, error: io::Error },
+    #[error("--state-dir {}: {error}", path.display())]
+    StateDir { path: PathBuf, error: io::Error },
 }
 
 /// Why a control plane that was running ended. The caller has nothing to do but to start another one.
@@ -114,14 +114,14 @@ impl ControlPlane {
                 },
             settings,
         } = config;
-        let reader = Reader::open(&manifests).map_err(|source| BindError::Manifests {
+        let reader = Reader::open(&manifests).map_err(|error| BindError::Manifests {
             path: manifests,
-            source,
+            error,
         })?;
         let allocations =
-            AllocationStore::open(state_dir.as_deref()).map_err(|source| BindError::StateDir {
+            AllocationStore::open(state_dir.as_deref()).map_err(|error| BindError::StateDir {
                 path: state_dir.unwrap_or_default(),
-                source,
+                error,
             })?;
         let (grpc, grpc_addr) = bind(listen, "gRPC (--listen)").await?;
         let admin = match admin_listen {

@@ -29,10 +29,10 @@ pub struct OneShot {
     reason = "the messages say it; the fields are where and why"
 )]
 pub enum SourceError {
-    #[error("--manifests {}: {source}", path.display())]
-    Manifests { path: PathBuf, source: io::Error },
-    #[error("--state-dir {}: {source}", path.display())]
-    StateDir { path: PathBuf, source: io::Error },
+    #[error("--manifests {}: {error}", path.display())]
+    Manifests { path: PathBuf, error: io::Error },
+    #[error("--state-dir {}: {error}", path.display())]
+    StateDir { path: PathBuf, error: io::Error },
 }
 
 /// Reads and compiles the manifests as a control plane would, with the allocations that its state folder holds.
@@ -44,14 +44,14 @@ pub fn compile_once(source: &SourceConfig, settings: &Settings) -> Result<OneSho
         admit,
         pods: _,
     } = source;
-    let loaded = read_once(manifests).map_err(|source| SourceError::Manifests {
+    let loaded = read_once(manifests).map_err(|error| SourceError::Manifests {
         path: manifests.clone(),
-        source,
+        error,
     })?;
     let allocations =
-        AllocationStore::peek(state_dir.as_deref()).map_err(|source| SourceError::StateDir {
+        AllocationStore::peek(state_dir.as_deref()).map_err(|error| SourceError::StateDir {
             path: state_dir.clone().unwrap_or_default(),
-            source,
+            error,
         })?;
     let Meaning {
         compiled,

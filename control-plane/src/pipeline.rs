@@ -23,6 +23,9 @@ use crate::{
     watch::files::{AllocationStore, Loaded, Loads},
 };
 
+/// How long after allocations could not be written that is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
+
 /// Turns what is loaded into what is published. The one writer of allocations, findings and the log.
 #[derive(Debug)]
 pub(crate) struct Pipeline {
@@ -65,6 +68,7 @@ pub(crate) async fn run(
         };
         tokio::select! {
             due = due => if due.is_none() { return Ok(()); },
+            () = tokio::time::sleep(SAVE_AGAIN), if !pipeline.allocations.is_saved() => {}
             () = stop.cancelled() => return Ok(()),
         }
         let Some(loaded) = loads.borrow_and_update().clone() else {
@@ -177,4 +181,60 @@ fn objects(files: &[Arc<ManifestFile>]) -> BTreeMap<&'static str, u32> {
         *counts.entry(located.object.kind()).or_default() += 1;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::{sync::watch, time::sleep};
+
+    use super::*;
+    use crate::watch::files::read_once;
+
+    #[tokio::test(start_paused = true)]
+    async fn allocations_that_could_not_be_written_are_written_later_without_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let service =
+            "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  ports: [{port: 80}]\n";
+        let manifest = folder.path().join("a.yaml");
+        fs::write(&manifest, service).unwrap();
+        let state = folder.path().join("state");
+        let allocations = AllocationStore::open(Some(&state)).unwrap();
+        fs::remove_dir(&state).unwrap();
+
+        let metrics = Arc::new(Metrics::default());
+        let (publisher, _views) = Publisher::new(Arc::clone(&metrics));
+        let (book, findings) = FindingBook::new(Arc::clone(&metrics));
+        let pipeline = Pipeline {
+            settings: Settings::default(),
+            admit: AdmitSettings::default(),
+            pods: None,
+            allocations,
+            publisher,
+            findings: book,
+            metrics,
+        };
+        let loaded = Arc::new(read_once(&manifest).unwrap());
+        let (loads, receiver) = watch::channel(None);
+        loads.send_replace(Some(loaded));
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(pipeline, receiver, async {}, stop.clone()));
+        let is_told = || {
+            let findings = findings.borrow();
+            findings.iter().any(|f| f.reason == "StateNotWritten")
+        };
+        while !is_told() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        fs::create_dir(&state).unwrap();
+        let started = Instant::now();
+        while is_told() {
+            assert!(started.elapsed() < 3 * SAVE_AGAIN, "it is not tried again");
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(state.join("allocations.json").exists());
+        stop.cancel();
+        running.await.unwrap().unwrap();
+    }
 }

@@ -80,6 +80,11 @@ impl AllocationStore {
         self.is_saved = self.unsaved.is_none();
     }
 
+    /// What is allocated will be there after a restart, as far as it should be.
+    pub(crate) fn is_saved(&self) -> bool {
+        self.is_saved
+    }
+
     /// What is wrong with the state folder.
     pub(crate) fn findings(&self) -> impl Iterator<Item = Finding> {
         self.damaged.iter().chain(&self.unsaved).cloned()
