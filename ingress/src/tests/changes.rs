@@ -2,14 +2,17 @@
 
 use std::{
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use http::{Request, Response};
 use meshlite_proto::subscribe::RejectReason;
 use meshlite_snapshot::{HostMatch, ListenerProtocol, PathMatch, ResourceType};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,21 +33,20 @@ async fn no_request_fails_while_everything_changes() {
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
     mesh.serve(&addresses).await;
     let stop = CancellationToken::new();
+    let served: Arc<[AtomicUsize; 3]> = Arc::default();
     let mut clients = tokio::task::JoinSet::new();
-    for kept in [true, true, false] {
-        let (address, stop) = (mesh.http(), stop.clone());
+    for (number, kept) in [true, true, false].into_iter().enumerate() {
+        let (address, stop, served) = (mesh.http(), stop.clone(), Arc::clone(&served));
         clients.spawn(async move {
-            let mut served = 0;
             let mut client = Client::connect(address).await;
             while !stop.is_cancelled() {
                 if !kept {
                     client = Client::connect(address).await;
                 }
                 let answer = client.get("h", "/some/path").await;
-                assert_eq!(answer.status, 200, "after {served}: {answer:?}");
-                served += 1;
+                assert_eq!(answer.status, 200, "after {served:?}: {answer:?}");
+                served[number].fetch_add(1, Ordering::Relaxed);
             }
-            served
         });
     }
     let websockets = upgrade::websocket_origin().await;
@@ -57,7 +59,18 @@ async fn no_request_fails_while_everything_changes() {
     mesh.put_routes(HostMatch::Any, &everything);
     mesh.apply().await;
     let mut socket = upgrade::open(&mesh).await;
-    for round in 0..60 {
+    // However slow the machine, every client has requests under way while things change.
+    let busy = || {
+        served
+            .iter()
+            .all(|count| count.load(Ordering::Relaxed) > 20)
+    };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for round in 0.. {
+        if round >= 60 && busy() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{round} rounds: {served:?}");
         let service = if round % 2 == 0 { "web" } else { "chat" };
         mesh.put_routes(chat.clone(), &[(PathMatch::Prefix, "/", service)]);
         mesh.put_routes(HostMatch::Any, &everything);
@@ -70,8 +83,7 @@ async fn no_request_fails_while_everything_changes() {
         upgrade::echo(&mut socket, "still here").await;
     }
     stop.cancel();
-    let served: Vec<i32> = clients.join_all().await;
-    assert!(served.iter().all(|served| *served > 10), "{served:?}");
+    clients.join_all().await;
 }
 
 #[tokio::test]
