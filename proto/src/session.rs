@@ -44,7 +44,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(10);
 /// A server that says nothing for this long is given up: three missed heartbeats.
 pub const SILENCE: Duration = Duration::from_secs(30);
 /// The most rejections that one message carries.
-const MOST_REJECTIONS: usize = 1000;
+pub const MOST_REJECTIONS: usize = 1000;
 
 /// A client that follows one control plane over any number of streams.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use meshlite_proto::{
     encode,
+    session::{HEARTBEAT, SILENCE},
     v1::{self, discovery_response::Kind},
 };
 use meshlite_snapshot::Topic;
@@ -19,7 +20,7 @@ use super::{
     Discovery, Message,
     clients::Place,
     digest,
-    session::{self, Due, HEARTBEAT, Heard, Plan, Range, Session},
+    session::{self, Due, Heard, Plan, Range, Session},
 };
 use crate::{
     clock,
@@ -105,7 +106,10 @@ impl Client {
                 sent.map_err(|Gone| "client does not take what it is sent")
             }
             Some(Due::Silence) => {
-                let silent = Status::deadline_exceeded("nothing was heard for 30 s");
+                let silent = Status::deadline_exceeded(format!(
+                    "nothing was heard for {} s",
+                    SILENCE.as_secs()
+                ));
                 drop(self.outbound.try_send(Err(silent)));
                 Err("client was silent")
             }

@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use meshlite_proto::{decode, encode, v1};
+use meshlite_proto::{
+    decode, encode,
+    session::{HEARTBEAT, MOST_REJECTIONS, SILENCE},
+    v1,
+};
 use meshlite_snapshot::{ResourceType, Topic};
 use tokio::time::Instant;
 use tonic::Status;
@@ -13,12 +17,6 @@ use tonic::Status;
 use super::hello::Accepted;
 use crate::publish::{Resume, TopicState, View};
 
-/// How often both sides say that they are there.
-pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A client that says nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(30);
-/// The most rejections that are kept of a client, as the protocol says.
-const MOST_REJECTIONS: usize = 1000;
 /// The longest name or message of a rejection that is kept, in characters.
 const LONGEST_TEXT: usize = 1024;
 
