@@ -8,7 +8,7 @@ use meshlite_proto::{
     v1,
 };
 use meshlite_runtime::{
-    admin, listen,
+    admin, listen, open_files,
     readiness::{Readiness, ReadyToken},
 };
 use meshlite_snapshot::Topic;
@@ -78,6 +78,7 @@ impl Ingress {
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         let Self { config, admin } = self;
         let readiness = Readiness::default();
+        open_files::raise_limit();
         let ready = ["first snapshot", "listeners"].map(|name| Some(readiness.task(name)));
         let Parts {
             shared,

@@ -13,6 +13,7 @@ pub mod admin;
 pub mod backoff;
 pub mod listen;
 pub mod logging;
+pub mod open_files;
 pub mod readiness;
 pub mod signals;
 

@@ -154,7 +154,7 @@ impl Userspace {
 
 impl Kernel for Userspace {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        limits::raise_open_files();
+        meshlite_runtime::open_files::raise_limit();
         Ok(Capabilities {
             name: "userspace",
             protocols: vec![Protocol::Tcp, Protocol::Udp],

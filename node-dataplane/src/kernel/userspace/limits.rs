@@ -1,4 +1,4 @@
-//! How many sockets this process may have: a proxy needs two for each connection.
+//! What is told when this process has no sockets left.
 
 use std::{
     io,
@@ -6,9 +6,8 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 /// A shortage is reported at most this often: while there is one, it shows at every connection.
 const REPORT_PERIOD: Duration = Duration::from_mins(1);
@@ -36,20 +35,6 @@ impl Shortage {
             *reported = Some(now);
         }
         is_news
-    }
-}
-
-/// Raises the limit of open files to what this user may have. Many systems start services with 1,024.
-pub(super) fn raise_open_files() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        if soft < hard {
-            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-            info!(from = soft, to = hard, "limit of open files raised");
-        }
-        Ok(())
-    });
-    if let Err(error) = raised {
-        debug!(%error, "limit of open files is left as it is");
     }
 }
 
