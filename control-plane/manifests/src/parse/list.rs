@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use super::{
     header,
@@ -38,11 +38,11 @@ struct Item<'t> {
 
 /// Cuts a list in block style at the dashes of its items: cheap, and lines stay known.
 fn by_lines(text: &[u8]) -> Option<Vec<Item<'_>>> {
-    if has_aliases(text) || header::count(text, b"items:") != 1 {
+    if has_aliases(text) || has_bare_returns(text) || header::count(text, b"items:") != 1 {
         return None;
     }
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').zip(1_u32..);
-    // The list without its items, which must be YAML too.
+    // The list without its items, which must be a mapping too.
     let mut frame = Vec::new();
     for (line, _) in lines.by_ref() {
         if line.strip_prefix(b"items:").is_some_and(is_empty) {
@@ -75,15 +75,16 @@ fn by_lines(text: &[u8]) -> Option<Vec<Item<'_>>> {
             item.text.to_mut().extend_from_slice(line);
         }
     }
-    yaml_serde::from_slice::<IgnoredAny>(&frame).ok()?;
+    yaml_serde::from_slice::<header::Header>(&frame).ok()?;
     for item in &mut items {
-        item.text = Cow::Owned(without_dash(&item.text));
+        item.text = Cow::Owned(without_dash(&item.text)?);
     }
     (!items.is_empty()).then_some(items)
 }
 
-/// The item's text as that of a document: without its dash, moved to the first column.
-fn without_dash(item: &[u8]) -> Vec<u8> {
+/// The item's text as that of a document: without its dash, moved to the first column. None where a line of it stands
+/// further to the left, which would not be as wrong there.
+fn without_dash(item: &[u8]) -> Option<Vec<u8>> {
     let dash = depth(item);
     let column = dash + 1 + depth(item.get(dash + 1..).unwrap_or_default());
     let mut text = Vec::with_capacity(item.len());
@@ -96,18 +97,12 @@ fn without_dash(item: &[u8]) -> Vec<u8> {
     );
     for line in lines {
         let depth = depth(line);
-        let skip = if is_empty(line) {
-            depth
-        } else {
-            depth.min(column)
-        };
-        if skip < column && !is_empty(line) {
-            // under-indented: stays where it is wrong
-            text.push(b' ');
+        if depth < column && !is_empty(line) {
+            return None;
         }
-        text.extend_from_slice(line.get(skip..).unwrap_or_default());
+        text.extend_from_slice(line.get(depth.min(column)..).unwrap_or_default());
     }
-    text
+    Some(text)
 }
 
 /// Takes any other list apart by its value: its items have no lines of their own then.
@@ -138,6 +133,11 @@ fn has_aliases(text: &[u8]) -> bool {
     })
 }
 
+/// To the parser a carriage return by itself ends a line.
+fn has_bare_returns(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\r', text).any(|at| text.get(at + 1) != Some(&b'\n'))
+}
+
 fn depth(line: &[u8]) -> usize {
     line.iter().take_while(|byte| **byte == b' ').count()
 }
@@ -146,3 +146,6 @@ fn is_empty(content: &[u8]) -> bool {
     let content = content.trim_ascii();
     content.is_empty() || content.starts_with(b"#")
 }
+
+#[cfg(test)]
+mod tests;
