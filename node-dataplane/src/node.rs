@@ -119,7 +119,9 @@ impl Node {
     /// Serves until `stop`. Connections that this process carries itself end with it.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
         match self.choice.backend {
-            Backend::Memory => self.program(Memory::default(), Metrics::new(), stop).await,
+            Backend::Memory => {
+                Box::pin(self.program(Memory::default(), Metrics::new(), stop)).await
+            }
             Backend::Userspace => {
                 let metrics = Metrics::new();
                 let context = Context {
@@ -130,7 +132,7 @@ impl Node {
                     traffic: metrics.0.traffic.clone(),
                     stop: stop.clone(),
                 };
-                self.program(Userspace::new(context), metrics, stop).await
+                Box::pin(self.program(Userspace::new(context), metrics, stop)).await
             }
         }
     }

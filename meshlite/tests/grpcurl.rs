@@ -20,7 +20,7 @@ struct ControlPlane {
 impl ControlPlane {
     /// Starts the command and waits until it says where it listens.
     fn start(manifests: &str) -> Self {
-        let mut process = Command::new(meshlite())
+        let mut process = Command::new(env!("CARGO_BIN_EXE_meshlite"))
             .args([
                 "control-plane",
                 "--listen=127.0.0.1:0",
@@ -94,33 +94,7 @@ fn said(output: &Output) -> String {
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("tests/ is in the work tree")
-}
-
-/// The command as this workspace builds it; built here where only this test is run.
-fn meshlite() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--package=meshlite",
-            "--message-format=json",
-        ])
-        .current_dir(root())
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo runs");
-    assert!(built.status.success(), "cargo build: {}", said(&built));
-    let messages = String::from_utf8(built.stdout).expect("cargo prints UTF-8");
-    let executable = |line: &str| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message.get("executable")?.as_str()?))
-    };
-    messages
-        .lines()
-        .filter_map(executable)
-        .next_back()
-        .expect("cargo names the executable")
+        .expect("meshlite/ is in the work tree")
 }
 
 /// grpcurl from PATH or from where `make tools` puts it.
@@ -225,7 +199,7 @@ fn grpcurl_sees_the_control_plane_healthy() {
 
 #[test]
 fn an_unknown_manifest_path_names_its_flag() {
-    let mut process = Command::new(meshlite())
+    let mut process = Command::new(env!("CARGO_BIN_EXE_meshlite"))
         .args([
             "control-plane",
             "--listen=127.0.0.1:0",
