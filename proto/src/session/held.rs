@@ -302,7 +302,9 @@ impl Held {
         for (key, what) in in_flight.changes {
             if let Some(rejected) = rejected.remove(&key) {
                 self.reject(&rejected, what.version());
-                if rejected.reason == RejectReason::NotProgrammed {
+                // Where something newer was offered meanwhile, trying this again would put it back.
+                let is_newest = self.offered(&key) == what.version();
+                if rejected.reason == RejectReason::NotProgrammed && is_newest {
                     self.refused.insert(key, what);
                 }
                 continue;
@@ -337,6 +339,10 @@ impl Held {
             self.pending.entry(key).or_insert(what);
             self.ready = true;
         }
+    }
+
+    fn offered(&self, (topic, name): &Key) -> Option<Version> {
+        self.sets.get(topic)?.entries.get(name)?.offered
     }
 
     fn installed(&self, topic: Topic, name: &Name) -> Option<Version> {

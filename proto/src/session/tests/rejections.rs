@@ -98,6 +98,24 @@ fn what_could_not_be_programmed_can_be_tried_again() {
     assert_eq!(client.plane, server.snapshot());
 }
 
+/// Found by the property test: the older version came back in place of the newer one.
+#[test]
+fn what_was_refused_is_not_tried_again_once_something_newer_was_offered() {
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let mut client = Client::following(&mut server);
+    for (nonce, zone) in [(2, "older"), (3, "newer")] {
+        let from = server.generation;
+        server.put(NODES, "one", &mk_node("one", zone));
+        client.receive(server.commit(nonce, Some(from)));
+    }
+    client.install_except(&[(NODES, "one")]);
+    client.install();
+    assert_eq!(client.plane, server.snapshot());
+    client.retry();
+    assert!(client.at_plane.is_none(), "the older one is out of date");
+    assert_eq!(client.plane, server.snapshot());
+}
+
 #[test]
 fn a_rejection_that_is_repeated_stays_about_the_version_that_was_sent() {
     let mut server = Model::with_nodes("a", &[("two", "z")]);
