@@ -28,8 +28,8 @@ deny: ## Licences, bans and sources of all dependencies (cargo-deny), where it i
 test: tools ## Everything that is tested. Installs what it needs where it can, else says what to install.
 	PROPTEST_RNG_SEED=1 cargo test --workspace --locked
 
-tools: ## What the tests need beside Rust: grpcurl.
-	tests/tools/ensure cc grpcurl
+tools: ## What the tests need beside Rust: grpcurl, and a Kubernetes API server.
+	tests/tools/ensure cc grpcurl kube-assets
 
 soak: ## Long repetitions; not part of `make test`.
 	PROPTEST_CASES=20000 cargo test --workspace --locked --release

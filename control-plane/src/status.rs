@@ -29,7 +29,10 @@ impl SnapshotStatus for StatusService {
         _: Request<v1::ListClientsRequest>,
     ) -> Result<Response<v1::ListClientsResponse>, Status> {
         let clients = self.discovery.clients.list();
-        Ok(Response::new(v1::ListClientsResponse { clients }))
+        Ok(Response::new(v1::ListClientsResponse {
+            clients,
+            ..v1::ListClientsResponse::default()
+        }))
     }
 
     async fn dump_resources(
@@ -82,6 +85,7 @@ impl SnapshotStatus for StatusService {
             leader: true,
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
+            ..v1::ServerStatus::default()
         }))
     }
 

@@ -106,7 +106,7 @@ impl Server {
     pub(crate) async fn clients(&self) -> Vec<v1::Client> {
         let mut status = status_client(self.addr).await;
         let listed = status
-            .list_clients(v1::ListClientsRequest {})
+            .list_clients(v1::ListClientsRequest::default())
             .await
             .unwrap();
         listed.into_inner().clients

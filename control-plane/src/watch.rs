@@ -36,6 +36,8 @@ impl Sources {
             resource: (*name).to_owned(),
             resource_version: source.version.to_string(),
             staleness: source.seen.elapsed().try_into().ok(),
+            // Counts of this process.
+            origin: String::new(),
         };
         sources.iter().map(watermark).collect()
     }

@@ -119,7 +119,7 @@ async fn converged(world: &World, after: u64) -> u64 {
     let mut status = status.expect("the server accepts connections");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let listed = status.list_clients(v1::ListClientsRequest {}).await;
+        let listed = status.list_clients(v1::ListClientsRequest::default()).await;
         let clients = listed.expect("clients are listed").into_inner().clients;
         if let [client] = &*clients
             && client.converged

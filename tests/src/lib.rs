@@ -1,10 +1,13 @@
 //! Shared by the tests and benchmarks that cross crates.
 //!
 //! ```text
-//! a size ─> fixture ─> manifests ─> tests, benchmarks ─> figures
+//! a size   ─> fixture   ─> manifests          ─┬─> tests, benchmarks ─> figures
+//! programs ─> apiserver ─> a Kubernetes API   ─┘
 //! ```
 //!
-//! Input: how much to generate, what was measured. Output: manifests, and tables and JSON of figures.
+//! Input: how much to generate, Kubernetes' programs, what was measured. Output: manifests, a running API server, and tables
+//! and JSON of figures.
 
+pub mod apiserver;
 pub mod figures;
 pub mod fixture;

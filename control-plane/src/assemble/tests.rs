@@ -227,7 +227,7 @@ async fn both_planes_hold_what_a_fetched_snapshot_proves() {
     eventually(
         "both are converged",
         async || {
-            let listed = status.list_clients(v1::ListClientsRequest {}).await;
+            let listed = status.list_clients(v1::ListClientsRequest::default()).await;
             listed.unwrap().into_inner().clients
         },
         |clients| clients.len() == 2 && clients.iter().all(|client| client.converged),
@@ -279,7 +279,7 @@ async fn what_a_plane_rejects_is_listed_and_counted() {
     let clients = eventually(
         "the rejection is listed",
         async || {
-            let listed = status.list_clients(v1::ListClientsRequest {}).await;
+            let listed = status.list_clients(v1::ListClientsRequest::default()).await;
             listed.unwrap().into_inner().clients
         },
         |clients| clients.iter().any(|client| !client.rejections.is_empty()),

@@ -261,6 +261,7 @@ fn begin(plan: &Plan, encoded: &Encoded, view: &View, topics: &[Topic]) -> v1::C
         frame_count: encoded.frames,
         bytes: encoded.data.len() as u64,
         replaced_buckets: Vec::new(),
+        raw_bytes: encoded.data.len() as u64,
         topics: topics.iter().copied().map(encode::topic).collect(),
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn messages(
             .map(|(_, _, content)| content.body.len() as u64)
             .sum(),
         replaced_buckets: Vec::new(),
+        raw_bytes: 0,
         topics: topics.iter().copied().map(encode::topic).collect(),
     });
     let end = Kind::End(v1::CommitEnd {

@@ -233,6 +233,7 @@ impl Session {
             converged: self.is_converged(),
             rejections: self.rejections.clone(),
             last_heard: None,
+            ..v1::Client::default()
         }
     }
 

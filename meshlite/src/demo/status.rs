@@ -63,7 +63,7 @@ async fn is_converged(grpc: SocketAddr) -> anyhow::Result<()> {
         .await?
         .into_inner();
     let clients = status
-        .list_clients(ListClientsRequest {})
+        .list_clients(ListClientsRequest::default())
         .await?
         .into_inner()
         .clients;

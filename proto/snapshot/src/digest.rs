@@ -22,7 +22,7 @@ impl Version {
 ///
 /// Adding and removing one member costs one hash. It guards against mistakes, not against an attacker.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct SetDigest(u128);
+pub struct SetDigest(pub(crate) u128);
 
 impl SetDigest {
     /// How many hexadecimal digits stand for a digest.

@@ -8,6 +8,7 @@
 //! A [`Snapshot`] is a set of named [`Resource`]s. Each travels as bytes, its version is the hash of those bytes
 //! ([`Version`]), and a set of them is proved equal by one order-free [`SetDigest`].
 
+mod buckets;
 mod cluster;
 mod digest;
 mod endpoints;
@@ -21,6 +22,7 @@ mod service;
 mod table;
 mod topic;
 
+pub use buckets::{Bucket, BucketDigests};
 pub use cluster::{Cluster, LoadBalancing, UpstreamProtocol};
 pub use digest::{SetDigest, Version};
 pub use endpoints::{

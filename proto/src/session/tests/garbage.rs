@@ -39,6 +39,7 @@ fn begin() -> impl Strategy<Value = v1::CommitBegin> {
                 frame_count,
                 bytes,
                 replaced_buckets: vec![],
+                raw_bytes: 0,
                 topics,
             }
         },

@@ -1,0 +1,1 @@
+//! What Meshlite reads from and writes to a Kubernetes API server.

@@ -1,0 +1,4 @@
+//! What only a real Kubernetes API can show.
+#![cfg(test)]
+
+mod harness;
