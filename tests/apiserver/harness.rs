@@ -1,11 +1,21 @@
 //! The API server for tests is a real one: what the other tests here rely on, each shown once.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use meshlite_tests::apiserver::{
     self, ApiServer, BoundTo, Error, Options, Pod, TokenRequest, eventually,
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
 const AUDIENCE: &str = "somebody.example";
 
@@ -290,4 +300,47 @@ async fn a_frozen_api_server_answers_nothing_until_it_thaws() {
     assert!(waited.is_err(), "answered: {waited:?}");
     api.thaw().unwrap();
     api.get("/version").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_test_that_is_killed_leaves_no_server_and_no_file() {
+    if apiserver::Assets::or_say_so().is_none() {
+        return;
+    }
+    let mut run = Command::new(env!("CARGO_BIN_EXE_apiserver"))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
+    let first = said.next_line().await.unwrap().expect("it starts");
+    let kubeconfig = Path::new(first.strip_prefix("export KUBECONFIG=").unwrap());
+    let folder = kubeconfig.parent().unwrap();
+    let servers = processes(folder);
+    assert_eq!(servers.len(), 3, "{servers:?}");
+
+    run.kill().await.unwrap();
+    eventually("the servers and their files are gone", async || {
+        let left: Vec<_> = servers
+            .iter()
+            .filter(|process| process.join("exe").exists())
+            .collect();
+        if left.is_empty() && !folder.exists() {
+            Ok(())
+        } else {
+            Err(format!("{left:?} and {}", folder.display()))
+        }
+    })
+    .await;
+}
+
+/// The `/proc` folders of the servers of one API server.
+fn processes(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    files
+        .filter(|file| file.extension().is_some_and(|e| e == "pid"))
+        .map(|file| Path::new("/proc").join(fs::read_to_string(file).unwrap()))
+        .collect()
 }
