@@ -1,1 +1,5 @@
 //! What Meshlite reads from and writes to a Kubernetes API server.
+
+mod connect;
+
+pub use connect::{ConnectError, Connection};
