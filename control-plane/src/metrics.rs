@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     digest_mismatches: Counter,
     findings: Family<ByReason, Gauge>,
     convergence: Histogram,
+    refused: Family<ByCause, Counter>,
     source_objects: Family<ByKind, Gauge>,
     skipped_documents: Family<ByKind, Gauge>,
 }
@@ -56,6 +57,11 @@ struct ByReason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCause {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByKind {
     kind: String,
 }
@@ -75,6 +81,7 @@ impl Default for Metrics {
             findings: Family::default(),
             // 1 ms to 33 s
             convergence: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            refused: Family::default(),
             source_objects: Family::default(),
             skipped_documents: Family::default(),
         }
@@ -112,6 +119,11 @@ impl Metrics {
             "findings",
             "What is wrong with the input",
             self.findings.clone(),
+        );
+        registry.register(
+            "control_plane_refused",
+            "Calls that were refused",
+            self.refused.clone(),
         );
         registry.register(
             "source_objects",
@@ -200,6 +212,11 @@ impl Metrics {
     /// A change reached a client so long after it was published.
     pub(crate) fn converged(&self, took: Duration) {
         self.convergence.observe(took.as_secs_f64());
+    }
+
+    /// A call was refused, for this reason.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&ByCause { reason }).inc();
     }
 
     /// Clients came (1) or went (-1).
