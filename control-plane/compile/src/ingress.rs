@@ -69,7 +69,7 @@ pub(crate) fn compile(
 }
 
 /// The Ingresses of our class, the oldest first: where two disagree, the first one wins.
-fn ours<'a>(
+pub(crate) fn ours<'a>(
     inputs: &'a Inputs,
     settings: &Settings,
     findings: &mut Findings,

@@ -1,25 +1,23 @@
 //! Services and their EndpointSlices, joined.
 
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use std::{collections::BTreeMap, sync::Arc};
+
 use meshlite_snapshot::{EndpointGroup, Service, Table};
 
-use crate::{
-    Inputs, ObjectKey,
-    endpoints::{self, Shared},
-    report::Findings,
-    service, table,
-};
+use crate::{Inputs, ObjectKey, endpoints, report::Findings, service, slice::SERVICE_NAME, table};
+
+type Slices = BTreeMap<ObjectKey, Arc<crate::Slice>>;
 
 /// Services and their endpoints, one Service at a time.
 pub(crate) fn services(
     inputs: &Inputs,
+    slices: &Slices,
     findings: &mut Findings,
 ) -> (Table<Service>, Table<EndpointGroup>) {
-    let slices = slices_by_service(inputs, findings);
+    let slices = slices_by_service(slices, findings);
     let mut slices = slices.as_slice();
-    let mut shared = Shared::default();
     let mut services = Vec::with_capacity(inputs.services.len());
-    let mut groups = Vec::with_capacity(inputs.endpoint_slices.len());
+    let mut groups = Vec::new();
     for (key, object) in &inputs.services {
         let orphans = split_while(&mut slices, |slice| slice.service() < id(key));
         report(orphans, findings);
@@ -34,7 +32,6 @@ pub(crate) fn services(
                 slice.key,
                 slice.object,
                 &service,
-                &mut shared,
                 &mut about,
             ));
         }
@@ -47,7 +44,7 @@ pub(crate) fn services(
 /// A slice and the Service that it says it belongs to.
 struct Slice<'a> {
     key: &'a ObjectKey,
-    object: &'a EndpointSlice,
+    object: &'a crate::Slice,
     service: &'a str,
 }
 
@@ -62,7 +59,7 @@ fn report(orphans: &[Slice<'_>], findings: &mut Findings) {
     for slice in orphans {
         let (namespace, service) = slice.service();
         findings.about("EndpointSlice", slice.key).warning(
-            format!("metadata.labels[{}]", endpoints::SERVICE_NAME),
+            format!("metadata.labels[{}]", SERVICE_NAME),
             "ServiceNotFound",
             format!("there is no Service {namespace}/{service}"),
         );
@@ -70,10 +67,10 @@ fn report(orphans: &[Slice<'_>], findings: &mut Findings) {
 }
 
 /// The slices in the order of their Services, so that walking both is enough to join them.
-fn slices_by_service<'a>(inputs: &'a Inputs, findings: &mut Findings) -> Vec<Slice<'a>> {
-    let mut slices = Vec::with_capacity(inputs.endpoint_slices.len());
-    for (key, object) in &inputs.endpoint_slices {
-        if let Some(service) = endpoints::service_of(object) {
+fn slices_by_service<'a>(all: &'a Slices, findings: &mut Findings) -> Vec<Slice<'a>> {
+    let mut slices = Vec::new();
+    for (key, object) in all {
+        if let Some(service) = object.service() {
             slices.push(Slice {
                 key,
                 object,
@@ -83,10 +80,7 @@ fn slices_by_service<'a>(inputs: &'a Inputs, findings: &mut Findings) -> Vec<Sli
             findings.about("EndpointSlice", key).warning(
                 "metadata.labels",
                 "NoService",
-                format!(
-                    "without the label {} it has no effect",
-                    endpoints::SERVICE_NAME
-                ),
+                format!("without the label {} it has no effect", SERVICE_NAME),
             );
         }
     }

@@ -8,6 +8,9 @@
 //! value on every replica; a bad object yields findings and never stops the rest. No clock, no randomness, no history.
 
 mod annotations;
+mod change;
+mod compiler;
+mod delta;
 mod endpoints;
 mod ingress;
 mod inputs;
@@ -16,15 +19,18 @@ mod node;
 mod report;
 mod secret;
 mod service;
+mod slice;
 mod values;
 
+pub use change::{Change, Effect};
+pub use compiler::Compiler;
+pub use delta::Delta;
 pub use inputs::{Inputs, ObjectKey, Settings};
+pub use slice::{Interner, Slice};
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use meshlite_snapshot::{Finding, Name, Snapshot, Table};
-
-use report::Findings;
 
 /// What the objects mean.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,35 +43,36 @@ pub struct Compiled {
     pub findings: Vec<Finding>,
 }
 
-/// What these objects mean.
+/// What these objects mean, to a compiler that has seen nothing else.
 pub fn compile(inputs: &Inputs, settings: &Settings) -> Compiled {
-    let mut findings = Findings::default();
-    let (services, endpoint_groups) = join::services(inputs, &mut findings);
-    let ingress = ingress::compile(inputs, &services, settings, &mut findings);
-    let namespaces = inputs
-        .namespaces
-        .keys()
-        .filter_map(|name| node::namespace(name, &mut findings.about_cluster("Namespace", name)));
-    let namespaces = table(namespaces);
-    let nodes = inputs.nodes.iter().filter_map(|(name, object)| {
-        node::node(name, object, &mut findings.about_cluster("Node", name))
-    });
-    let nodes = table(nodes);
-    let snapshot = Snapshot {
-        namespaces,
-        nodes,
-        services,
-        endpoint_groups,
-        tls_secrets: table(ingress.tls_secrets),
-        clusters: table(ingress.clusters),
-        route_tables: table(ingress.route_tables),
-        listeners: table(ingress.listeners),
-        ..Snapshot::default()
-    };
-    Compiled {
-        ingress_endpoint_groups: ingress_endpoint_groups(&snapshot),
-        snapshot,
-        findings: findings.into_sorted(),
+    let mut compiler = Compiler::new(settings.clone());
+    for change in inputs.changes_since(&Inputs::default(), &mut Interner::default()) {
+        compiler.apply(change);
+    }
+    let mut compiled = Compiled::default();
+    compiled.take(compiler.compile());
+    compiled
+}
+
+impl Compiled {
+    /// Takes in what changed.
+    pub fn take(&mut self, delta: Delta) {
+        for ((kind, name), resource) in delta.resources {
+            match resource {
+                Some(resource) => self.snapshot.insert(name, resource),
+                None => self.snapshot.remove(kind, &name),
+            }
+        }
+        for (name, is_in) in delta.ingress_endpoint_groups {
+            if is_in {
+                self.ingress_endpoint_groups.insert(name);
+            } else {
+                self.ingress_endpoint_groups.remove(&name);
+            }
+        }
+        if let Some(findings) = delta.findings {
+            self.findings = findings.to_vec();
+        }
     }
 }
 

@@ -1,0 +1,232 @@
+//! One EndpointSlice, trimmed to what data planes need and packed.
+
+mod interner;
+mod ports;
+
+use std::{net::IpAddr, sync::Arc};
+
+use k8s_openapi::api::discovery::v1 as k8s;
+use meshlite_snapshot::{AddressFamily, Endpoint, EndpointPort};
+
+pub use self::interner::Interner;
+
+use crate::{report::About, values};
+
+/// The label that names a slice's Service.
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// An EndpointSlice as the compiler keeps it: read once, about a hundred bytes for each endpoint.
+///
+/// What is wrong with the slice is part of it, and is said only where the slice has an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The Service that the slice says it belongs to.
+    service: Option<Box<str>>,
+    /// The family, or what is written in its place.
+    family: Result<AddressFamily, Box<str>>,
+    ports: Box<[EndpointPort]>,
+    /// Sorted by address. Entries of one address stay in the slice's order.
+    endpoints: Box<[Packed]>,
+    problems: Box<[Problem]>,
+}
+
+/// An endpoint. What few endpoints have is behind one pointer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Packed {
+    address: IpAddr,
+    ready: bool,
+    serving: bool,
+    terminating: bool,
+    node: Option<Arc<str>>,
+    zone: Option<Arc<str>>,
+    target: Option<Box<str>>,
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rare {
+    hostname: Option<Box<str>>,
+    hint_zones: Box<[Arc<str>]>,
+    hint_nodes: Box<[Arc<str>]>,
+}
+
+/// A part of the slice that is not served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Problem {
+    field: Box<str>,
+    reason: &'static str,
+    message: Box<str>,
+}
+
+// === impl Slice ===
+
+impl Slice {
+    /// Reads a slice. Names that many endpoints share are taken from `names`.
+    pub fn read(slice: &k8s::EndpointSlice, names: &mut Interner) -> Self {
+        let mut problems = Vec::new();
+        let family =
+            values::family(&slice.address_type).ok_or_else(|| slice.address_type.as_str().into());
+        let (ports, endpoints) = match &family {
+            Ok(family) => (
+                ports::ports(slice, &mut problems),
+                endpoints(slice, *family, names, &mut problems),
+            ),
+            // Nothing of it is served, so nothing of it is kept.
+            Err(_) => (vec![], vec![]),
+        };
+        Self {
+            service: service_of(slice).map(Into::into),
+            family,
+            ports: ports.into(),
+            endpoints: endpoints.into(),
+            problems: problems.into(),
+        }
+    }
+
+    /// The Service that the slice says it belongs to.
+    pub(crate) fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// The family of all addresses, or what is written in its place.
+    pub(crate) fn family(&self) -> Result<AddressFamily, &str> {
+        match &self.family {
+            Ok(family) => Ok(*family),
+            Err(written) => Err(written),
+        }
+    }
+
+    pub(crate) fn ports(&self) -> &[EndpointPort] {
+        &self.ports
+    }
+
+    pub(crate) fn endpoints(&self) -> &[Packed] {
+        &self.endpoints
+    }
+
+    /// Whether an endpoint that is ready here is not ready after.
+    pub(crate) fn loses(&self, after: Option<&Self>) -> bool {
+        let stays = |address| {
+            after.is_some_and(|after| {
+                let mut same = after.endpoints.iter().filter(|e| e.address == address);
+                same.any(|endpoint| endpoint.ready)
+            })
+        };
+        let mut ready = self.endpoints.iter().filter(|endpoint| endpoint.ready);
+        ready.any(|endpoint| !stays(endpoint.address))
+    }
+
+    /// Says what is wrong with ports and endpoints.
+    pub(crate) fn report(&self, about: &mut About<'_>) {
+        for problem in &self.problems {
+            about.error(&*problem.field, problem.reason, &*problem.message);
+        }
+    }
+}
+
+// === impl Packed ===
+
+impl Packed {
+    /// The endpoint as it is handed out; where the Service publishes addresses that are not ready, all are.
+    pub(crate) fn endpoint(&self, publish_not_ready: bool) -> Endpoint {
+        let rare = self.rare.as_deref();
+        Endpoint {
+            address: self.address,
+            ready: self.ready || publish_not_ready,
+            serving: self.serving,
+            terminating: self.terminating,
+            node: self.node.clone(),
+            zone: self.zone.clone(),
+            hostname: rare.and_then(|rare| rare.hostname.as_deref().map(Arc::from)),
+            target: self.target.as_deref().map(Arc::from),
+            hint_zones: rare.map_or_else(Vec::new, |rare| rare.hint_zones.to_vec()),
+            hint_nodes: rare.map_or_else(Vec::new, |rare| rare.hint_nodes.to_vec()),
+        }
+    }
+}
+
+/// The Service that a slice says it belongs to.
+fn service_of(slice: &k8s::EndpointSlice) -> Option<&str> {
+    let labels = slice.metadata.labels.as_ref()?;
+    let service = labels.get(SERVICE_NAME)?;
+    (!service.is_empty()).then_some(service.as_str())
+}
+
+fn endpoints(
+    slice: &k8s::EndpointSlice,
+    family: AddressFamily,
+    names: &mut Interner,
+    problems: &mut Vec<Problem>,
+) -> Vec<Packed> {
+    let listed = slice.endpoints.as_deref().unwrap_or_default();
+    let mut endpoints = Vec::with_capacity(listed.len());
+    for (i, entry) in listed.iter().enumerate() {
+        match address(entry, family) {
+            Ok(address) => endpoints.push(packed(address, entry, names)),
+            Err(problem) => problems.push(Problem {
+                field: format!("endpoints[{i}].addresses").into(),
+                reason: "InvalidAddress",
+                message: problem.into(),
+            }),
+        }
+    }
+    // Stable, so that the order of one address's entries stays the slice's.
+    endpoints.sort_by_key(|endpoint| endpoint.address);
+    endpoints.dedup();
+    endpoints
+}
+
+/// The first address; the others, where a slice has them, mean the same.
+fn address(entry: &k8s::Endpoint, family: AddressFamily) -> Result<IpAddr, String> {
+    let Some(text) = entry.addresses.first() else {
+        return Err("an endpoint needs an address".to_owned());
+    };
+    let address = values::unicast(text)?;
+    if AddressFamily::of(address) == family {
+        Ok(address)
+    } else {
+        let family = values::family_name(family);
+        Err(format!("{address} is not an {family} address"))
+    }
+}
+
+fn packed(address: IpAddr, entry: &k8s::Endpoint, names: &mut Interner) -> Packed {
+    let conditions = entry.conditions.as_ref();
+    let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
+    let target = entry.target_ref.as_ref().and_then(|t| t.name.as_ref());
+    let rare = rare(entry, names);
+    Packed {
+        address,
+        ready,
+        serving: conditions.and_then(|c| c.serving).unwrap_or(ready),
+        terminating: conditions.and_then(|c| c.terminating).unwrap_or(false),
+        node: names.shared(entry.node_name.as_deref()),
+        zone: names.shared(entry.zone.as_deref()),
+        target: own(target),
+        rare: (rare != Rare::default()).then(|| Box::new(rare)),
+    }
+}
+
+fn rare(entry: &k8s::Endpoint, names: &mut Interner) -> Rare {
+    let hints = entry.hints.as_ref();
+    let zones = hints.and_then(|hints| hints.for_zones.as_deref());
+    let nodes = hints.and_then(|hints| hints.for_nodes.as_deref());
+    Rare {
+        hostname: own(entry.hostname.as_ref()),
+        hint_zones: zones
+            .into_iter()
+            .flatten()
+            .filter_map(|zone| names.shared(Some(&zone.name)))
+            .collect(),
+        hint_nodes: nodes
+            .into_iter()
+            .flatten()
+            .filter_map(|node| names.shared(Some(&node.name)))
+            .collect(),
+    }
+}
+
+fn own(text: Option<&String>) -> Option<Box<str>> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| text.as_str().into())
+}
