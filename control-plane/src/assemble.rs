@@ -27,6 +27,7 @@ use tracing::{Instrument, error, info, info_span};
 use crate::{
     Config, SourceConfig,
     admin::router,
+    auth::Gate,
     findings::{FindingBook, Findings},
     metrics::Metrics,
     pipeline::{self, Pipeline},
@@ -80,6 +81,8 @@ pub enum BindError {
     Manifests { path: PathBuf, error: io::Error },
     #[error("--state-dir {}: {error}", path.display())]
     StateDir { path: PathBuf, error: io::Error },
+    #[error("there are no manifests; give --manifests")]
+    Source,
 }
 
 /// Why a control plane that was running ended. The caller has nothing to do but to start another one.
@@ -105,15 +108,20 @@ impl ControlPlane {
         let Config {
             listen,
             admin_listen,
-            source:
-                SourceConfig::Files {
-                    manifests,
-                    state_dir,
-                    admit,
-                    pods,
-                },
+            source,
             settings,
+            security: _,
+            replica: _,
         } = config;
+        let SourceConfig::Files {
+            manifests,
+            state_dir,
+            admit,
+            pods,
+        } = source
+        else {
+            return Err(BindError::Source);
+        };
         let reader = Reader::open(&manifests).map_err(|error| BindError::Manifests {
             path: manifests,
             error,
@@ -208,7 +216,15 @@ impl ControlPlane {
             tasks.spawn(async move { serving.await.map_err(RunError::Admin) });
         }
         let clients = discovery.tasks.clone();
-        tasks.spawn(serve_grpc(grpc, discovery, findings, health, inner.clone()));
+        let gate = Gate::open();
+        tasks.spawn(serve_grpc(
+            grpc,
+            gate,
+            discovery,
+            findings,
+            health,
+            inner.clone(),
+        ));
 
         let result = join(tasks, &stop, &inner).await;
         clients.close();
@@ -257,6 +273,7 @@ async fn join(
 
 pub(crate) async fn serve_grpc(
     listener: TcpListener,
+    gate: Gate,
     discovery: Discovery,
     findings: Findings,
     health: HealthReporter,
@@ -283,6 +300,7 @@ pub(crate) async fn serve_grpc(
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(gate.callers())
         .add_service(SnapshotDiscoveryServer::new(discovery))
         .add_service(SnapshotStatusServer::new(status))
         .add_service(health_pb::health_server::HealthServer::new(health_service))

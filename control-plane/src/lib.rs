@@ -11,6 +11,7 @@
 
 mod admin;
 mod assemble;
+mod auth;
 mod clock;
 mod config;
 mod findings;
@@ -26,5 +27,8 @@ mod watch;
 mod testing;
 
 pub use assemble::{BindError, ControlPlane, RunError};
-pub use config::{Config, PodRuntime, SourceConfig};
+pub use config::{
+    Config, KubernetesConfig, PodRuntime, PublishStatus, Security, ServerCertificate, SourceConfig,
+    TlsConfig, TokenConfig,
+};
 pub use once::{OneShot, SourceError, compile_once};

@@ -33,6 +33,8 @@ pub enum SourceError {
     Manifests { path: PathBuf, error: io::Error },
     #[error("--state-dir {}: {error}", path.display())]
     StateDir { path: PathBuf, error: io::Error },
+    #[error("only manifests are compiled without a server; give --manifests")]
+    NoManifests,
 }
 
 /// Reads and compiles the manifests as a control plane would, with the allocations that its state folder holds.
@@ -43,7 +45,10 @@ pub fn compile_once(source: &SourceConfig, settings: &Settings) -> Result<OneSho
         state_dir,
         admit,
         pods: _,
-    } = source;
+    } = source
+    else {
+        return Err(SourceError::NoManifests);
+    };
     let loaded = read_once(manifests).map_err(|error| SourceError::Manifests {
         path: manifests.clone(),
         error,

@@ -36,6 +36,7 @@ use tonic_health::server::HealthReporter;
 use crate::{
     RunError,
     assemble::serve_grpc,
+    auth::Gate,
     findings::FindingBook,
     metrics::Metrics,
     publish::{Publisher, Stamp},
@@ -73,6 +74,7 @@ impl Server {
         let health = HealthReporter::new();
         let running = tokio::spawn(serve_grpc(
             listener,
+            Gate::open(),
             discovery.clone(),
             findings,
             health,

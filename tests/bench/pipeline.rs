@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use meshlite_compile::{Compiled, Settings, compile};
-use meshlite_control_plane::{Config, ControlPlane, SourceConfig};
+use meshlite_control_plane::{Config, ControlPlane, Security, SourceConfig};
 use meshlite_manifests::{
     Document, ManifestFile,
     admit::{AdmitSettings, Allocations, admit},
@@ -279,6 +279,8 @@ fn control_plane(folder: &Path) -> Config {
             pods: None,
         },
         settings: Settings::default(),
+        security: Security::Insecure,
+        replica: "replica-1".into(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
 use meshlite_compile::Settings;
-use meshlite_control_plane::{BindError, Config, ControlPlane, SourceConfig};
+use meshlite_control_plane::{BindError, Config, ControlPlane, Security, SourceConfig};
 use meshlite_ingress::Ingress;
 use meshlite_manifests::admit::AdmitSettings;
 use meshlite_node::{Mode, Node};
@@ -216,6 +216,8 @@ async fn start(manifests: &Manifests, address: SocketAddr) -> (Running, SocketAd
             https_proxy_port: 0,
             ..Settings::default()
         },
+        security: Security::Insecure,
+        replica: "replica-1".into(),
     };
     let deadline = Instant::now() + PATIENCE;
     let control_plane = loop {

@@ -457,7 +457,9 @@ async fn workloads_are_given_to_what_runs_pods() {
     let folder = mk_folder(&[("a.yaml", deployment)]);
     let asked = Arc::new(Asked::default());
     let mut config = mk_config(folder.path(), None);
-    let SourceConfig::Files { pods, .. } = &mut config.source;
+    let SourceConfig::Files { pods, .. } = &mut config.source else {
+        panic!("another source");
+    };
     *pods = Some(Arc::<Asked>::clone(&asked));
     let _running = Running::start(config).await;
     let names = async || asked.0.lock().unwrap().clone();

@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, path::PathBuf};
 
 use meshlite_compile::Settings;
-use meshlite_control_plane::SourceConfig;
+use meshlite_control_plane::{Security, SourceConfig};
 use meshlite_manifests::admit::AdmitSettings;
 use meshlite_snapshot::Name;
 
@@ -212,6 +212,8 @@ fn control_plane_of(
             pods: None,
         },
         settings,
+        security: Security::Insecure,
+        replica: "meshlite-control-plane".into(),
     })
 }
 

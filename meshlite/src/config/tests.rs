@@ -160,7 +160,10 @@ fn values_mean_what_they_say() {
         panic!("another command");
     };
     let config = standalone(args).unwrap();
-    let meshlite_control_plane::SourceConfig::Files { admit, .. } = config.control_plane.source;
+    let meshlite_control_plane::SourceConfig::Files { admit, .. } = config.control_plane.source
+    else {
+        panic!("another source");
+    };
     let cidrs: Vec<_> = admit
         .service_cidrs
         .iter()

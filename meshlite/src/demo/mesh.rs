@@ -5,7 +5,7 @@ use std::{future::Future, net::IpAddr, path::PathBuf, sync::Arc, time::Duration}
 use anyhow::Context;
 use ipnet::IpNet;
 use meshlite_compile::Settings;
-use meshlite_control_plane::{ControlPlane, PodRuntime, SourceConfig};
+use meshlite_control_plane::{ControlPlane, PodRuntime, Security, SourceConfig};
 use meshlite_ingress::Ingress;
 use meshlite_manifests::admit::AdmitSettings;
 use meshlite_node::{Mode, Node};
@@ -161,6 +161,8 @@ async fn start_control_plane(
             https_proxy_port: layout.https.port(),
             ..Settings::default()
         },
+        security: Security::Insecure,
+        replica: "replica-1".into(),
     };
     let control_plane = ControlPlane::bind(config).await?;
     Ok(Plane::spawn(|stop| {

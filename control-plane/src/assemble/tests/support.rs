@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    Config, ControlPlane, RunError, SourceConfig,
+    Config, ControlPlane, RunError, Security, SourceConfig,
     testing::{PATIENCE, status_client},
 };
 
@@ -154,6 +154,8 @@ pub(super) fn mk_config(manifests: &Path, state_dir: Option<&Path>) -> Config {
             watch_ingress_without_class: true,
             ..Settings::default()
         },
+        security: Security::Insecure,
+        replica: "replica-1".into(),
     }
 }
 
