@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 /// What each crate of ours may depend on, of ours.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("meshlite-snapshot", &[]),
     ("meshlite-proto", &["meshlite-snapshot"]),
     ("meshlite-compile", &["meshlite-snapshot"]),
@@ -13,11 +13,16 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         "meshlite-manifests",
         &["meshlite-compile", "meshlite-snapshot"],
     ),
+    (
+        "meshlite-kubernetes",
+        &["meshlite-compile", "meshlite-snapshot"],
+    ),
     ("meshlite-runtime", &[]),
     (
         "meshlite-control-plane",
         &[
             "meshlite-compile",
+            "meshlite-kubernetes",
             "meshlite-manifests",
             "meshlite-proto",
             "meshlite-runtime",
@@ -38,6 +43,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "meshlite-compile",
             "meshlite-control-plane",
             "meshlite-ingress",
+            "meshlite-kubernetes",
             "meshlite-manifests",
             "meshlite-node",
             "meshlite-proto",
@@ -51,6 +57,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
             "meshlite-compile",
             "meshlite-control-plane",
             "meshlite-ingress",
+            "meshlite-kubernetes",
             "meshlite-manifests",
             "meshlite-node",
             "meshlite-proto",
