@@ -111,9 +111,4 @@ impl ApiServer {
         let user = serde_json::json!({ "token": token });
         self.credentials.kubeconfig(name, &self.url(), &user)
     }
-
-    /// The process of kube-apiserver, for measurements; None while it is stopped.
-    pub fn pid(&self) -> Option<i32> {
-        self.kube_apiserver.as_ref().map(Process::pid)
-    }
 }

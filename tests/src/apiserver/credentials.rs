@@ -1,7 +1,7 @@
 //! Certificates, keys and kubeconfigs of one API server, as files in its folder.
 
 use std::{
-    fs, io,
+    fs,
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -40,29 +40,27 @@ impl Credentials {
         write("tokens.key", &token_key.serialize_pem())?;
         write("tokens.pub", &token_key.public_key_pem())?;
 
-        let serving = serving()?;
-        let administrator = user("admin", "system:masters")?;
-        let controllers = user("kube-controller-manager", "system:masters")?;
-        let mut client = None;
-        for (name, params) in [
-            ("serving", serving),
-            ("admin", administrator),
-            ("controllers", controllers),
-        ] {
+        let issue = |name: &str, params: CertificateParams| {
             let key = KeyPair::generate()?;
             let certificate = params.signed_by(&key, &authority)?;
             write(&format!("{name}.crt"), &certificate.pem())?;
             write(&format!("{name}.key"), &key.serialize_pem())?;
-            if name == "admin" {
-                let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-                client = Some(tls(authority.der(), certificate.der(), key)?);
-            }
-        }
+            Ok::<_, Error>((
+                certificate,
+                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+            ))
+        };
+        issue("serving", serving()?)?;
+        issue(
+            "controllers",
+            user("kube-controller-manager", "system:masters")?,
+        )?;
+        let (certificate, key) = issue("admin", user("admin", "system:masters")?)?;
         Ok(Self {
             folder: folder.to_owned(),
             ca_pem,
             token_key,
-            client: client.ok_or_else(|| Error::Folder(io::Error::other("no administrator")))?,
+            client: tls(authority.der(), certificate.der(), key)?,
         })
     }
 

@@ -85,13 +85,8 @@ impl Process {
 
     /// Sends a signal that the process outlives.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Error> {
-        signal::kill(Pid::from_raw(self.pid()), signal)
-            .map_err(|error| Error::NotStarted(self.name, error.into()))
-    }
-
-    /// The process, for `/proc` and signals.
-    pub(super) fn pid(&self) -> i32 {
-        self.child.id().try_into().unwrap_or(i32::MAX)
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap_or(i32::MAX));
+        signal::kill(pid, signal).map_err(|error| Error::NotStarted(self.name, error.into()))
     }
 }
 
