@@ -2,8 +2,18 @@
 
 use std::fmt;
 
-use axum::{Json, Router, routing::get};
-use meshlite_proto::subscribe::SessionStatus;
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use meshlite_proto::{
+    installed::{self, AnswerError, Filter},
+    subscribe::SessionStatus,
+};
+use meshlite_snapshot::Snapshot;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -13,12 +23,15 @@ use tokio::sync::watch;
 
 use crate::install::Bound;
 
-/// `/snapshot`: what is installed. `/listeners`: where it is served.
+/// `/snapshot`: where the subscription stands. `/resources/{type}`: what is installed. `/listeners`: where it is served.
 pub(crate) fn routes(
     status: watch::Receiver<SessionStatus>,
+    installed: watch::Receiver<Snapshot>,
     bound: watch::Receiver<Bound>,
 ) -> Router {
     Router::new()
+        .route("/resources/{kind}", get(resources))
+        .with_state(installed)
         .route(
             "/snapshot",
             get(async move || Json(status.borrow().clone())),
@@ -27,6 +40,23 @@ pub(crate) fn routes(
             "/listeners",
             get(async move || Json(bound.borrow().clone())),
         )
+}
+
+async fn resources(
+    State(installed): State<watch::Receiver<Snapshot>>,
+    Path(kind): Path<String>,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+) -> Response {
+    let snapshot = installed.borrow().clone();
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    match installed::answer(&snapshot, &kind, &filter, accept.unwrap_or_default()) {
+        Ok((media_type, body)) => ([(header::CONTENT_TYPE, media_type)], body).into_response(),
+        Err(error @ AnswerError::UnknownType(_)) => {
+            (StatusCode::NOT_FOUND, format!("{error}\n")).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }
 
 /// Tells scrapers where the subscription stands.

@@ -92,8 +92,9 @@ impl Ingress {
             let mut registry = Registry::default();
             shared.metrics.register(&mut registry);
             registry.register_collector(Box::new(own_admin::Standing(subscription.status())));
-            let router = admin::router(readiness.clone(), Arc::new(registry))
-                .merge(own_admin::routes(subscription.status(), bound));
+            let router = admin::router(readiness.clone(), Arc::new(registry)).merge(
+                own_admin::routes(subscription.status(), installer.installed(), bound),
+            );
             tokio::spawn(admin::serve(listener, router, admin_stop.clone()))
         });
         follow(&mut installer, subscription, ready, &stop).await;

@@ -47,6 +47,7 @@ pub(crate) struct Installer {
     snapshot: Snapshot,
     generation: u64,
     bound: watch::Sender<Bound>,
+    installed: watch::Sender<Snapshot>,
     /// Tables that requests may still use. They are freed here, because that takes longer than a request does.
     retired: Vec<Arc<Table>>,
 }
@@ -113,8 +114,14 @@ impl Installer {
             snapshot: Snapshot::default(),
             generation: 0,
             bound,
+            installed: watch::Sender::default(),
             retired: Vec::new(),
         }
+    }
+
+    /// What is installed, now and as it changes.
+    pub(crate) fn installed(&self) -> watch::Receiver<Snapshot> {
+        self.installed.subscribe()
     }
 
     /// Installs an offer without what it rejects of it.
@@ -148,6 +155,7 @@ impl Installer {
             .generation
             .set(i64::try_from(self.generation).unwrap_or(i64::MAX));
         self.switch(fresh).await;
+        self.installed.send_replace(self.snapshot.clone());
         info!(generation = self.generation, rejected, "snapshot installed");
     }
 

@@ -1,23 +1,27 @@
-//! The node's own routes on the metrics server: `/proxyMode`, `/snapshot`, `/virtualservers`.
+//! The node's own routes on the metrics server: `/proxyMode`, `/snapshot`, `/resources/{type}`, `/virtualservers`.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::State,
-    http::StatusCode,
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
-use meshlite_proto::subscribe::SessionStatus;
+use meshlite_proto::{
+    installed::{self, AnswerError, Filter},
+    subscribe::SessionStatus,
+};
 use meshlite_runtime::{admin, readiness::Readiness};
+use meshlite_snapshot::Snapshot;
 use prometheus_client::registry::Registry;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
-use crate::program::run::Query;
+use crate::program::run;
 
 /// How long the table may take to be read.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +30,8 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 struct Shared {
     mode: &'static str,
     session: watch::Receiver<SessionStatus>,
-    queries: mpsc::Sender<Query>,
+    installed: watch::Receiver<Snapshot>,
+    queries: mpsc::Sender<run::Query>,
 }
 
 /// Probes and metrics, and what this node is, holds and has programmed.
@@ -35,15 +40,18 @@ pub(crate) fn router(
     readiness: Readiness,
     metrics: Arc<Registry>,
     session: watch::Receiver<SessionStatus>,
-    queries: mpsc::Sender<Query>,
+    installed: watch::Receiver<Snapshot>,
+    queries: mpsc::Sender<run::Query>,
 ) -> Router {
     let ours = Router::new()
         .route("/proxyMode", get(proxy_mode))
         .route("/snapshot", get(snapshot))
+        .route("/resources/{kind}", get(resources))
         .route("/virtualservers", get(virtual_servers))
         .with_state(Shared {
             mode,
             session,
+            installed,
             queries,
         });
     admin::router(readiness, metrics).merge(ours)
@@ -56,6 +64,23 @@ async fn proxy_mode(State(shared): State<Shared>) -> &'static str {
 async fn snapshot(State(shared): State<Shared>) -> Json<SessionStatus> {
     let status = shared.session.borrow().clone();
     Json(status)
+}
+
+async fn resources(
+    State(shared): State<Shared>,
+    Path(kind): Path<String>,
+    Query(filter): Query<Filter>,
+    headers: HeaderMap,
+) -> Response {
+    let snapshot = shared.installed.borrow().clone();
+    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+    match installed::answer(&snapshot, &kind, &filter, accept.unwrap_or_default()) {
+        Ok((media_type, body)) => ([(header::CONTENT_TYPE, media_type)], body).into_response(),
+        Err(error @ AnswerError::UnknownType(_)) => {
+            (StatusCode::NOT_FOUND, format!("{error}\n")).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
 }
 
 async fn virtual_servers(State(shared): State<Shared>) -> Response {

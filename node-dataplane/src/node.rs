@@ -12,9 +12,12 @@ use meshlite_runtime::{
     listen::{self, ListenError},
     readiness::Readiness,
 };
-use meshlite_snapshot::Topic;
+use meshlite_snapshot::{Snapshot, Topic};
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -178,12 +181,15 @@ impl Node {
         );
         let health = HealthState::new(config.sync_period);
         let (queries, asked) = mpsc::channel(16);
-        let admin = admin::router(mode, readiness, registry, subscription.status(), queries);
+        let (snapshot, installed) = watch::channel(Snapshot::default());
+        let session = subscription.status();
+        let admin = admin::router(mode, readiness, registry, session, installed, queries);
         let probes = health::router(health.clone(), metrics.probes);
         let runner = Runner {
             program,
             subscription,
             queries: asked,
+            snapshot,
             health_checks: (self.choice.backend != Backend::Memory)
                 .then(|| HealthChecks::new(health.clone(), stop.clone())),
             health,

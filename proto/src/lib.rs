@@ -12,6 +12,7 @@ mod arbitrary;
 pub mod decode;
 pub mod encode;
 pub mod frame;
+pub mod installed;
 #[cfg(test)]
 mod model;
 pub mod session;

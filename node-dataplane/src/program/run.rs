@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use meshlite_proto::subscribe::{Commit, Subscription};
 use meshlite_runtime::readiness::ReadyToken;
-use meshlite_snapshot::{Finding, ResourceType};
+use meshlite_snapshot::{Finding, ResourceType, Snapshot};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,8 @@ pub(crate) struct Runner<K> {
     pub(crate) program: Program<K>,
     pub(crate) subscription: Subscription,
     pub(crate) queries: mpsc::Receiver<Query>,
+    /// Told what is programmed.
+    pub(crate) snapshot: watch::Sender<Snapshot>,
     pub(crate) health: HealthState,
     /// None where nothing is served.
     pub(crate) health_checks: Option<HealthChecks>,
@@ -112,6 +114,7 @@ impl<K: Kernel> Runner<K> {
             findings = self.program.findings.len(),
             "snapshot is programmed"
         );
+        self.snapshot.send_replace(commit.snapshot().clone());
         commit.acknowledge();
         drop(self.ready.take());
     }
