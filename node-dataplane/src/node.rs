@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use axum::Router;
 use ipnet::IpNet;
 use meshlite_proto::{
+    connect::Security,
     subscribe::{ClientConfig, subscribe},
     v1::{ClientIdentity, Role},
 };
@@ -235,6 +236,8 @@ fn client(endpoints: Vec<String>, node_name: &str) -> ClientConfig {
         },
         role: Role::L4Node,
         topics: Topic::NODE.to_vec(),
+        security: Security::Plaintext,
+        cache: None,
     }
 }
 

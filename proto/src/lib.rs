@@ -9,6 +9,8 @@
 
 #[cfg(test)]
 mod arbitrary;
+pub mod cache;
+pub mod connect;
 pub mod decode;
 pub mod encode;
 pub mod frame;

@@ -207,6 +207,9 @@ impl Session {
             rejections: self.held.rejections().cloned().collect(),
             last_commit: self.last_commit,
             last_error: self.last_error.clone(),
+            provisional: false,
+            held_back: None,
+            sources: Vec::new(),
         }
     }
 

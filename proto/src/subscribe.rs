@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::{
+    cache::Cache,
+    connect::Security,
     session::{Delivery, Installed, Rejected},
     v1,
 };
@@ -22,7 +24,7 @@ pub use crate::session::{Change, RejectReason, Rejection, SessionStatus, TopicDi
 /// Whom to follow, as whom, and what of it.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Replicas of the control plane, such as `http://127.0.0.1:18000`; any of them will do.
+    /// Replicas of the control plane, such as `https://10.0.0.1:18000`; any of them will do.
     pub endpoints: Vec<String>,
     /// Who this client is. An empty `id` is filled in with a random one.
     pub identity: v1::ClientIdentity,
@@ -30,6 +32,10 @@ pub struct ClientConfig {
     pub role: v1::Role,
     /// What it wants; one scope for each type.
     pub topics: Vec<Topic>,
+    /// How the connections are protected.
+    pub security: Security,
+    /// Where the last good snapshot is kept for the next start, if anywhere.
+    pub cache: Option<Cache>,
 }
 
 /// A running subscription. Dropping it, or its stop token, ends it.
@@ -104,6 +110,11 @@ impl Commit {
     /// The generation of this state in the control plane's log.
     pub fn generation(&self) -> u64 {
         self.delivery.generation
+    }
+
+    /// It comes from disk, and no control plane has confirmed it yet.
+    pub fn provisional(&self) -> bool {
+        self.delivery.provisional
     }
 
     /// The whole state after this commit. Cheap to clone.

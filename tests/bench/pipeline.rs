@@ -28,7 +28,7 @@ use meshlite_manifests::{
 };
 use meshlite_node::{Mode, Node};
 use meshlite_proto::{
-    encode,
+    connect, encode,
     subscribe::{ClientConfig, subscribe},
     v1,
 };
@@ -305,6 +305,8 @@ async fn streamed(url: &str, stop: &CancellationToken) -> anyhow::Result<Duratio
         },
         role: v1::Role::L4Node,
         topics: Topic::NODE.to_vec(),
+        security: connect::Security::Plaintext,
+        cache: None,
     };
     let start = Instant::now();
     let mut subscription = subscribe(client, stop.child_token());

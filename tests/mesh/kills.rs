@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use meshlite_proto::{
+    connect::Security,
     subscribe::{ClientConfig, subscribe},
     v1,
 };
@@ -28,6 +29,8 @@ fn note_removals(
             identity: v1::ClientIdentity::default(),
             role,
             topics: topics.to_vec(),
+            security: Security::Plaintext,
+            cache: None,
         },
         stop.clone(),
     );

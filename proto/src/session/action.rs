@@ -31,6 +31,8 @@ pub struct Delivery {
     pub changes: Vec<Change>,
     /// When the oldest change in it happened at its source; none where the server does not say, as on a full commit.
     pub oldest_change: Option<SystemTime>,
+    /// It comes from disk, and no server has confirmed it yet.
+    pub provisional: bool,
 }
 
 /// What the plane made of a [`Delivery`].

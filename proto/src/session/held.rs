@@ -276,6 +276,7 @@ impl Held {
                 })
                 .collect(),
             oldest_change,
+            provisional: false,
         };
         self.in_flight = Some(InFlight {
             at: Some(at),

@@ -81,6 +81,13 @@ pub struct SessionStatus {
     /// When a commit was last installed.
     #[serde(skip)]
     pub last_commit: Option<Instant>,
+    /// What is installed comes from disk, and no control plane has confirmed it yet.
+    pub provisional: bool,
+    /// Why a commit that was offered is not installed, where the client waits for another replica to confirm it.
+    pub held_back: Option<String>,
+    /// How far the sources of what is installed were read.
+    #[serde(serialize_with = "watermarks")]
+    pub sources: Vec<v1::Watermark>,
     /// What last went wrong; none once a commit was installed after it.
     pub last_error: Option<String>,
 }
@@ -117,6 +124,22 @@ impl From<&Rejection> for v1::Rejection {
 )]
 fn shown<S: Serializer>(topic: &Topic, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(topic)
+}
+
+fn watermarks<S: Serializer>(sources: &[v1::Watermark], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        resource: &'a str,
+        version: &'a str,
+        origin: &'a str,
+        staleness_seconds: i64,
+    }
+    serializer.collect_seq(sources.iter().map(|source| Shown {
+        resource: &source.resource,
+        version: &source.resource_version,
+        origin: &source.origin,
+        staleness_seconds: source.staleness.map_or(0, |staleness| staleness.seconds),
+    }))
 }
 
 fn wire_topic<S: Serializer>(topic: &v1::Topic, serializer: S) -> Result<S::Ok, S::Error> {

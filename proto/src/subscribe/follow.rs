@@ -2,7 +2,7 @@
 //!
 //! It never waits for one thing only: a busy plane does not stop heartbeats, a dead server does not stop the plane.
 
-use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
@@ -10,13 +10,11 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Streaming,
-    transport::{Channel, Endpoint},
-};
+use tonic::Streaming;
 
 use super::{ClientConfig, Commit, backoff::Backoff};
 use crate::{
+    connect::{Security, causes, connect, refusal},
     session::{Action, Installed, Reconnect, Session, SessionStatus},
     v1::{
         DiscoveryRequest, DiscoveryResponse, discovery_response::Kind,
@@ -26,15 +24,12 @@ use crate::{
 
 /// Requests that wait for the server to read them. There are few: a heartbeat in ten seconds, an ACK for each commit.
 const UNREAD_REQUESTS: usize = 64;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-const WINDOW_BYTES: u32 = 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Follower {
     session: Session,
     endpoints: Vec<String>,
+    security: Security,
     /// The endpoint that is tried next.
     turn: usize,
     backoff: Backoff,
@@ -87,6 +82,8 @@ impl Follower {
             mut identity,
             role,
             topics,
+            security,
+            cache: _,
         } = config;
         if identity.id.is_empty() {
             identity.id = format!("{:016x}", fastrand::u64(..));
@@ -96,6 +93,7 @@ impl Follower {
             // Clients spread over the replicas.
             turn: fastrand::usize(..endpoints.len().max(1)),
             endpoints,
+            security,
             backoff: Backoff::default(),
             link: Link::Down {
                 until: Instant::now(),
@@ -223,7 +221,7 @@ impl Follower {
         let (requests, outgoing) = mpsc::channel(UNREAD_REQUESTS);
         self.link = Link::Opening {
             requests,
-            opening: Box::pin(open(server.clone(), outgoing)),
+            opening: Box::pin(open(server.clone(), self.security.clone(), outgoing)),
         };
         let actions = self.session.connected(now, &server);
         self.perform(now, actions);
@@ -278,7 +276,7 @@ impl Link {
             Self::Up { responses, .. } => match responses.message().await {
                 Ok(Some(response)) => Event::Message(response),
                 Ok(None) => Event::Lost("the control plane closed the stream".to_owned()),
-                Err(status) => Event::Lost(explain(&status)),
+                Err(status) => Event::Lost(causes(&status)),
             },
         }
     }
@@ -296,32 +294,19 @@ impl std::fmt::Debug for Link {
 
 async fn open(
     server: String,
+    security: Security,
     outgoing: mpsc::Receiver<DiscoveryRequest>,
 ) -> Result<Streaming<DiscoveryResponse>, String> {
-    let channel = channel(&server).await?;
-    let stream = SnapshotDiscoveryClient::new(channel)
+    let connected = connect(&server, &security)
+        .await
+        .map_err(|error| error.to_string())?;
+    let stream = SnapshotDiscoveryClient::new(connected)
         .stream_snapshots(ReceiverStream::new(outgoing))
         .await;
     match stream {
         Ok(responses) => Ok(responses.into_inner()),
-        Err(status) => Err(explain(&status)),
+        Err(status) => Err(refusal(&server, &security, &status)),
     }
-}
-
-async fn channel(server: &str) -> Result<Channel, String> {
-    let endpoint = Endpoint::from_shared(server.to_owned())
-        .map_err(|error| format!("{server:?} is not a URL: {}", explain(&error)))?;
-    endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .connect()
-        .await
-        .map_err(|error| explain(&error))
 }
 
 /// What became of the commit that the plane has; never, if it has none.
@@ -337,18 +322,4 @@ async fn at(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// An error with its causes, without those that repeat what was said.
-fn explain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -167,6 +167,8 @@ fn follow(endpoints: Vec<String>) -> (Subscription, CancellationToken) {
         identity: v1::ClientIdentity::default(),
         role: v1::Role::L4Node,
         topics: vec![NODES, NAMESPACES],
+        security: Security::Plaintext,
+        cache: None,
     };
     (subscribe(config, stop.clone()), stop)
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration
 use meshlite_compile::Settings;
 use meshlite_manifests::admit::AdmitSettings;
 use meshlite_proto::{
+    connect,
     subscribe::{self, ClientConfig, Subscription},
     v1,
 };
@@ -99,6 +100,8 @@ impl Plane {
             },
             role,
             topics: topics.to_vec(),
+            security: connect::Security::Plaintext,
+            cache: None,
         };
         Self {
             subscription: subscribe::subscribe(config, stop.clone()),
