@@ -1,0 +1,109 @@
+//! Which replica writes: leader election by a Lease, by the rules that client-go keeps.
+//!
+//! ```text
+//! Lease as it is ─> election (pure) ─> what to write ─> Lease;  Leadership: a token with an end, for every writer to check
+//! ```
+
+mod election;
+mod record;
+mod shell;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+
+pub use shell::Candidate;
+
+/// How long the others wait after they last saw the record change.
+const LEASE: Duration = Duration::from_secs(15);
+/// How long after sending a renewal that succeeded a leader may write. The rest of [`LEASE`] is for clocks that differ in
+/// rate: the promise holds while no clock runs more than a fifth faster or slower than it should.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// How often a leader renews and a follower looks.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The right to write, until an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Token {
+    /// By the monotonic clock, so that a process which was frozen finds its right gone when it thaws.
+    until: Instant,
+}
+
+impl Token {
+    /// Whether it is still good.
+    fn is_valid(&self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
+/// Who leads, as a candidate last saw it. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Leadership(watch::Receiver<Standing>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    token: Option<Token>,
+    holder: Option<Arc<str>>,
+}
+
+impl Leadership {
+    /// Of a process that stands in no election: it never leads, and knows no leader.
+    pub fn none() -> Self {
+        let (_, standing) = watch::channel(Standing::default());
+        Self(standing)
+    }
+
+    /// Whether this process may write at `now`. To be asked right before each write is sent.
+    pub fn holds(&self, now: Instant) -> bool {
+        self.0
+            .borrow()
+            .token
+            .is_some_and(|token| token.is_valid(now))
+    }
+
+    /// The name of the replica that leads, as far as it is known.
+    pub fn holder(&self) -> Option<Arc<str>> {
+        self.0.borrow().holder.clone()
+    }
+}
+
+/// A candidate's identity: the replica's name, and what tells two processes of the same name apart.
+fn identity(replica: &str, process: &str) -> String {
+    format!("{replica}_{process}")
+}
+
+/// The replica's name in an identity: Kubernetes names hold no underscore.
+fn replica(identity: &str) -> &str {
+    identity
+        .rsplit_once('_')
+        .map_or(identity, |(replica, _)| replica)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_ends_by_the_clock_although_nobody_takes_it_back() {
+        let until = Instant::now() + RENEW_DEADLINE;
+        let (standing, seen) = watch::channel(Standing {
+            token: Some(Token { until }),
+            holder: None,
+        });
+        let leadership = Leadership(seen);
+        assert!(leadership.holds(Instant::now()));
+        tokio::time::advance(RENEW_DEADLINE).await;
+        assert!(!leadership.holds(Instant::now()));
+        drop(standing);
+    }
+
+    #[test]
+    fn an_identity_names_its_replica() {
+        assert_eq!(
+            replica(&identity("control-plane-x2", "00ff")),
+            "control-plane-x2"
+        );
+        assert_eq!(replica("somebody"), "somebody");
+        assert!(!Leadership::none().holds(Instant::now()));
+    }
+}
