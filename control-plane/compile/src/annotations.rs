@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::About;
+use crate::{ObjectKey, report::About, values};
 
 /// On a Service: the IPVS scheduler that balances it.
 pub(crate) const IPVS_SCHEDULER: &str = "meshlite.io/ipvs-scheduler";
 /// On an Ingress: how long its backends may take to answer.
 pub(crate) const REQUEST_TIMEOUT: &str = "meshlite.io/request-timeout";
+
+/// On an Ingress: the Secrets with the CAs of clients and with passwords, as ingress-nginx calls them.
+pub(crate) const NAMING_SECRETS: [&str; 2] = [
+    "nginx.ingress.kubernetes.io/auth-tls-secret",
+    "nginx.ingress.kubernetes.io/auth-secret",
+];
 
 const DOMAIN: &str = "meshlite.io/";
 /// Every annotation that means something, and on which kind.
@@ -18,6 +24,14 @@ const ALIKE: f64 = 0.8;
 /// The path of an annotation, as the API server writes it.
 pub(crate) fn field(annotation: &str) -> String {
     format!("metadata.annotations[{annotation}]")
+}
+
+/// The Secret that a value names: `namespace/name`, or `name` in the object's own namespace.
+pub(crate) fn secret(value: &str, own_namespace: &str) -> Option<ObjectKey> {
+    let value = value.trim();
+    let (namespace, name) = value.split_once('/').unwrap_or((own_namespace, value));
+    let are_names = values::is_dns_subdomain(namespace) && values::is_dns_subdomain(name);
+    are_names.then(|| ObjectKey::new(namespace, name))
 }
 
 /// Warns of annotations that look like ours and mean nothing on this kind of object.
@@ -162,6 +176,16 @@ mod tests {
             ("99999999999999999999999999999999999999999h", None),
         ] {
             assert_eq!(milliseconds(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_named_with_or_without_its_namespace() {
+        let named = |value| secret(value, "default").map(|key| key.to_string());
+        assert_eq!(named("ca").as_deref(), Some("default/ca"));
+        assert_eq!(named(" ops/ca ").as_deref(), Some("ops/ca"));
+        for bad in ["", "/", "ops/", "/ca", "a/b/c", "A b"] {
+            assert_eq!(named(bad), None, "{bad:?}");
         }
     }
 

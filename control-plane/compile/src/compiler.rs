@@ -1,182 +1,129 @@
 //! Objects as they change in, changes of resources out.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use meshlite_snapshot::{Finding, Snapshot};
+use meshlite_snapshot::{Name, Namespace, Node, Resource, ResourceType};
 
 use crate::{
-    Change, Compiled, Delta, Effect, Inputs, ObjectKey, Settings, Slice, ingress,
-    ingress_endpoint_groups, join, node, report::Findings, table,
+    Change, Delta, Effect, ObjectKey, Settings,
+    ingress::Ingresses,
+    join::Join,
+    node,
+    report::{Book, Findings, Unit},
+    singles::Singles,
 };
 
-/// Compiles objects as they change.
+/// Compiles objects as they change: a change costs the objects that it speaks of and what depends on them, never a walk
+/// over all objects.
+///
+/// What it handed out is not kept, so its memory is that of the objects, packed.
 #[derive(Debug)]
 pub struct Compiler {
-    settings: Settings,
-    objects: Inputs,
-    slices: BTreeMap<ObjectKey, Arc<Slice>>,
-    last: Compiled,
-    last_findings: Arc<[Finding]>,
+    book: Book,
+    namespaces: Singles<Namespace>,
+    nodes: Singles<Node>,
+    join: Join,
+    ingresses: Ingresses,
+    /// The groups in the scope `ingress`, as they were handed out.
+    in_scope: BTreeSet<Name>,
 }
 
 impl Compiler {
     /// A compiler that knows of no object.
     pub fn new(settings: Settings) -> Self {
+        let mut book = Book::default();
         Self {
-            settings,
-            objects: Inputs::default(),
-            slices: BTreeMap::new(),
-            last: Compiled::default(),
-            last_findings: Arc::default(),
+            ingresses: Ingresses::new(settings, &mut book),
+            book,
+            namespaces: Singles::default(),
+            nodes: Singles::default(),
+            join: Join::default(),
+            in_scope: BTreeSet::new(),
         }
     }
 
-    /// Takes in what became of one object. What it means is worked out by [`Compiler::compile`].
+    /// Takes in what became of one object: reads it alone. What depends on it is worked out by [`Compiler::compile`].
     pub fn apply(&mut self, change: Change) -> Effect {
-        let objects = &mut self.objects;
-        let is_new = match change {
-            Change::Service(key, object) => put(&mut objects.services, key, object),
-            Change::EndpointSlice(key, slice) => return self.apply_slice(key, slice),
-            Change::Ingress(key, object) => put(&mut objects.ingresses, key, object),
-            Change::IngressClass(key, object) => put(&mut objects.ingress_classes, key, object),
-            Change::Secret(key, object) => put(&mut objects.secrets, key, object),
-            Change::Node(key, object) => put(&mut objects.nodes, key, object),
-            Change::Namespace(key, object) => put(&mut objects.namespaces, key, object),
+        let differs = match change {
+            Change::Service(key, object) => {
+                let effect = self
+                    .join
+                    .put_service(&key, object.as_deref(), &mut self.book);
+                if effect != Effect::Nothing {
+                    self.ingresses.service_changed(&key);
+                }
+                return effect;
+            }
+            Change::EndpointSlice(key, slice) => return self.join.put_slice(key, slice),
+            Change::Ingress(key, object) => self.ingresses.put(key, object.as_deref()),
+            Change::IngressClass(name, object) => self.ingresses.put_class(name, object.as_deref()),
+            Change::Secret(key, object) => self.ingresses.put_secret(&key, object.as_deref()),
+            Change::Node(name, object) => {
+                let mut findings = Findings::default();
+                let mut about = findings.about_cluster("Node", &name);
+                let node = object.and_then(|object| node::node(&name, &object, &mut about));
+                let differs = self.nodes.put(&name, node.map(|(_, node)| node));
+                self.book.replace(Unit::Node(name), findings) || differs
+            }
+            Change::Namespace(name, object) => {
+                let mut findings = Findings::default();
+                let mut about = findings.about_cluster("Namespace", &name);
+                let namespace = object.and_then(|_| node::namespace(&name, &mut about));
+                let namespace = namespace.map(|(_, namespace)| namespace);
+                let differs = self.namespaces.put(&name, namespace);
+                self.book.replace(Unit::Namespace(name), findings) || differs
+            }
         };
-        if is_new {
+        if differs {
             Effect::Changes
         } else {
             Effect::Nothing
         }
     }
 
-    fn apply_slice(&mut self, key: ObjectKey, slice: Option<Arc<Slice>>) -> Effect {
-        let before = self.slices.get(&key).cloned();
-        let takes_away = before
-            .as_deref()
-            .is_some_and(|before| before.loses(slice.as_deref()));
-        match put(&mut self.slices, key, slice) {
-            false => Effect::Nothing,
-            true if takes_away => Effect::TakesAway,
-            true => Effect::Changes,
-        }
-    }
-
     /// What changed since this was last asked.
     pub fn compile(&mut self) -> Delta {
-        let compiled = self.whole();
         let mut delta = Delta::default();
-        for (name, resource) in compiled.snapshot.iter() {
-            if self.last.snapshot.get(resource.kind(), name).as_ref() != Some(&resource) {
-                delta
-                    .resources
-                    .insert((resource.kind(), name.clone()), Some(resource));
+        let (namespaces, nodes) = (&mut self.namespaces, &mut self.nodes);
+        namespaces.compile(ResourceType::Namespace, Resource::Namespace, &mut delta);
+        nodes.compile(ResourceType::Node, Resource::Node, &mut delta);
+        let regrouped = self.join.compile(&mut delta, &mut self.book);
+        let services = self.join.services();
+        let touched = self.ingresses.compile(services, &mut delta, &mut self.book);
+        let mut scope = BTreeMap::new();
+        for group in regrouped {
+            if let Some(before) = group.before {
+                scope.insert(before, false);
+            }
+            if let Some((service, name)) = group.after {
+                scope.insert(name, self.ingresses.reach(&service));
             }
         }
-        for (name, resource) in self.last.snapshot.iter() {
-            if compiled.snapshot.get(resource.kind(), name).is_none() {
-                delta
-                    .resources
-                    .insert((resource.kind(), name.clone()), None);
+        for service in touched {
+            let is_in = self.ingresses.reach(&service);
+            let groups = self.join.groups_of(&service);
+            scope.extend(groups.map(|name| (name.clone(), is_in)));
+        }
+        scope.retain(|name, is_in| {
+            if *is_in {
+                self.in_scope.insert(name.clone())
+            } else {
+                self.in_scope.remove(name)
             }
-        }
-        let (old, new) = (
-            &self.last.ingress_endpoint_groups,
-            &compiled.ingress_endpoint_groups,
-        );
-        delta
-            .ingress_endpoint_groups
-            .extend(new.difference(old).map(|name| (name.clone(), true)));
-        delta
-            .ingress_endpoint_groups
-            .extend(old.difference(new).map(|name| (name.clone(), false)));
-        if *self.last_findings != *compiled.findings {
-            self.last_findings = compiled.findings.clone().into();
-            delta.findings = Some(Arc::clone(&self.last_findings));
-        }
-        self.last = compiled;
+        });
+        delta.ingress_endpoint_groups = scope;
+        delta.findings = self.book.news();
         delta
     }
 
-    /// The Secrets that served Ingresses and the settings name, whether or not they are there.
+    /// The Secrets that served Ingresses name (for TLS, CAs of clients and passwords) and that the settings name, whether
+    /// or not they are there. As of the last [`Compiler::compile`].
     pub fn wanted_secrets(&self) -> BTreeSet<ObjectKey> {
-        let mut wanted = BTreeSet::new();
-        for (key, object) in ingress::ours(&self.objects, &self.settings, &mut Findings::default())
-        {
-            let tls = object
-                .spec
-                .iter()
-                .flat_map(|spec| spec.tls.iter().flatten());
-            wanted.extend(tls.filter_map(|tls| {
-                let name = tls.secret_name.as_deref().filter(|name| !name.is_empty())?;
-                Some(ObjectKey::new(key.namespace.as_str(), name))
-            }));
-        }
-        let default = self.settings.default_certificate.as_ref();
-        wanted.extend(default.and_then(|name| {
-            let (namespace, name) = name.as_str().split_once('/')?;
-            Some(ObjectKey::new(namespace, name))
-        }));
-        wanted
+        self.ingresses.wanted_secrets()
     }
 
-    /// The Ingresses of our class.
+    /// The Ingresses of our class. As of the last [`Compiler::compile`].
     pub fn served_ingresses(&self) -> BTreeSet<ObjectKey> {
-        ingress::ours(&self.objects, &self.settings, &mut Findings::default())
-            .into_iter()
-            .map(|(key, _)| key.clone())
-            .collect()
-    }
-
-    fn whole(&self) -> Compiled {
-        let mut findings = Findings::default();
-        let (inputs, settings) = (&self.objects, &self.settings);
-        let (services, endpoint_groups) = join::services(inputs, &self.slices, &mut findings);
-        let ingress = ingress::compile(inputs, &services, settings, &mut findings);
-        let namespaces = inputs.namespaces.keys().filter_map(|name| {
-            node::namespace(name, &mut findings.about_cluster("Namespace", name))
-        });
-        let namespaces = table(namespaces);
-        let nodes = inputs.nodes.iter().filter_map(|(name, object)| {
-            node::node(name, object, &mut findings.about_cluster("Node", name))
-        });
-        let nodes = table(nodes);
-        let snapshot = Snapshot {
-            namespaces,
-            nodes,
-            services,
-            endpoint_groups,
-            tls_secrets: table(ingress.tls_secrets),
-            clusters: table(ingress.clusters),
-            route_tables: table(ingress.route_tables),
-            listeners: table(ingress.listeners),
-            ..Snapshot::default()
-        };
-        Compiled {
-            ingress_endpoint_groups: ingress_endpoint_groups(&snapshot),
-            snapshot,
-            findings: findings.into_sorted(),
-        }
-    }
-}
-
-/// Says whether this is new.
-fn put<K: Ord, T: PartialEq>(
-    objects: &mut BTreeMap<K, Arc<T>>,
-    key: K,
-    object: Option<Arc<T>>,
-) -> bool {
-    match object {
-        None => objects.remove(&key).is_some(),
-        Some(object) => {
-            if objects.get(&key) == Some(&object) {
-                return false;
-            }
-            objects.insert(key, object);
-            true
-        }
+        self.ingresses.served()
     }
 }

@@ -1,144 +1,223 @@
 //! Ingresses: each is read on its own, then each host gets one table from all that speak of it.
 
+mod age;
 mod backend;
+mod certificates;
 mod class;
+mod cluster;
 mod host;
+mod hosts;
+mod keyring;
+mod listeners;
 mod path;
 mod read;
+mod references;
 mod table;
 mod tls;
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::{api::networking::v1 as k8s, jiff::Timestamp};
-use meshlite_snapshot::{
-    Cluster, Listener, ListenerProtocol, Name, RouteTable, Service, Table, TlsPolicy, TlsSecret,
-    TlsVersion,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
 };
 
-use crate::{Inputs, ObjectKey, Settings, report::Findings};
+use k8s_openapi::api::{core::v1::Secret, networking::v1 as k8s};
 
-/// What all Ingresses together mean.
-#[derive(Debug, Default)]
-pub(crate) struct Compiled {
-    pub(crate) listeners: BTreeMap<Name, Listener>,
-    pub(crate) route_tables: BTreeMap<Name, RouteTable>,
-    pub(crate) clusters: BTreeMap<Name, Cluster>,
-    pub(crate) tls_secrets: BTreeMap<Name, TlsSecret>,
+use self::{
+    certificates::Certificates,
+    class::Classes,
+    hosts::{Clusters, Hosts},
+    keyring::Keyring,
+    listeners::Listeners,
+    read::Request,
+    references::References,
+};
+use crate::{
+    Delta, ObjectKey, Settings,
+    join::Services,
+    report::{Book, Findings, Unit},
+    values,
+};
+
+/// Ingresses, their classes and Secrets as they are, and which of them changed since they were compiled.
+#[derive(Debug)]
+pub(crate) struct Ingresses {
+    settings: Settings,
+    /// None where the class cannot name any: then nothing is served.
+    listeners: Option<Listeners>,
+    classes: Classes,
+    keyring: Keyring,
+    requests: BTreeMap<ObjectKey, Arc<Request>>,
+    /// Those of our class, as they were compiled last.
+    served: BTreeMap<ObjectKey, Arc<Request>>,
+    references: References,
+    hosts: Hosts,
+    clusters: Clusters,
+    certificates: Certificates,
+    changed: BTreeSet<ObjectKey>,
+    /// Whether any Ingress may have become ours, or foreign.
+    classes_changed: bool,
+    listeners_changed: bool,
 }
 
-/// The listeners that every Ingress of our class is served on.
-struct Listeners {
-    http: Name,
-    https: Name,
-}
-
-/// What the Ingresses of our class mean.
-pub(crate) fn compile(
-    inputs: &Inputs,
-    services: &Table<Service>,
-    settings: &Settings,
-    findings: &mut Findings,
-) -> Compiled {
-    let class = settings.ingress_class.as_str();
-    let names = ["http", "https"].map(|part| {
-        findings
-            .about_cluster("IngressClass", class)
-            .resource_name(&[class, part])
-    });
-    let [Some(http), Some(https)] = names else {
-        return Compiled::default();
-    };
-    let listeners = Listeners { http, https };
-
-    let mut ingresses = Vec::new();
-    for (key, object) in ours(inputs, settings, findings) {
-        let backends = backend::Backends { inputs, services };
-        let mut about = findings.about("Ingress", key);
-        ingresses.push(read::ingress(key, object, &backends, &mut about));
-    }
-
-    let (route_tables, clusters) = table::tables(&ingresses, &listeners, class, findings);
-    let tls = tls::secrets(&ingresses, inputs, &listeners, settings, findings);
-    Compiled {
-        listeners: both(listeners, tls.default_certificate, settings),
-        route_tables,
-        clusters,
-        tls_secrets: tls.secrets,
-    }
-}
-
-/// The Ingresses of our class, the oldest first: where two disagree, the first one wins.
-pub(crate) fn ours<'a>(
-    inputs: &'a Inputs,
-    settings: &Settings,
-    findings: &mut Findings,
-) -> Vec<(&'a ObjectKey, &'a k8s::Ingress)> {
-    let classes = class::Classes::new(inputs, settings);
-    let mut ours: Vec<_> = inputs
-        .ingresses
-        .iter()
-        .filter(|(key, object)| classes.serves(object, &mut findings.about("Ingress", key)))
-        .map(|(key, object)| (key, &**object))
-        .collect();
-    ours.sort_by_key(|(key, object)| (created(object), *key));
-    ours
-}
-
-/// When an Ingress was made. One that does not say so, as in a manifest, counts as the youngest.
-fn created(object: &k8s::Ingress) -> (bool, Option<Timestamp>) {
-    let created = object.metadata.creation_timestamp.as_ref();
-    (created.is_none(), created.map(|time| time.0))
-}
-
-/// HTTP and HTTPS, both always: without any certificate, HTTPS answers with the default one.
-fn both(
-    names: Listeners,
-    default_certificate: Option<Name>,
-    settings: &Settings,
-) -> BTreeMap<Name, Listener> {
-    let http = Listener {
-        addresses: vec![],
-        port: 80,
-        proxy_port: settings.http_proxy_port,
-        protocol: ListenerProtocol::Http,
-        tls: None,
-    };
-    let https = Listener {
-        addresses: vec![],
-        port: 443,
-        proxy_port: settings.https_proxy_port,
-        protocol: ListenerProtocol::Https,
-        tls: Some(TlsPolicy {
-            min_version: TlsVersion::default(),
-            default_certificate,
-        }),
-    };
-    [(names.http, http), (names.https, https)].into()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[test]
-    fn a_class_that_cannot_name_a_listener_is_a_finding() {
+impl Ingresses {
+    pub(crate) fn new(settings: Settings, book: &mut Book) -> Self {
         let mut findings = Findings::default();
-        let settings = Settings {
-            ingress_class: "two words".into(),
-            ..Settings::default()
+        let listeners = Listeners::new(&settings, &mut findings);
+        book.replace(Unit::Listeners, findings);
+        Self {
+            settings,
+            listeners,
+            classes: Classes::default(),
+            keyring: Keyring::default(),
+            requests: BTreeMap::new(),
+            served: BTreeMap::new(),
+            references: References::default(),
+            hosts: Hosts::default(),
+            clusters: Clusters::default(),
+            certificates: Certificates::default(),
+            changed: BTreeSet::new(),
+            classes_changed: false,
+            listeners_changed: true,
+        }
+    }
+
+    /// Takes in what became of an Ingress. Says whether it matters.
+    pub(crate) fn put(&mut self, key: ObjectKey, object: Option<&k8s::Ingress>) -> bool {
+        let request = object.map(|object| Request::read(&key, object));
+        if self.requests.get(&key).map(|held| &**held) == request.as_ref() {
+            return false;
+        }
+        match request {
+            Some(request) => self.requests.insert(key.clone(), Arc::new(request)),
+            None => self.requests.remove(&key),
         };
-        let services = Arc::default();
-        let compiled = compile(&Inputs::default(), &services, &settings, &mut findings);
-        assert!(compiled.listeners.is_empty());
-        let findings = findings.into_sorted();
-        assert!(
-            findings
-                .iter()
-                .all(|finding| finding.object.kind == "IngressClass")
-        );
-        assert_eq!(findings.len(), 2);
+        self.changed.insert(key);
+        true
+    }
+
+    /// Takes in what became of an `IngressClass`. Says whether it matters.
+    pub(crate) fn put_class(&mut self, name: String, object: Option<&k8s::IngressClass>) -> bool {
+        let matters = self.classes.put(name, object, &self.settings);
+        self.classes_changed |= matters;
+        matters
+    }
+
+    /// Takes in what became of a Secret. Says whether it matters.
+    pub(crate) fn put_secret(&mut self, key: &ObjectKey, object: Option<&Secret>) -> bool {
+        if !self.keyring.put(key, object) {
+            return false;
+        }
+        self.references.secret_changed(key);
+        self.certificates.secret_changed(key);
+        let default = self.listeners.as_ref().and_then(Listeners::default_secret);
+        self.listeners_changed |= default == Some(key);
+        true
+    }
+
+    /// A Service means something else, or is gone, or is there.
+    pub(crate) fn service_changed(&mut self, service: &ObjectKey) {
+        self.references.service_changed(service);
+        self.clusters.service_changed(service);
+    }
+
+    /// Whether a route can send to the Service.
+    pub(crate) fn reach(&self, service: &ObjectKey) -> bool {
+        self.clusters.reach(service)
+    }
+
+    /// The Secrets that served Ingresses and the settings name.
+    pub(crate) fn wanted_secrets(&self) -> BTreeSet<ObjectKey> {
+        let default = self.listeners.as_ref().and_then(Listeners::default_secret);
+        let named = self.references.secrets().chain(default);
+        // Nothing can have another name, so nobody needs to look for it.
+        let can_be = |key: &&ObjectKey| {
+            [&key.namespace, &key.name]
+                .into_iter()
+                .all(|part| values::is_dns_subdomain(part))
+        };
+        named.filter(can_be).cloned().collect()
+    }
+
+    /// The Ingresses of our class.
+    pub(crate) fn served(&self) -> BTreeSet<ObjectKey> {
+        self.served.keys().cloned().collect()
+    }
+
+    /// Hands out what changed, and names the Services that came into the reach of routes or went out of it.
+    pub(crate) fn compile(
+        &mut self,
+        services: &Services,
+        delta: &mut Delta,
+        book: &mut Book,
+    ) -> BTreeSet<ObjectKey> {
+        // Without listeners no route would lead anywhere.
+        if self.listeners.is_none() {
+            return BTreeSet::new();
+        }
+        self.choose(book);
+        let served = &self.served;
+        let request = |key: &ObjectKey| served.get(key).map(|request| &**request);
+        self.references
+            .compile(request, services, &self.keyring, book);
+        self.certificates.settle(request, |host, findings| {
+            book.replace(Unit::ServerName(host), findings);
+        });
+        let Some(listeners) = &self.listeners else {
+            return BTreeSet::new();
+        };
+        let clusters = &mut self.clusters;
+        self.hosts
+            .compile(listeners, request, clusters, delta, |host, findings| {
+                book.replace(Unit::Host(host), findings);
+            });
+        let default = listeners.default_secret();
+        if mem::take(&mut self.listeners_changed) {
+            listeners.compile(&self.settings, &self.keyring, delta, book);
+            if let Some(default) = default {
+                self.certificates.default_changed(default);
+            }
+        }
+        self.certificates
+            .compile(&self.keyring, default, &listeners.https, delta);
+        self.clusters.compile(services, delta)
+    }
+
+    /// Finds out which of the Ingresses that changed are ours.
+    fn choose(&mut self, book: &mut Book) {
+        let mut changed = mem::take(&mut self.changed);
+        if mem::take(&mut self.classes_changed) {
+            changed.extend(self.requests.keys().cloned());
+        }
+        for key in changed {
+            let mut findings = Findings::default();
+            let now = self.requests.get(&key).filter(|request| {
+                let mut about = findings.about("Ingress", &key);
+                self.classes
+                    .serves(&request.class, &self.settings, &mut about)
+            });
+            let now = now.cloned();
+            if let Some(request) = &now {
+                findings.extend(&request.findings);
+            }
+            book.replace(Unit::Ingress(key.clone()), findings);
+            let before = match &now {
+                Some(now) => self.served.insert(key, Arc::clone(now)),
+                None => self.served.remove(&key),
+            };
+            if before == now {
+                continue;
+            }
+            if let Some(before) = before {
+                self.hosts.leave(&before);
+                self.certificates.leave(&before);
+                self.references.leave(&before);
+            }
+            if let Some(now) = now {
+                self.hosts.enter(&now);
+                self.certificates.enter(&now);
+                self.references.enter(&now);
+            }
+        }
     }
 }

@@ -1,102 +1,235 @@
 //! Services and their EndpointSlices, joined.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod traffic;
 
-use meshlite_snapshot::{EndpointGroup, Service, Table};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::Arc,
+};
 
-use crate::{Inputs, ObjectKey, endpoints, report::Findings, service, slice::SERVICE_NAME, table};
+use k8s_openapi::api::core::v1 as k8s;
+use meshlite_snapshot::{EndpointGroup, Name, Resource, ResourceType, Service};
 
-type Slices = BTreeMap<ObjectKey, Arc<crate::Slice>>;
+use self::traffic::Terms;
+use crate::{
+    Delta, Effect, ObjectKey, Slice, endpoints,
+    report::{About, Book, Findings, Unit, resource_name},
+    service,
+    slice::SERVICE_NAME,
+};
 
-/// Services and their endpoints, one Service at a time.
-pub(crate) fn services(
-    inputs: &Inputs,
-    slices: &Slices,
-    findings: &mut Findings,
-) -> (Table<Service>, Table<EndpointGroup>) {
-    let slices = slices_by_service(slices, findings);
-    let mut slices = slices.as_slice();
-    let mut services = Vec::with_capacity(inputs.services.len());
-    let mut groups = Vec::new();
-    for (key, object) in &inputs.services {
-        let orphans = split_while(&mut slices, |slice| slice.service() < id(key));
-        report(orphans, findings);
-        let own = split_while(&mut slices, |slice| slice.service() == id(key));
-        let mut about = findings.about("Service", key);
-        let Some((name, service)) = service::service(key, object, &mut about) else {
-            continue;
-        };
-        for slice in own {
-            let mut about = findings.about("EndpointSlice", slice.key);
-            groups.extend(endpoints::group(
-                slice.key,
-                slice.object,
-                &service,
-                &mut about,
-            ));
+/// What each Service means; nothing where nobody can say what it is.
+pub(crate) type Services = BTreeMap<ObjectKey, Option<Arc<Service>>>;
+
+/// Services and EndpointSlices as they are, and which of them changed since they were compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Join {
+    services: Services,
+    slices: BTreeMap<ObjectKey, Held>,
+    /// The names of the slices that say they belong to a Service, whether or not it is there.
+    members: BTreeMap<ObjectKey, BTreeSet<String>>,
+    changed_services: BTreeSet<ObjectKey>,
+    changed_slices: BTreeSet<ObjectKey>,
+}
+
+/// A slice, and the name of the group that was last handed out for it. The group itself is not kept.
+#[derive(Debug, Default)]
+struct Held {
+    /// None: it is gone, and its group is to be.
+    slice: Option<Arc<Slice>>,
+    group: Option<Name>,
+}
+
+/// The group of a slice as it was handed out before and now.
+#[derive(Debug)]
+pub(crate) struct Regrouped {
+    pub(crate) before: Option<Name>,
+    /// With its Service.
+    pub(crate) after: Option<(ObjectKey, Name)>,
+}
+
+impl Join {
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Takes in what became of a Service. Its slices are compiled again only where it tells them something else.
+    pub(crate) fn put_service(
+        &mut self,
+        key: &ObjectKey,
+        object: Option<&k8s::Service>,
+        book: &mut Book,
+    ) -> Effect {
+        let mut findings = Findings::default();
+        let now = object.map(|object| {
+            let read = service::service(key, object, &mut findings.about("Service", key));
+            read.map(|(_, service)| Arc::new(service))
+        });
+        let finds_other = book.replace(Unit::Service(key.clone()), findings);
+        if self.services.get(key) == now.as_ref() {
+            return if finds_other {
+                Effect::Changes
+            } else {
+                Effect::Nothing
+            };
         }
-        services.push((name, service));
-    }
-    report(slices, findings);
-    (table(services), table(groups))
-}
-
-/// A slice and the Service that it says it belongs to.
-struct Slice<'a> {
-    key: &'a ObjectKey,
-    object: &'a crate::Slice,
-    service: &'a str,
-}
-
-impl<'a> Slice<'a> {
-    fn service(&self) -> (&'a str, &'a str) {
-        (&self.key.namespace, self.service)
-    }
-}
-
-/// Says of slices that their Service is not there. As with kube-proxy, they have no effect.
-fn report(orphans: &[Slice<'_>], findings: &mut Findings) {
-    for slice in orphans {
-        let (namespace, service) = slice.service();
-        findings.about("EndpointSlice", slice.key).warning(
-            format!("metadata.labels[{}]", SERVICE_NAME),
-            "ServiceNotFound",
-            format!("there is no Service {namespace}/{service}"),
+        let terms = Terms::of(now.as_ref());
+        let before = Terms::of(
+            match now {
+                Some(now) => self.services.insert(key.clone(), now),
+                None => self.services.remove(key),
+            }
+            .as_ref(),
         );
-    }
-}
-
-/// The slices in the order of their Services, so that walking both is enough to join them.
-fn slices_by_service<'a>(all: &'a Slices, findings: &mut Findings) -> Vec<Slice<'a>> {
-    let mut slices = Vec::new();
-    for (key, object) in all {
-        if let Some(service) = object.service() {
-            slices.push(Slice {
-                key,
-                object,
-                service,
-            });
+        self.changed_services.insert(key.clone());
+        if before != terms {
+            let members = self.members.get(key).into_iter().flatten();
+            let slices = members.map(|name| ObjectKey::new(&*key.namespace, name));
+            self.changed_slices.extend(slices);
+        }
+        if traffic::ends(before, terms, self.slices_of(key).map(|(_, slice)| slice)) {
+            Effect::TakesAway
         } else {
-            findings.about("EndpointSlice", key).warning(
+            Effect::Changes
+        }
+    }
+
+    /// Takes in what became of a slice.
+    pub(crate) fn put_slice(&mut self, key: ObjectKey, slice: Option<Arc<Slice>>) -> Effect {
+        let before = self.slices.get(&key).and_then(|held| held.slice.clone());
+        if before == slice {
+            return Effect::Nothing;
+        }
+        let service = |slice: &Slice| Some(ObjectKey::new(&*key.namespace, slice.service()?));
+        let [from, to] = [&before, &slice].map(|slice| slice.as_deref().and_then(service));
+        if from != to {
+            self.leave(from.as_ref(), &key.name);
+            if let Some(to) = &to {
+                let members = self.members.entry(to.clone()).or_default();
+                members.insert(key.name.clone());
+            }
+        }
+        let after = slice.clone().filter(|_| from == to);
+        self.slices.entry(key.clone()).or_default().slice = slice;
+        let is_lost = from.zip(before).is_some_and(|(from, before)| {
+            let Some(Some(service)) = self.services.get(&from) else {
+                return false;
+            };
+            let others = || self.slices_of(&from).filter(|(name, _)| **name != key.name);
+            let others = || others().map(|(_, slice)| slice);
+            traffic::is_lost(service, &before, after.as_deref(), others)
+        });
+        self.changed_slices.insert(key);
+        if is_lost {
+            Effect::TakesAway
+        } else {
+            Effect::Changes
+        }
+    }
+
+    fn leave(&mut self, service: Option<&ObjectKey>, slice: &str) {
+        if let Some(service) = service
+            && let Some(members) = self.members.get_mut(service)
+        {
+            members.remove(slice);
+            if members.is_empty() {
+                self.members.remove(service);
+            }
+        }
+    }
+
+    fn held_of(&self, service: &ObjectKey) -> impl Iterator<Item = (&String, &Held)> {
+        let members = self.members.get(service).into_iter().flatten();
+        members.filter_map(|name| {
+            let key = ObjectKey::new(&*service.namespace, name);
+            Some((name, self.slices.get(&key)?))
+        })
+    }
+
+    fn slices_of(&self, service: &ObjectKey) -> impl Iterator<Item = (&String, &Slice)> {
+        self.held_of(service)
+            .filter_map(|(name, held)| Some((name, held.slice.as_deref()?)))
+    }
+
+    /// The groups of a Service that are handed out.
+    pub(crate) fn groups_of(&self, service: &ObjectKey) -> impl Iterator<Item = &Name> {
+        self.held_of(service)
+            .filter_map(|(_, held)| held.group.as_ref())
+    }
+
+    /// Hands out what changed.
+    pub(crate) fn compile(&mut self, delta: &mut Delta, book: &mut Book) -> Vec<Regrouped> {
+        for key in mem::take(&mut self.changed_services) {
+            // What has no such name never meant a resource.
+            if let Ok(name) = resource_name(&[&key.namespace, &key.name]) {
+                let service = self.services.get(&key).cloned().flatten();
+                delta.resources.insert(
+                    (ResourceType::Service, name),
+                    service.map(Resource::Service),
+                );
+            }
+        }
+        mem::take(&mut self.changed_slices)
+            .into_iter()
+            .map(|key| self.compile_slice(key, delta, book))
+            .collect()
+    }
+
+    fn compile_slice(&mut self, key: ObjectKey, delta: &mut Delta, book: &mut Book) -> Regrouped {
+        let slice = self.slices.get(&key).and_then(|held| held.slice.clone());
+        let mut findings = Findings::default();
+        let mut about = findings.about("EndpointSlice", &key);
+        let group = slice
+            .as_deref()
+            .and_then(|slice| self.group(&key, slice, &mut about));
+        let name = group.as_ref().map(|(name, _)| name.clone());
+        let before = match self.slices.get_mut(&key) {
+            Some(held) => mem::replace(&mut held.group, name),
+            None => None,
+        };
+        if slice.is_none() {
+            self.slices.remove(&key);
+        }
+        book.replace(Unit::Slice(key), findings);
+        if let Some(before) = &before {
+            let key = (ResourceType::EndpointGroup, before.clone());
+            delta.resources.insert(key, None);
+        }
+        let after = group.map(|(name, group)| {
+            let service = ObjectKey::new(&*group.namespace, &*group.service);
+            let resource = Resource::EndpointGroup(Arc::new(group));
+            let key = (ResourceType::EndpointGroup, name.clone());
+            delta.resources.insert(key, Some(resource));
+            (service, name)
+        });
+        Regrouped { before, after }
+    }
+
+    /// What a slice means. As with kube-proxy, one whose Service is not there has no effect.
+    fn group(
+        &self,
+        key: &ObjectKey,
+        slice: &Slice,
+        about: &mut About<'_>,
+    ) -> Option<(Name, EndpointGroup)> {
+        let Some(name) = slice.service() else {
+            about.warning(
                 "metadata.labels",
                 "NoService",
-                format!("without the label {} it has no effect", SERVICE_NAME),
+                format!("without the label {SERVICE_NAME} it has no effect"),
             );
-        }
+            return None;
+        };
+        let service = ObjectKey::new(&*key.namespace, name);
+        let Some(meaning) = self.services.get(&service) else {
+            about.warning(
+                format!("metadata.labels[{SERVICE_NAME}]"),
+                "ServiceNotFound",
+                format!("there is no Service {service}"),
+            );
+            return None;
+        };
+        endpoints::group(key, slice, meaning.as_deref()?, about)
     }
-    // Stable, so that the slices of one Service stay in the order of their names.
-    slices.sort_by_key(Slice::service);
-    slices
-}
-
-fn id(key: &ObjectKey) -> (&str, &str) {
-    (&key.namespace, &key.name)
-}
-
-/// Takes from the front what the condition holds for.
-fn split_while<'a, T>(rest: &mut &'a [T], holds: impl Fn(&T) -> bool) -> &'a [T] {
-    let count = rest.iter().take_while(|item| holds(item)).count();
-    let (front, back) = rest.split_at(count);
-    *rest = back;
-    front
 }

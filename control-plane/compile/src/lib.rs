@@ -1,11 +1,13 @@
 //! Kubernetes objects in, resources and findings out: pure, total, deterministic.
 //!
 //! ```text
-//! Services, EndpointSlices, Ingresses, IngressClasses, Secrets, Nodes, Namespaces ─> compile ─> Snapshot + findings
+//! Services, EndpointSlices, Ingresses, IngressClasses, Secrets, Nodes, Namespaces
+//!     ─> Change ─> Compiler ─> Delta: resources, the scope `ingress`, findings
 //! ```
 //!
-//! Input: objects as an API server admits them ([`Inputs`]). Output: [`Compiled`]. The same objects give the same
-//! value on every replica; a bad object yields findings and never stops the rest. No clock, no randomness, no history.
+//! Input: objects as an API server admits them, as they change ([`Change`]) or all at once ([`Inputs`]). Output: what
+//! changes of the resources ([`Delta`]), or all of them ([`Compiled`]). The same objects give the same resources on every
+//! replica, whatever they were before; a bad object yields findings and never stops the rest. No clock, no randomness.
 
 mod annotations;
 mod change;
@@ -19,6 +21,7 @@ mod node;
 mod report;
 mod secret;
 mod service;
+mod singles;
 mod slice;
 mod values;
 
@@ -28,9 +31,9 @@ pub use delta::Delta;
 pub use inputs::{Inputs, ObjectKey, Settings};
 pub use slice::{Interner, Slice};
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use meshlite_snapshot::{Finding, Name, Snapshot, Table};
+use meshlite_snapshot::{Finding, Name, Snapshot};
 
 /// What the objects mean.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -74,25 +77,4 @@ impl Compiled {
             self.findings = findings.to_vec();
         }
     }
-}
-
-/// The groups of every Service that a route can send to.
-fn ingress_endpoint_groups(snapshot: &Snapshot) -> BTreeSet<Name> {
-    let services: BTreeSet<_> = snapshot
-        .clusters
-        .values()
-        .map(|cluster| (cluster.namespace.as_str(), cluster.service.as_str()))
-        .collect();
-    services
-        .into_iter()
-        .flat_map(|(namespace, service)| snapshot.endpoint_groups_of(namespace, service))
-        .map(|(name, _)| name.clone())
-        .collect()
-}
-
-fn table<T>(resources: impl IntoIterator<Item = (Name, T)>) -> Table<T> {
-    let shared = resources
-        .into_iter()
-        .map(|(name, resource)| (name, Arc::new(resource)));
-    Arc::new(shared.collect())
 }

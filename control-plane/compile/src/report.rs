@@ -1,11 +1,15 @@
 //! Collects what is wrong with the objects while they are compiled.
 
+mod book;
+
 use meshlite_snapshot::{Finding, InvalidName, Name, ObjectRef, Severity};
 
 use crate::ObjectKey;
 
+pub(crate) use self::book::{Book, Unit};
+
 /// Every finding so far, in the order in which it was found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -27,6 +31,11 @@ impl Findings {
             namespace: "",
             name,
         }
+    }
+
+    /// Adds what was found before.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
     }
 
     /// Each finding once, sorted.

@@ -1,4 +1,4 @@
-//! The certificate and key in a TLS Secret, as far as they can be checked without cryptography.
+//! The certificate and key in a Secret of whatever type, as far as they can be checked without cryptography.
 
 use bytes::Bytes;
 use k8s_openapi::api::core::v1 as k8s;
@@ -8,12 +8,11 @@ use rustls_pki_types::{
     pem::{Error as PemError, PemObject},
 };
 
-const TYPE: &str = "kubernetes.io/tls";
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
 /// A chain and its key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Material {
     /// DER, leaf first.
     pub(crate) certificate_chain: Vec<Bytes>,
@@ -23,13 +22,6 @@ pub(crate) struct Material {
 
 /// Reads a Secret, or says what is wrong with it.
 pub(crate) fn material(secret: &k8s::Secret) -> Result<Material, String> {
-    match secret.type_.as_deref() {
-        Some(TYPE) => {}
-        other => {
-            let found = other.unwrap_or("Opaque");
-            return Err(format!("its type is {found}, not {TYPE}"));
-        }
-    }
     let certificate_chain = certificates(entry(secret, CERTIFICATE)?)?;
     let private_key = private_key(entry(secret, KEY)?)?;
     Ok(Material {
@@ -135,7 +127,6 @@ mod tests {
         let secret = |key: &str| {
             let pem = "-----BEGIN CERTIFICATE-----\nMAIFAA==\n-----END CERTIFICATE-----\n";
             k8s::Secret {
-                type_: Some(TYPE.into()),
                 string_data: Some(
                     [(CERTIFICATE.into(), pem.into()), (KEY.into(), key.into())].into(),
                 ),

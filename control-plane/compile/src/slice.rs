@@ -104,16 +104,12 @@ impl Slice {
         &self.endpoints
     }
 
-    /// Whether an endpoint that is ready here is not ready after.
-    pub(crate) fn loses(&self, after: Option<&Self>) -> bool {
-        let stays = |address| {
-            after.is_some_and(|after| {
-                let mut same = after.endpoints.iter().filter(|e| e.address == address);
-                same.any(|endpoint| endpoint.ready)
-            })
-        };
-        let mut ready = self.endpoints.iter().filter(|endpoint| endpoint.ready);
-        ready.any(|endpoint| !stays(endpoint.address))
+    /// The endpoints with this address.
+    pub(crate) fn at(&self, address: IpAddr) -> &[Packed] {
+        let start = self.endpoints.partition_point(|e| e.address < address);
+        let rest = self.endpoints.get(start..).unwrap_or_default();
+        let count = rest.partition_point(|e| e.address == address);
+        rest.get(..count).unwrap_or_default()
     }
 
     /// Says what is wrong with ports and endpoints.
@@ -127,12 +123,30 @@ impl Slice {
 // === impl Packed ===
 
 impl Packed {
+    pub(crate) const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(crate) fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+
+    /// Whether it may get new traffic.
+    pub(crate) const fn is_ready(&self, publish_not_ready: bool) -> bool {
+        self.ready || publish_not_ready
+    }
+
+    /// Whether it answers while it is being deleted.
+    pub(crate) const fn drains(&self) -> bool {
+        self.serving && self.terminating
+    }
+
     /// The endpoint as it is handed out; where the Service publishes addresses that are not ready, all are.
     pub(crate) fn endpoint(&self, publish_not_ready: bool) -> Endpoint {
         let rare = self.rare.as_deref();
         Endpoint {
             address: self.address,
-            ready: self.ready || publish_not_ready,
+            ready: self.is_ready(publish_not_ready),
             serving: self.serving,
             terminating: self.terminating,
             node: self.node.clone(),

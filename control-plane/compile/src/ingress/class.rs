@@ -4,51 +4,83 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1 as k8s;
 
-use crate::{Inputs, Settings, report::About};
+use crate::{Settings, report::About};
 
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
-/// Every `IngressClass`, and which of them are ours.
-pub(super) struct Classes<'a> {
-    inputs: &'a Inputs,
-    settings: &'a Settings,
-    without_class: bool,
+/// What an Ingress says of its class. The field comes before the annotation, as with other controllers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// `spec.ingressClassName`.
+    Field(String),
+    /// The annotation of old, which names no object.
+    Annotation(String),
+    Nothing,
 }
 
-impl<'a> Classes<'a> {
-    pub(super) fn new(inputs: &'a Inputs, settings: &'a Settings) -> Self {
-        let ours_is_default = inputs.ingress_classes.values().any(|class| {
-            is_ours(class, settings)
-                && annotation(class.metadata.annotations.as_ref(), DEFAULT_CLASS) == Some("true")
-        });
-        Self {
-            inputs,
-            settings,
-            without_class: settings.watch_ingress_without_class || ours_is_default,
-        }
-    }
+/// Every `IngressClass`, and which of them are ours.
+#[derive(Debug, Default)]
+pub(super) struct Classes {
+    classes: BTreeMap<String, Class>,
+    ours_is_default: bool,
+}
 
-    /// Whether this Ingress is ours to serve. The field comes before the annotation, as with other controllers.
-    pub(super) fn serves(&self, object: &k8s::Ingress, about: &mut About<'_>) -> bool {
-        let field = object
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.ingress_class_name.as_deref());
-        if let Some(name) = field {
-            return self.serves_class(name, about);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Class {
+    is_ours: bool,
+    is_default: bool,
+}
+
+impl Named {
+    pub(super) fn by(object: &k8s::Ingress) -> Self {
+        let spec = object.spec.as_ref();
+        if let Some(name) = spec.and_then(|spec| spec.ingress_class_name.clone()) {
+            return Self::Field(name);
         }
         match annotation(object.metadata.annotations.as_ref(), CLASS_ANNOTATION) {
-            Some(name) if !name.is_empty() => name == self.settings.ingress_class,
-            _ => self.without_class,
+            Some(name) if !name.is_empty() => Self::Annotation(name.to_owned()),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Classes {
+    /// Takes in what became of a class. Says whether it matters.
+    pub(super) fn put(
+        &mut self,
+        name: String,
+        object: Option<&k8s::IngressClass>,
+        settings: &Settings,
+    ) -> bool {
+        let class = object.map(|object| Class {
+            is_ours: is_ours(object, settings),
+            is_default: annotation(object.metadata.annotations.as_ref(), DEFAULT_CLASS)
+                == Some("true"),
+        });
+        let before = match class {
+            Some(class) => self.classes.insert(name, class),
+            None => self.classes.remove(&name),
+        };
+        let mut classes = self.classes.values();
+        self.ours_is_default = classes.any(|class| class.is_ours && class.is_default);
+        before != class
+    }
+
+    /// Whether an Ingress that names this class is ours to serve.
+    pub(super) fn serves(&self, named: &Named, settings: &Settings, about: &mut About<'_>) -> bool {
+        match named {
+            Named::Field(name) => self.serves_class(name, settings, about),
+            Named::Annotation(name) => *name == settings.ingress_class,
+            Named::Nothing => settings.watch_ingress_without_class || self.ours_is_default,
         }
     }
 
-    fn serves_class(&self, name: &str, about: &mut About<'_>) -> bool {
-        if let Some(class) = self.inputs.ingress_classes.get(name) {
-            return is_ours(class, self.settings);
+    fn serves_class(&self, name: &str, settings: &Settings, about: &mut About<'_>) -> bool {
+        if let Some(class) = self.classes.get(name) {
+            return class.is_ours;
         }
-        let by_name = name == self.settings.ingress_class;
+        let by_name = name == settings.ingress_class;
         if !by_name {
             about.warning(
                 "spec.ingressClassName",

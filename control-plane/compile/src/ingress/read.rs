@@ -6,23 +6,35 @@ use k8s_openapi::api::networking::v1 as k8s;
 use meshlite_snapshot::{HostMatch, RoutePath, RouteTimeouts};
 
 use super::{
-    backend::{Backend, Backends},
+    age::Age,
+    backend::{Backend, Target, backend},
+    class::Named,
     host,
     path::{looks_like_a_regex, path},
+    tls,
 };
-use crate::{ObjectKey, annotations, report::About};
+use crate::{
+    ObjectKey, annotations,
+    report::{About, Findings},
+};
 
-/// What one Ingress asks for.
-pub(super) struct Request<'a> {
-    pub(super) key: &'a ObjectKey,
+const DEFAULT_BACKEND: &str = "spec.defaultBackend";
+
+/// What one Ingress asks for, and what is wrong with it whatever else there is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Request {
+    pub(super) age: Age,
+    pub(super) class: Named,
+    pub(super) findings: Findings,
     pub(super) timeouts: RouteTimeouts,
     /// Its hosts, each with its paths in order. A host without paths has the default backend only.
     pub(super) hosts: BTreeMap<HostMatch, Vec<PathRule>>,
     pub(super) default_backend: Option<Backend>,
-    pub(super) tls: Vec<TlsRequest<'a>>,
+    pub(super) tls: tls::Request,
 }
 
 /// `spec.rules[rule].http.paths[index]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PathRule {
     pub(super) rule: usize,
     pub(super) index: usize,
@@ -30,89 +42,93 @@ pub(super) struct PathRule {
     pub(super) backend: Backend,
 }
 
-/// `spec.tls[index]`, where it names a Secret.
-pub(super) struct TlsRequest<'a> {
-    pub(super) index: usize,
-    pub(super) secret: &'a str,
-    /// The hosts, with their index where they are listed.
-    pub(super) hosts: Vec<(Option<usize>, HostMatch)>,
-}
-
 impl PathRule {
     /// The field's path.
     pub(super) fn field(&self) -> String {
         path_field(self.rule, self.index)
     }
-}
 
-impl TlsRequest<'_> {
-    /// The path of one of its hosts, or of the whole where none is listed.
-    pub(super) fn host_field(&self, host: Option<usize>) -> String {
-        let index = self.index;
-        match host {
-            Some(host) => format!("spec.tls[{index}].hosts[{host}]"),
-            None => format!("spec.tls[{index}]"),
-        }
+    fn backend_field(&self) -> String {
+        backend_field(self.rule, self.index)
     }
 }
 
-/// Reads an Ingress. What is wrong with one part of it does not touch the others.
-pub(super) fn ingress<'a>(
-    key: &'a ObjectKey,
-    object: &'a k8s::Ingress,
-    backends: &Backends<'_>,
-    about: &mut About<'_>,
-) -> Request<'a> {
-    annotations::check("Ingress", object.metadata.annotations.as_ref(), about);
-    let mut request = Request {
-        key,
-        timeouts: timeouts(object, about),
-        hosts: BTreeMap::new(),
-        default_backend: None,
-        tls: vec![],
-    };
-    let Some(spec) = &object.spec else {
-        about.error("spec", "Required", "an Ingress needs a spec");
-        return request;
-    };
-    request.default_backend = spec.default_backend.as_ref().map(|backend| {
-        let field = || "spec.defaultBackend".to_owned();
-        backends.backend(key, backend, field, about)
-    });
-    let rules = spec.rules.as_deref().unwrap_or_default();
-    for (i, rule) in rules.iter().enumerate() {
-        match host::host(rule.host.as_deref().unwrap_or_default()) {
-            Ok(host) => {
-                let read = paths(key, i, rule, backends, about);
-                request.hosts.entry(host).or_default().extend(read);
-            }
-            Err(problem) => about.error(format!("spec.rules[{i}].host"), "InvalidHost", problem),
+impl Request {
+    /// Reads an Ingress. What is wrong with one part of it does not touch the others.
+    pub(super) fn read(key: &ObjectKey, object: &k8s::Ingress) -> Self {
+        let mut findings = Findings::default();
+        let mut about = findings.about("Ingress", key);
+        annotations::check("Ingress", object.metadata.annotations.as_ref(), &mut about);
+        let mut request = Self {
+            age: Age::of(key, object),
+            class: Named::by(object),
+            findings: Findings::default(),
+            timeouts: timeouts(object, &mut about),
+            hosts: BTreeMap::new(),
+            default_backend: None,
+            tls: tls::Request::default(),
+        };
+        match &object.spec {
+            Some(spec) => request.read_spec(spec, &mut about),
+            None => about.error("spec", "Required", "an Ingress needs a spec"),
         }
-    }
-    if rules.is_empty() {
-        if request.default_backend.is_some() {
-            request.hosts.insert(HostMatch::Any, vec![]);
-        } else {
-            about.error(
-                "spec",
-                "Required",
-                "an Ingress needs rules or a defaultBackend",
-            );
-        }
-    }
-    for (i, tls) in spec.tls.iter().flatten().enumerate() {
+        request.tls.read_annotations(key, object);
+        request.findings = findings;
         request
-            .tls
-            .extend(tls_request(i, tls, &request.hosts, about));
     }
-    request
+
+    fn read_spec(&mut self, spec: &k8s::IngressSpec, about: &mut About<'_>) {
+        let key = &self.age.key;
+        self.default_backend = spec.default_backend.as_ref().map(|written| {
+            let field = || DEFAULT_BACKEND.to_owned();
+            backend(key, written, field, about)
+        });
+        let rules = spec.rules.as_deref().unwrap_or_default();
+        for (i, rule) in rules.iter().enumerate() {
+            match host::host(rule.host.as_deref().unwrap_or_default()) {
+                Ok(host) => {
+                    let read = paths(key, i, rule, about);
+                    self.hosts.entry(host).or_default().extend(read);
+                }
+                Err(problem) => {
+                    about.error(format!("spec.rules[{i}].host"), "InvalidHost", problem);
+                }
+            }
+        }
+        if rules.is_empty() {
+            if self.default_backend.is_some() {
+                self.hosts.insert(HostMatch::Any, vec![]);
+            } else {
+                about.error(
+                    "spec",
+                    "Required",
+                    "an Ingress needs rules or a defaultBackend",
+                );
+            }
+        }
+        let hosts: Vec<_> = self.hosts.keys().collect();
+        for (i, entry) in spec.tls.iter().flatten().enumerate() {
+            self.tls.read_entry(key, i, entry, &hosts, about);
+        }
+    }
+
+    pub(super) const fn key(&self) -> &ObjectKey {
+        &self.age.key
+    }
+
+    /// Every port of a Service that it names, each with the path of the field.
+    pub(super) fn targets(&self) -> impl Iterator<Item = (String, &Target)> {
+        let rules = self.hosts.values().flatten();
+        let rules = rules.filter_map(|rule| Some((rule.backend_field(), rule.backend.as_ref()?)));
+        let default = self.default_backend.iter().flatten();
+        rules.chain(default.map(|target| (DEFAULT_BACKEND.to_owned(), target)))
+    }
 }
 
 fn paths(
     key: &ObjectKey,
     rule_index: usize,
     rule: &k8s::IngressRule,
-    backends: &Backends<'_>,
     about: &mut About<'_>,
 ) -> Vec<PathRule> {
     let Some(http) = &rule.http else {
@@ -143,50 +159,14 @@ fn paths(
                 format!("{:?} is taken literally, as a prefix", path.value),
             );
         }
-        let backend_field = || format!("{}.backend", field());
         rules.push(PathRule {
             rule: rule_index,
             index: i,
             path,
-            backend: backends.backend(key, &entry.backend, backend_field, about),
+            backend: backend(key, &entry.backend, || backend_field(rule_index, i), about),
         });
     }
     rules
-}
-
-fn tls_request<'a>(
-    index: usize,
-    tls: &'a k8s::IngressTLS,
-    rule_hosts: &BTreeMap<HostMatch, Vec<PathRule>>,
-    about: &mut About<'_>,
-) -> Option<TlsRequest<'a>> {
-    let listed = tls.hosts.as_deref().unwrap_or_default();
-    let mut hosts = Vec::with_capacity(listed.len());
-    for (i, text) in listed.iter().enumerate() {
-        match host::host(text) {
-            Ok(HostMatch::Any) => about.error(
-                format!("spec.tls[{index}].hosts[{i}]"),
-                "InvalidHost",
-                "a host of tls has a name",
-            ),
-            Ok(host) => hosts.push((Some(i), host)),
-            Err(problem) => about.error(
-                format!("spec.tls[{index}].hosts[{i}]"),
-                "InvalidHost",
-                problem,
-            ),
-        }
-    }
-    if listed.is_empty() {
-        hosts.extend(rule_hosts.keys().map(|host| (None, host.clone())));
-    }
-    // Without a Secret, TLS is terminated with the default certificate, as it is anyway.
-    let secret = tls.secret_name.as_deref().filter(|name| !name.is_empty())?;
-    Some(TlsRequest {
-        index,
-        secret,
-        hosts,
-    })
 }
 
 fn timeouts(object: &k8s::Ingress, about: &mut About<'_>) -> RouteTimeouts {
@@ -214,4 +194,8 @@ fn timeouts(object: &k8s::Ingress, about: &mut About<'_>) -> RouteTimeouts {
 
 fn path_field(rule: usize, index: usize) -> String {
     format!("spec.rules[{rule}].http.paths[{index}]")
+}
+
+fn backend_field(rule: usize, index: usize) -> String {
+    format!("{}.backend", path_field(rule, index))
 }

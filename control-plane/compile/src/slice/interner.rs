@@ -6,23 +6,15 @@ use std::sync::Arc;
 const FIRST_SWEEP: usize = 1024;
 
 /// Names of nodes and zones, each held once however many endpoints have it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Interner {
     #[expect(
         clippy::disallowed_types,
         reason = "two look-ups for each endpoint: with a BTreeSet, a sixth of all time; no order of it is seen"
     )]
     names: std::collections::HashSet<Arc<str>>,
+    /// How many there are to be before they are swept again.
     sweep_at: usize,
-}
-
-impl Default for Interner {
-    fn default() -> Self {
-        Self {
-            names: Default::default(),
-            sweep_at: FIRST_SWEEP,
-        }
-    }
 }
 
 impl Interner {
@@ -32,7 +24,7 @@ impl Interner {
         if let Some(known) = self.names.get(name) {
             return Some(Arc::clone(known));
         }
-        if self.names.len() >= self.sweep_at {
+        if self.names.len() >= self.sweep_at.max(FIRST_SWEEP) {
             self.sweep();
         }
         let new: Arc<str> = Arc::from(name);
@@ -43,7 +35,7 @@ impl Interner {
     /// Forgets the names that nobody else holds. Done again only once there are twice as many.
     fn sweep(&mut self) {
         self.names.retain(|name| Arc::strong_count(name) > 1);
-        self.sweep_at = FIRST_SWEEP.max(self.names.len() * 2);
+        self.sweep_at = self.names.len() * 2;
     }
 }
 
