@@ -37,6 +37,20 @@ pub fn body(resource: &Resource) -> Bytes {
 
 /// A resource for people to read. Private keys are left out.
 pub fn readable(topic: Topic, name: &Name, version: Version, resource: &Resource) -> v1::Resource {
+    let mut readable = readable_with_private_keys(topic, name, version, resource);
+    if let Some(v1::resource::Body::TlsSecret(secret)) = &mut readable.body {
+        secret.private_key = Bytes::new();
+    }
+    readable
+}
+
+/// A resource as a readable message, private keys and all: only for an identity that may have them.
+pub fn readable_with_private_keys(
+    topic: Topic,
+    name: &Name,
+    version: Version,
+    resource: &Resource,
+) -> v1::Resource {
     use v1::resource::Body;
     let body = match resource {
         Resource::Service(value) => Body::Service(service::service(value)),
@@ -47,11 +61,7 @@ pub fn readable(topic: Topic, name: &Name, version: Version, resource: &Resource
         Resource::Listener(value) => Body::Listener(route::listener(value)),
         Resource::RouteTable(value) => Body::RouteTable(route::table(value)),
         Resource::Cluster(value) => Body::Cluster(cluster::cluster(value)),
-        Resource::TlsSecret(value) => {
-            let mut secret = secret::secret(value);
-            secret.private_key = Bytes::new();
-            Body::TlsSecret(secret)
-        }
+        Resource::TlsSecret(value) => Body::TlsSecret(secret::secret(value)),
     };
     v1::Resource {
         r#type: resource_type(topic.kind).into(),

@@ -14,6 +14,7 @@ pub mod connect;
 pub mod decode;
 pub mod encode;
 pub mod frame;
+mod inflate;
 pub mod installed;
 #[cfg(test)]
 mod model;

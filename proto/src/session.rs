@@ -15,6 +15,8 @@
 mod action;
 mod guard;
 mod held;
+mod restored;
+mod sources;
 mod staging;
 mod status;
 mod stream;
@@ -27,14 +29,16 @@ use meshlite_snapshot::{ResourceType, Topic};
 use tokio::time::Instant;
 
 use self::{
-    guard::{Guard, Verdict},
+    guard::{Guard, Suspicion, Verdict},
     held::{Held, Next},
     stream::{AfterDamage, Stream},
 };
 use crate::{encode, v1};
 
+pub use crate::inflate::InflateError;
 pub use action::{Action, Delivery, Installed, Reconnect, Rejected};
 pub use guard::GUARD;
+pub(crate) use restored::Kept;
 pub use staging::Damage;
 pub use status::{Change, RejectReason, Rejection, SessionStatus, TopicDigest};
 pub use stream::Fault;
@@ -93,9 +97,13 @@ impl Session {
 
     /// A stream was opened.
     pub fn connected(&mut self, now: Instant, server: &str) -> Vec<Action> {
+        if self.guard.until().is_some() {
+            self.held.rewind();
+        }
         let cursor = self.held.installed_at().filter(|_| self.resume).cloned();
         let hello = self.hello();
-        self.stream = Some(Stream::new(now, cursor));
+        let told_buckets = !hello.bucket_digests.is_empty();
+        self.stream = Some(Stream::new(now, cursor, told_buckets));
         self.server = Some(server.to_owned());
         vec![send(v1::discovery_request::Kind::Hello(hello))]
     }
@@ -207,9 +215,9 @@ impl Session {
             rejections: self.held.rejections().cloned().collect(),
             last_commit: self.last_commit,
             last_error: self.last_error.clone(),
-            provisional: false,
-            held_back: None,
-            sources: Vec::new(),
+            provisional: self.held.is_provisional(),
+            held_back: self.guard.held_back(),
+            sources: self.held.sources().to_vec(),
         }
     }
 
@@ -258,26 +266,36 @@ impl Session {
         }
     }
 
-    /// What to do instead of handing over, if most of a set would go.
+    /// What to do instead of handing over, if that would be a step back.
     fn guarded(&mut self, now: Instant) -> Option<Vec<Action>> {
         let (offered, installed) = (self.held.offered_at()?, self.held.installed_at()?);
         let is_new = offered.epoch != installed.epoch;
-        let regression = is_new.then(|| self.held.regression()).flatten();
+        let regression = || is_new.then(|| self.held.regression()).flatten();
+        let step_back = self.held.step_back().map(Suspicion::StepBack);
+        let suspicion = step_back.or_else(|| regression().map(Suspicion::Regression));
+        let is_connected = self.stream.is_some();
         match self
             .guard
-            .decide(now, regression, &offered.epoch, self.stream.is_some())
+            .decide(now, suspicion, &offered.epoch, is_connected)
         {
             Verdict::Pass => None,
-            Verdict::Hold => Some(Vec::new()),
-            Verdict::StartToHold(why) => {
-                self.last_error = Some(why);
-                if self.replicas < 2 || self.stream.is_none() {
-                    return Some(Vec::new());
-                }
-                self.stream = None;
-                Some(vec![Action::Reconnect(Reconnect::Confirm)])
+            Verdict::Obey => {
+                self.held.forget_sources();
+                None
+            }
+            Verdict::Hold | Verdict::StartToHold => {
+                self.last_error = self.guard.held_back();
+                Some(self.ask_another())
             }
         }
+    }
+
+    /// As long as something is held back, every replica in turn is asked for something better.
+    fn ask_another(&mut self) -> Vec<Action> {
+        if self.replicas < 2 || self.stream.take().is_none() {
+            return Vec::new();
+        }
+        vec![Action::Reconnect(Reconnect::Confirm)]
     }
 
     fn acknowledge(&mut self, now: Instant, nonce: Option<(u64, Duration)>) -> Vec<Action> {
@@ -328,18 +346,22 @@ impl Session {
                     Some(_) => held.digest.to_string(),
                     None => String::new(),
                 },
+                provisional: self.held.is_provisional(),
                 ..v1::Subscription::default()
             });
         v1::Hello {
             client: Some(self.identity.clone()),
             role: self.role.into(),
             subscriptions: subscriptions.collect(),
-            accept: vec![v1::Encoding::Identity.into()],
+            accept: vec![v1::Encoding::Zstd.into(), v1::Encoding::Identity.into()],
             max_chunk_bytes: u32::try_from(encode::MAX_CHUNK_BYTES).unwrap_or(0),
             cursor: cursor.map(|at| v1::Cursor {
                 epoch: at.epoch.clone(),
                 generation: at.generation,
             }),
+            bucket_digests: cursor
+                .map_or_else(Vec::new, |_| self.held.bucket_digests().to_bytes())
+                .into(),
             ..v1::Hello::default()
         }
     }

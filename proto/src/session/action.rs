@@ -72,7 +72,7 @@ pub enum Reconnect {
     /// The plane dropped a commit.
     #[error("the data plane did not install a commit")]
     NotInstalled,
-    /// Another replica should confirm a commit that takes away most of a set.
-    #[error("looking for another control plane to confirm that most of a set is gone")]
+    /// Another replica may have something better than a commit that is held back.
+    #[error("looking for another control plane, because a commit is held back")]
     Confirm,
 }

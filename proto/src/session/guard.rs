@@ -1,12 +1,13 @@
-//! A control plane that lost its memory must not take everything down: what would go is held for a while.
+//! A control plane that lost its memory, or that stands still, must not take anything down: its commit is held for a while.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::held::Regression;
+use super::{held::Regression, sources::StepBack};
 
-/// How long a commit that takes away most of a set is held, if it comes from a replica that was not followed before.
+/// How long a commit is held that takes away most of a set and comes from a replica that was not followed before, or that
+/// was compiled from older objects than what is installed.
 pub const GUARD: Duration = Duration::from_mins(2);
 
 #[derive(Debug, Default)]
@@ -16,64 +17,98 @@ pub(super) struct Guard(Option<Hold>);
 struct Hold {
     until: Instant,
     epoch: String,
+    why: Suspicion,
+}
+
+/// Why a proved commit may be wrong all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Suspicion {
+    /// It takes away most of a set.
+    Regression(Regression),
+    /// It knows less than what is installed.
+    StepBack(StepBack),
 }
 
 /// What becomes of a proved commit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Pass,
+    /// In spite of the suspicion.
+    Obey,
     Hold,
-    /// From now on; with the reason, for people.
-    StartToHold(String),
+    /// From now on.
+    StartToHold,
 }
 
 // === impl Guard ===
 
 impl Guard {
-    /// Looks at what the offer of this epoch would take away. It is let through if it takes away little, if a second
-    /// replica says the same, or after [`GUARD`] on a stream that is up.
+    /// Looks at what is suspicious about the offer of this epoch. It is let through if nothing is, or after [`GUARD`] on a
+    /// stream that is up. What takes away most of a set is believed if a second replica says the same; what is older is
+    /// not, because two may stand still.
     pub(super) fn decide(
         &mut self,
         now: Instant,
-        regression: Option<Regression>,
+        suspicion: Option<Suspicion>,
         epoch: &str,
         is_connected: bool,
     ) -> Verdict {
-        let Some(Regression { topic, removed, of }) = regression else {
-            self.0 = None;
+        let Some(why) = suspicion else {
+            if self.0.take().is_some() {
+                tracing::info!("the control plane offers something better than what was held back");
+            }
             return Verdict::Pass;
         };
-        match &self.0 {
-            Some(hold) if hold.epoch != epoch => {
-                tracing::warn!(%topic, removed, of, "another control plane takes it away too, obeying");
-                self.0 = None;
-                Verdict::Pass
-            }
-            Some(hold) if now < hold.until || !is_connected => Verdict::Hold,
-            Some(_) => {
-                tracing::warn!(%topic, removed, of, "obeying a commit that takes away most of a set");
-                self.0 = None;
-                Verdict::Pass
-            }
-            None => {
-                let seconds = GUARD.as_secs();
-                tracing::error!(
-                    %topic, removed, of, seconds,
-                    "a new control plane takes away most of a set, holding its commit"
-                );
-                self.0 = Some(Hold {
-                    until: now + GUARD,
-                    epoch: epoch.to_owned(),
-                });
-                Verdict::StartToHold(format!(
-                    "a new control plane takes away {removed} of {of} {topic} resources: held for {seconds} s"
-                ))
-            }
+        let Some(hold) = &mut self.0 else {
+            let seconds = GUARD.as_secs();
+            tracing::error!(%why, seconds, "holding a commit of the control plane back");
+            self.0 = Some(Hold {
+                until: now + GUARD,
+                epoch: epoch.to_owned(),
+                why,
+            });
+            return Verdict::StartToHold;
+        };
+        let is_confirmed = matches!(why, Suspicion::Regression(_)) && hold.epoch != epoch;
+        if is_confirmed || (now >= hold.until && is_connected) {
+            tracing::warn!(%why, is_confirmed, "obeying a commit that was held back");
+            self.0 = None;
+            return Verdict::Obey;
         }
+        hold.why = why;
+        Verdict::Hold
     }
 
     /// When the hold ends.
     pub(super) fn until(&self) -> Option<Instant> {
         self.0.as_ref().map(|hold| hold.until)
+    }
+
+    /// Why something is held, for people.
+    pub(super) fn held_back(&self) -> Option<String> {
+        let seconds = GUARD.as_secs();
+        let hold = self.0.as_ref()?;
+        Some(format!("{}: held for {seconds} s", hold.why))
+    }
+}
+
+// === impl Suspicion ===
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Regression(Regression { topic, removed, of }) => write!(
+                f,
+                "a new control plane takes away {removed} of {of} {topic} resources"
+            ),
+            Self::StepBack(StepBack {
+                source,
+                installed,
+                offered,
+            }) => write!(
+                f,
+                "a control plane knows {source} only up to version {offered}, and {installed} is installed"
+            ),
+        }
     }
 }

@@ -1,15 +1,23 @@
 //! What a client holds: what it was offered, what it installed, and what is on its way from one to the other.
 
+mod plane;
+mod proof;
 mod set;
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
+use bytes::Bytes;
 use meshlite_snapshot::{Name, Resource, Snapshot, Topic, Version};
 
 use self::set::{Entry, Set, Sum};
 use super::{
-    Change, Delivery, Installed, RejectReason, Rejected, Rejection, TopicDigest,
-    staging::{Damage, Staged, What},
+    Delivery, Rejection, TopicDigest,
+    restored::Kept,
+    sources::{self, StepBack},
+    staging::{Base, Body, Staged, What},
 };
 use crate::{decode, encode, v1};
 
@@ -39,6 +47,14 @@ pub(super) struct Held {
     /// What the plane could not program, to be tried again.
     refused: BTreeMap<Key, What>,
     rejections: BTreeMap<WireKey, Rejection>,
+    /// How far the sources of what is installed, and of what is offered, were read.
+    sources: Vec<v1::Watermark>,
+    offered_sources: Vec<v1::Watermark>,
+    /// What is installed, and what is offered, comes from disk.
+    provisional: bool,
+    provisional_offer: bool,
+    /// Bodies of what is installed are kept, to be written to disk.
+    keep_bodies: bool,
 }
 
 type Key = (Topic, Name);
@@ -50,6 +66,8 @@ pub(super) type WireKey = (i32, String, String);
 struct InFlight {
     at: Option<Position>,
     changes: BTreeMap<Key, What>,
+    sources: Vec<v1::Watermark>,
+    provisional: bool,
 }
 
 /// A commit that would take away most of a set.
@@ -89,7 +107,17 @@ impl Held {
             in_flight: None,
             refused: BTreeMap::new(),
             rejections: BTreeMap::new(),
+            sources: Vec::new(),
+            offered_sources: Vec::new(),
+            provisional: false,
+            provisional_offer: false,
+            keep_bodies: false,
         }
+    }
+
+    /// Keeps the bodies of what is installed from now on, for [`Held::kept`].
+    pub(super) fn keep_bodies(&mut self) {
+        self.keep_bodies = true;
     }
 
     pub(super) fn topics(&self) -> impl Iterator<Item = Topic> {
@@ -102,6 +130,14 @@ impl Held {
 
     pub(super) fn installed_at(&self) -> Option<&Position> {
         self.installed_at.as_ref()
+    }
+
+    pub(super) fn sources(&self) -> &[v1::Watermark] {
+        &self.sources
+    }
+
+    pub(super) fn is_provisional(&self) -> bool {
+        self.provisional
     }
 
     pub(super) fn subscribes(&self, topic: Topic) -> bool {
@@ -132,6 +168,11 @@ impl Held {
         self.rejections.values()
     }
 
+    /// A copy of a body, where bodies are kept.
+    pub(super) fn body(&self, body: &[u8]) -> Option<Body> {
+        self.keep_bodies.then(|| Body(Bytes::copy_from_slice(body)))
+    }
+
     /// A resource that need not be decoded again, because these bytes were decoded before.
     pub(super) fn decoded(&self, topic: Topic, name: &Name, version: Version) -> Option<Resource> {
         let entry = self.sets.get(&topic)?.entries.get(name)?;
@@ -142,52 +183,17 @@ impl Held {
             return None;
         }
         match self.pending.get(&(topic, name.clone()))? {
-            What::Put(known, resource) if *known == version => Some(resource.clone()),
+            What::Put(known, resource, _) if *known == version => Some(resource.clone()),
             What::Put(..) | What::Bad(..) | What::Removed => None,
         }
     }
 
-    /// Proves that what is held with this commit is what the server says it is.
-    pub(super) fn verify(
-        &self,
-        staged: &Staged,
-        expected: &[v1::TopicDigest],
-    ) -> Result<(), Damage> {
-        let mut said = BTreeMap::new();
-        for digest in expected {
-            let known = digest.topic.as_ref().map(decode::topic);
-            let Some(Ok(topic)) = known else { continue };
-            let (_, digest, count) = decode::topic_digest(digest).map_err(Damage::Expected)?;
-            said.insert(topic, Sum { digest, count });
-        }
-        for (topic, computed) in self.sums_with(staged) {
-            let said = match said.get(&topic) {
-                Some(said) => *said,
-                None if staged.covers(topic) => return Err(Damage::Unproved(topic)),
-                None => continue,
-            };
-            if said != computed {
-                return Err(Damage::Digest {
-                    topic,
-                    expected: said.digest,
-                    computed: computed.digest,
-                    expected_count: said.count,
-                    computed_count: computed.count,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes in a commit that was proved.
+    /// Takes in a commit that was proved and is complete.
     pub(super) fn offer(&mut self, staged: Staged, at: Position) {
-        if staged.full {
+        if staged.is_full() {
             let sets = &self.sets;
             self.rejections
                 .retain(|key, _| known_topic(key).is_some_and(|topic| sets.contains_key(&topic)));
-        }
-        for key in self.gone_with(&staged) {
-            self.offer_one(key, What::Removed);
         }
         for (key, what) in staged.resources {
             self.offer_one(key, what);
@@ -204,8 +210,61 @@ impl Held {
             .into_iter()
             .chain(staged.oldest_change)
             .min();
+        self.offered_sources = staged.sources;
+        self.provisional_offer = staged.base == Base::Disk;
         self.offered_at = Some(at);
         self.ready = true;
+    }
+
+    /// Forgets what was offered and not handed over, so that another replica is asked for it.
+    pub(super) fn rewind(&mut self) {
+        for (key, _) in std::mem::take(&mut self.pending) {
+            let version = self.handed_over(&key);
+            if let Some(set) = self.sets.get_mut(&key.0) {
+                set.offer(&key.1, version);
+                set.forget_if_empty(&key.1);
+            }
+        }
+        self.oldest_change = None;
+        self.offered_at = self.installed_at.clone();
+        self.ready = false;
+    }
+
+    /// Goes back in time because it was decided: from now on, what is offered is the newest.
+    pub(super) fn forget_sources(&mut self) {
+        self.sources = Vec::new();
+    }
+
+    /// What would change was compiled from older objects than what is installed.
+    pub(super) fn step_back(&self) -> Option<StepBack> {
+        let differs = |((topic, name), what): &(&Key, &What)| match what {
+            What::Put(version, ..) => self.installed(*topic, name) != Some(*version),
+            What::Removed => self.installed(*topic, name).is_some(),
+            What::Bad(..) => false,
+        };
+        let changed = self.pending.iter().filter(differs);
+        let topics: BTreeSet<Topic> = changed.map(|((topic, _), _)| *topic).collect();
+        sources::step_back(topics, &self.sources, &self.offered_sources)
+    }
+
+    /// What is installed, as it was sent.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let at = self.installed_at.as_ref()?;
+        let mut resources = Vec::new();
+        for (topic, set) in &self.sets {
+            for (name, entry) in &set.entries {
+                if let (Some(version), Some(Body(body))) = (entry.installed, &entry.body) {
+                    resources.push((*topic, name.clone(), version, body.clone()));
+                }
+            }
+        }
+        Some(Kept {
+            epoch: at.epoch.clone(),
+            generation: at.generation,
+            topics: self.topics().collect(),
+            sources: self.sources.clone(),
+            resources,
+        })
     }
 
     /// Whether the plane would lose most of a set if it got what is offered.
@@ -222,126 +281,6 @@ impl Held {
         })
     }
 
-    /// What the plane has to do next. All of what is pending goes with it.
-    pub(super) fn hand_over(&mut self) -> Next {
-        let at = match &self.offered_at {
-            Some(at) if self.ready && !self.is_busy() => at.clone(),
-            _ => return Next::Wait,
-        };
-        self.ready = false;
-        let oldest_change = self.oldest_change.take();
-        let mut snapshot = self.snapshot.clone();
-        let mut changes = BTreeMap::new();
-        for (key, what) in std::mem::take(&mut self.pending) {
-            let (topic, name) = &key;
-            let installed = self.installed(*topic, name);
-            match &what {
-                What::Bad(version, error) => {
-                    let rejection = Rejection {
-                        topic: encode::topic(*topic),
-                        name: name.to_string(),
-                        version: *version,
-                        reason: error.reason(),
-                        message: error.to_string(),
-                        serving: installed,
-                    };
-                    self.rejections.insert(wire_key(&rejection), rejection);
-                }
-                What::Put(version, _) if installed == Some(*version) => self.accepted(&key),
-                What::Removed if installed.is_none() => self.accepted(&key),
-                What::Put(_, resource) => {
-                    snapshot.insert(name.clone(), resource.clone());
-                    changes.insert(key, what);
-                }
-                What::Removed => {
-                    snapshot.remove(topic.kind, name);
-                    changes.insert(key, what);
-                }
-            }
-        }
-        if changes.is_empty() && self.installed_at.is_some() {
-            self.installed_at = Some(at);
-            return Next::Done;
-        }
-        let delivery = Delivery {
-            generation: at.generation,
-            before: self.snapshot.clone(),
-            snapshot,
-            changes: changes
-                .iter()
-                .map(|((topic, name), what)| Change {
-                    topic: *topic,
-                    name: name.clone(),
-                    removed: matches!(what, What::Removed),
-                })
-                .collect(),
-            oldest_change,
-            provisional: false,
-        };
-        self.in_flight = Some(InFlight {
-            at: Some(at),
-            changes,
-        });
-        Next::Deliver(delivery)
-    }
-
-    /// The plane has installed what it was given, except what it rejected.
-    pub(super) fn install(&mut self, installed: Installed) {
-        let Some(in_flight) = self.in_flight.take() else {
-            return;
-        };
-        self.snapshot = installed.snapshot;
-        self.installed_at = in_flight.at;
-        let mut rejected: BTreeMap<Key, Rejected> = installed
-            .rejected
-            .into_iter()
-            .map(|rejected| ((rejected.topic, rejected.name.clone()), rejected))
-            .collect();
-        // A complaint about something that is served all the same lasts as long as the plane repeats it.
-        self.rejections
-            .retain(|_, old| old.serving != Some(old.version));
-        for (key, what) in in_flight.changes {
-            if let Some(rejected) = rejected.remove(&key) {
-                self.reject(&rejected, what.version());
-                // Where something newer was offered meanwhile, trying this again would put it back.
-                let is_newest = self.offered(&key) == what.version();
-                if rejected.reason == RejectReason::NotProgrammed && is_newest {
-                    self.refused.insert(key, what);
-                }
-                continue;
-            }
-            if let Some(set) = self.sets.get_mut(&key.0) {
-                set.install(&key.1, what.version());
-            }
-            self.accepted(&key);
-        }
-        for ((topic, name), rejected) in rejected {
-            // It may be one that was rejected before and is not served.
-            let wire = encode::topic(topic);
-            let key = (wire.r#type, wire.scope, name.to_string());
-            let before = self.rejections.get(&key).map(|rejection| rejection.version);
-            let version = before.or_else(|| self.installed(topic, &name));
-            self.reject(&rejected, version);
-        }
-    }
-
-    /// The plane gave up on what it was given: it gets all of it again with the next commit that is proved.
-    pub(super) fn abandon(&mut self) {
-        if let Some(in_flight) = self.in_flight.take() {
-            for (key, what) in in_flight.changes {
-                self.pending.entry(key).or_insert(what);
-            }
-        }
-    }
-
-    /// The plane wants to try again what it could not program. It changes nothing about what was proved.
-    pub(super) fn retry(&mut self) {
-        for (key, what) in std::mem::take(&mut self.refused) {
-            self.pending.entry(key).or_insert(what);
-            self.ready = true;
-        }
-    }
-
     fn offered(&self, (topic, name): &Key) -> Option<Version> {
         self.sets.get(topic)?.entries.get(name)?.offered
     }
@@ -350,26 +289,33 @@ impl Held {
         self.sets.get(&topic)?.entries.get(name)?.installed
     }
 
-    /// This resource is served as it was last sent.
-    fn accepted(&mut self, (topic, name): &Key) {
-        let wire = encode::topic(*topic);
-        self.rejections
-            .remove(&(wire.r#type, wire.scope, name.to_string()));
-        if let Some(set) = self.sets.get_mut(topic) {
-            set.forget_if_empty(name);
+    /// The version that the plane was last given, whatever it made of it.
+    fn handed_over(&self, key: &Key) -> Option<Version> {
+        let in_flight = self
+            .in_flight
+            .as_ref()
+            .and_then(|sent| sent.changes.get(key));
+        if let Some(what) = in_flight {
+            return what.version();
         }
+        let wire = encode::topic(key.0);
+        let rejected = (wire.r#type, wire.scope, key.1.to_string());
+        let rejected = self.rejections.get(&rejected);
+        rejected.map_or_else(|| self.installed(key.0, &key.1), |r| Some(r.version))
     }
 
-    fn reject(&mut self, rejected: &Rejected, version: Option<Version>) {
-        let rejection = Rejection {
-            topic: encode::topic(rejected.topic),
-            name: rejected.name.to_string(),
-            version: version.unwrap_or(Version(0)),
-            reason: rejected.reason,
-            message: rejected.message.clone(),
-            serving: self.installed(rejected.topic, &rejected.name),
-        };
-        self.rejections.insert(wire_key(&rejection), rejection);
+    /// What makes a resource what it is now.
+    fn as_installed(&self, topic: Topic, name: &Name) -> What {
+        let entry = self.sets.get(&topic).and_then(|set| set.entries.get(name));
+        let version = entry.and_then(|entry| entry.installed);
+        match (version, self.snapshot.get(topic.kind, name)) {
+            (Some(version), Some(resource)) => What::Put(
+                version,
+                resource,
+                entry.and_then(|entry| entry.body.clone()),
+            ),
+            _ => What::Removed,
+        }
     }
 
     fn offer_one(&mut self, key: Key, what: What) {
@@ -378,41 +324,6 @@ impl Held {
             self.refused.remove(&key);
             self.pending.insert(key, what);
         }
-    }
-
-    /// What a full commit does not name.
-    fn gone_with(&self, staged: &Staged) -> Vec<Key> {
-        let mut gone = Vec::new();
-        for (topic, set) in self
-            .sets
-            .iter()
-            .filter(|(topic, _)| staged.replaces(**topic))
-        {
-            let keys = set.entries.keys().map(|name| (*topic, name.clone()));
-            gone.extend(keys.filter(|key| !staged.resources.contains_key(key)));
-        }
-        gone
-    }
-
-    /// What every set would be with this commit.
-    fn sums_with(&self, staged: &Staged) -> BTreeMap<Topic, Sum> {
-        let mut sums: BTreeMap<Topic, Sum> = self
-            .sets
-            .iter()
-            .map(|(topic, set)| {
-                let kept = !staged.replaces(*topic);
-                (*topic, if kept { set.offered } else { Sum::default() })
-            })
-            .collect();
-        for ((topic, name), what) in &staged.resources {
-            let (Some(sum), Some(set)) = (sums.get_mut(topic), self.sets.get(topic)) else {
-                continue;
-            };
-            let old = set.entries.get(name).and_then(|entry| entry.offered);
-            let old = old.filter(|_| !staged.replaces(*topic));
-            sum.change(name, old, what.version());
-        }
-        sums
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::SystemTime,
 };
 
-use meshlite_snapshot::{Name, Resource, SetDigest, Topic, Version};
+use bytes::Bytes;
+use meshlite_snapshot::{Bucket, Name, Resource, SetDigest, Topic, Version};
 
 use super::{
     RejectReason, Rejection,
@@ -13,26 +15,40 @@ use super::{
 };
 use crate::{
     decode::{self, DecodeError, Decoder, FrameError, FrameReader},
+    inflate::{Inflate, InflateError},
     v1,
 };
+
+/// The most watermarks that are kept of a commit.
+const MOST_SOURCES: usize = 64;
 
 /// A commit between its begin and its end.
 #[derive(Debug)]
 pub(super) struct Staging {
     begin: v1::CommitBegin,
+    /// Where the commit is compressed.
+    inflate: Option<Inflate>,
+    bytes: u64,
+    frames: Frames,
+    damage: Option<Damage>,
+}
+
+/// What was read of a commit.
+#[derive(Debug)]
+struct Frames {
     reader: FrameReader,
     decoder: Decoder,
-    bytes: u64,
-    frames: u64,
+    count: u64,
     staged: Staged,
-    damage: Option<Damage>,
 }
 
 /// What a commit says, by name.
 #[derive(Debug, Default)]
 pub(super) struct Staged {
-    /// What is not in it is gone.
-    pub(super) full: bool,
+    /// What it does not name in these is gone.
+    pub(super) replaces: Replaces,
+    /// What it adds to.
+    pub(super) base: Base,
     /// The topics that it speaks for.
     covered: BTreeSet<Topic>,
     pub(super) resources: BTreeMap<(Topic, Name), What>,
@@ -41,12 +57,40 @@ pub(super) struct Staged {
     pub(super) unknown_removed: Vec<WireKey>,
     /// When the oldest change in it happened at its source, where the server knows.
     pub(super) oldest_change: Option<SystemTime>,
+    /// How far its sources were read.
+    pub(super) sources: Vec<v1::Watermark>,
 }
+
+/// The names for which a commit says everything.
+#[derive(Debug, Default)]
+pub(super) enum Replaces {
+    #[default]
+    Nothing,
+    Buckets(BTreeSet<Bucket>),
+    Everything,
+}
+
+/// What a commit adds to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Base {
+    /// The commit before it on the stream, or the same log at the cursor in Hello.
+    #[default]
+    Offered,
+    /// What Hello said is installed: the log is another.
+    Installed,
+    /// Nothing; and it comes from disk.
+    Disk,
+}
+
+/// The bytes of a resource. Never printed: it may be a private key.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Body(pub(super) Bytes);
 
 /// What is offered under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    Put(Version, Resource),
+    /// With its body, where bodies are kept.
+    Put(Version, Resource, Option<Body>),
     /// Offered, but not a resource that this build can read.
     Bad(Version, DecodeError),
     Removed,
@@ -58,6 +102,9 @@ pub enum Damage {
     /// The byte stream cannot be read.
     #[error(transparent)]
     Frame(#[from] FrameError),
+    /// The compressed byte stream cannot be read.
+    #[error("compressed: {0}")]
+    Compressed(#[from] InflateError),
     /// A frame has no usable name.
     #[error("a frame's {0}")]
     Name(DecodeError),
@@ -105,7 +152,11 @@ pub enum Damage {
 // === impl Staging ===
 
 impl Staging {
-    pub(super) fn new(begin: v1::CommitBegin, held: &Held) -> Self {
+    pub(super) fn new(
+        begin: v1::CommitBegin,
+        base: Base,
+        held: &Held,
+    ) -> Result<Self, InflateError> {
         let covered = if begin.topics.is_empty() {
             held.topics().collect()
         } else {
@@ -115,19 +166,27 @@ impl Staging {
                 .filter_map(|topic| decode::topic(topic).ok());
             known.filter(|topic| held.subscribes(*topic)).collect()
         };
-        Self {
-            staged: Staged {
-                full: begin.mode() == v1::CommitMode::Full,
+        let replaces = match begin.mode() {
+            v1::CommitMode::Full => Replaces::Everything,
+            v1::CommitMode::Buckets => Replaces::Buckets(buckets(&begin.replaced_buckets)),
+            v1::CommitMode::Delta | v1::CommitMode::Unspecified => Replaces::Nothing,
+        };
+        let inflate = match begin.encoding() {
+            v1::Encoding::Zstd => Some(Inflate::new(begin.raw_bytes)?),
+            v1::Encoding::Identity => None,
+        };
+        Ok(Self {
+            frames: Frames::new(Staged {
+                replaces,
+                base,
                 covered,
                 ..Staged::default()
-            },
+            }),
             begin,
-            reader: FrameReader::default(),
-            decoder: Decoder::default(),
+            inflate,
             bytes: 0,
-            frames: 0,
             damage: None,
-        }
+        })
     }
 
     pub(super) fn begin(&self) -> &v1::CommitBegin {
@@ -140,13 +199,13 @@ impl Staging {
             && let Err(damage) = self.read(data, held)
         {
             self.damage = Some(damage);
-            self.staged = Staged::default();
-            self.reader = FrameReader::default();
+            self.inflate = None;
+            self.frames = Frames::new(Staged::default());
         }
     }
 
     /// The whole commit, once it is proved.
-    pub(super) fn end(mut self, end: &v1::CommitEnd, held: &Held) -> Result<Staged, Damage> {
+    pub(super) fn end(self, end: &v1::CommitEnd, held: &Held) -> Result<Staged, Damage> {
         if let Some(damage) = self.damage {
             return Err(damage);
         }
@@ -163,15 +222,23 @@ impl Staging {
                 got: self.bytes,
             });
         }
-        if self.frames != begin.frame_count || !self.reader.is_empty() {
+        if let Some(inflate) = &self.inflate {
+            inflate.finish()?;
+        }
+        let mut frames = self.frames;
+        if frames.count != begin.frame_count || !frames.reader.is_empty() {
             return Err(Damage::Frames {
                 said: begin.frame_count,
-                got: self.frames,
+                got: frames.count,
             });
         }
-        held.verify(&self.staged, &end.expected)?;
-        self.staged.oldest_change = end.oldest_change.and_then(|at| at.try_into().ok());
-        Ok(self.staged)
+        let staged = &mut frames.staged;
+        held.complete(staged);
+        held.verify(staged, &end.expected)?;
+        staged.oldest_change = end.oldest_change.and_then(|at| at.try_into().ok());
+        staged.sources.clone_from(&end.sources);
+        staged.sources.truncate(MOST_SOURCES);
+        Ok(frames.staged)
     }
 
     fn read(&mut self, data: &[u8], held: &Held) -> Result<(), Damage> {
@@ -182,9 +249,29 @@ impl Staging {
                 got: self.bytes,
             });
         }
+        match &mut self.inflate {
+            Some(inflate) => inflate.push(data, |piece| self.frames.push(piece, held)),
+            None => self.frames.push(data, held),
+        }
+    }
+}
+
+// === impl Frames ===
+
+impl Frames {
+    fn new(staged: Staged) -> Self {
+        Self {
+            reader: FrameReader::default(),
+            decoder: Decoder::default(),
+            count: 0,
+            staged,
+        }
+    }
+
+    fn push(&mut self, data: &[u8], held: &Held) -> Result<(), Damage> {
         self.reader.push(data);
         while let Some(frame) = self.reader.next_frame()? {
-            self.frames += 1;
+            self.count += 1;
             self.frame(&frame, held)?;
         }
         Ok(())
@@ -216,10 +303,10 @@ impl Staging {
         let what = if frame.removed {
             What::Removed
         } else if let Some(resource) = held.decoded(topic, &name, version) {
-            What::Put(version, resource)
+            What::Put(version, resource, held.body(&frame.body))
         } else {
             match self.decoder.body(topic.kind, &frame.body) {
-                Ok(resource) => What::Put(version, resource),
+                Ok(resource) => What::Put(version, resource, held.body(&frame.body)),
                 Err(error) => What::Bad(version, error),
             }
         };
@@ -254,9 +341,33 @@ impl Staged {
         self.covered.contains(&topic)
     }
 
-    /// What it does not name in this topic is gone.
-    pub(super) fn replaces(&self, topic: Topic) -> bool {
-        self.full && self.covers(topic)
+    /// If it does not name this, it is gone.
+    pub(super) fn replaces(&self, topic: Topic, name: &Name) -> bool {
+        let whole = match &self.replaces {
+            Replaces::Nothing => false,
+            Replaces::Buckets(buckets) => buckets.contains(&Bucket::of(name)),
+            Replaces::Everything => true,
+        };
+        whole && self.covers(topic)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.replaces, Replaces::Everything)
+    }
+
+    /// What was read from disk, of these topics.
+    pub(super) fn from_disk(
+        topics: impl IntoIterator<Item = Topic>,
+        resources: BTreeMap<(Topic, Name), What>,
+        sources: Vec<v1::Watermark>,
+    ) -> Self {
+        Self {
+            base: Base::Disk,
+            covered: topics.into_iter().collect(),
+            resources,
+            sources,
+            ..Self::default()
+        }
     }
 }
 
@@ -266,8 +377,30 @@ impl What {
     /// The version that the server counts in; none where it is gone.
     pub(super) fn version(&self) -> Option<Version> {
         match self {
-            Self::Put(version, _) | Self::Bad(version, _) => Some(*version),
+            Self::Put(version, ..) | Self::Bad(version, _) => Some(*version),
             Self::Removed => None,
         }
     }
+
+    pub(super) fn body(&self) -> Option<Body> {
+        match self {
+            Self::Put(_, _, body) => body.clone(),
+            Self::Bad(..) | Self::Removed => None,
+        }
+    }
+}
+
+// === impl Body ===
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+fn buckets(numbers: &[u32]) -> BTreeSet<Bucket> {
+    let numbers = numbers
+        .iter()
+        .filter_map(|number| u16::try_from(*number).ok());
+    numbers.filter_map(Bucket::new).collect()
 }

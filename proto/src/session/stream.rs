@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::{
     Damage, HEARTBEAT, Reconnect, SILENCE,
     held::{Held, Position},
-    staging::{Staged, Staging},
+    staging::{Base, Staged, Staging},
 };
-use crate::v1;
+use crate::{inflate::InflateError, v1};
 
 /// The largest commit that is read, in bytes.
 const MAX_COMMIT_BYTES: u64 = 1024 * 1024 * 1024;
@@ -23,6 +23,8 @@ pub(super) struct Stream {
     next_heartbeat: Instant,
     /// What the next delta starts from.
     base: Option<Position>,
+    /// Hello said what is installed, by bucket.
+    told_buckets: bool,
     commits: u64,
     staging: Option<Staging>,
     /// A commit was damaged; a full one must come until then.
@@ -66,6 +68,9 @@ pub enum Fault {
     /// More than this client is prepared to hold.
     #[error("a commit of {0} bytes is larger than {MAX_COMMIT_BYTES}")]
     TooLarge(u64),
+    /// The decompressor could not be set up.
+    #[error("cannot decompress: {0}")]
+    Decompress(#[from] InflateError),
     /// Even a full commit was damaged.
     #[error("a full commit is damaged: {0}")]
     Damaged(Damage),
@@ -81,12 +86,13 @@ pub(super) enum AfterDamage {
 // === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(now: Instant, cursor: Option<Position>) -> Self {
+    pub(super) fn new(now: Instant, cursor: Option<Position>, told_buckets: bool) -> Self {
         Self {
             opened: now,
             last_heard: None,
             next_heartbeat: now + HEARTBEAT,
             base: cursor,
+            told_buckets,
             commits: 0,
             staging: None,
             full_by: None,
@@ -118,17 +124,19 @@ impl Stream {
             let got = begin.nonce;
             return Err(Fault::Nonce { expected, got });
         }
-        if begin.encoding != i32::from(v1::Encoding::Identity) {
+        if v1::Encoding::try_from(begin.encoding).is_err() {
             return Err(Fault::Encoding(begin.encoding));
         }
-        if begin.bytes > MAX_COMMIT_BYTES {
-            return Err(Fault::TooLarge(begin.bytes));
+        let bytes = begin.bytes.max(begin.raw_bytes);
+        if bytes > MAX_COMMIT_BYTES {
+            return Err(Fault::TooLarge(bytes));
         }
         match begin.mode() {
             v1::CommitMode::Full => {}
             // After a damaged commit it is taken off the stream, but not used.
             v1::CommitMode::Delta if self.full_by.is_some() => {}
             v1::CommitMode::Delta => self.starts_at_base(&begin)?,
+            v1::CommitMode::Buckets if self.told_buckets => {}
             v1::CommitMode::Buckets | v1::CommitMode::Unspecified => {
                 return Err(Fault::Mode(begin.mode));
             }
@@ -143,8 +151,9 @@ impl Stream {
                 epoch: begin.epoch,
             });
         }
+        let staging = Staging::new(begin.clone(), self.adds_to(&begin), held)?;
         self.commits = expected;
-        self.staging = Some(Staging::new(begin, held));
+        self.staging = Some(staging);
         Ok(())
     }
 
@@ -251,6 +260,19 @@ impl Stream {
         Some((nonce, Duration::ZERO))
     }
 
+    /// What a commit adds to: only the first of a stream can be from another log.
+    fn adds_to(&self, begin: &v1::CommitBegin) -> Base {
+        let is_other = self
+            .base
+            .as_ref()
+            .is_none_or(|base| base.epoch != begin.epoch);
+        if self.commits == 0 && (is_other || begin.mode() == v1::CommitMode::Buckets) {
+            Base::Installed
+        } else {
+            Base::Offered
+        }
+    }
+
     fn starts_at_base(&self, begin: &v1::CommitBegin) -> Result<(), Fault> {
         let starts = |base: &Position| {
             let first = self.commits == 0;
@@ -277,6 +299,7 @@ impl Fault {
             | Self::Nonce { .. }
             | Self::WentBack { .. }
             | Self::Encoding(_)
+            | Self::Decompress(_)
             | Self::TooLarge(_) => false,
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use meshlite_snapshot::{Name, SetDigest, Version};
 
+use crate::session::staging::Body;
+
 #[derive(Debug, Default)]
 pub(super) struct Set {
     pub(super) entries: BTreeMap<Name, Entry>,
@@ -11,10 +13,12 @@ pub(super) struct Set {
     pub(super) installed: Sum,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Entry {
     pub(super) offered: Option<Version>,
     pub(super) installed: Option<Version>,
+    /// What is installed, where that is written to disk.
+    pub(super) body: Option<Body>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,8 +36,9 @@ impl Set {
         self.offered.change(name, old, version);
     }
 
-    pub(super) fn install(&mut self, name: &Name, version: Option<Version>) {
+    pub(super) fn install(&mut self, name: &Name, version: Option<Version>, body: Option<Body>) {
         let entry = self.entries.entry(name.clone()).or_default();
+        entry.body = body;
         let old = std::mem::replace(&mut entry.installed, version);
         self.installed.change(name, old, version);
     }

@@ -161,7 +161,7 @@ fn a_server_that_breaks_the_protocol_loses_the_client_but_changes_nothing() {
             "commit mode 3 was not asked for",
         ),
         (begin(|b| b.mode = 77), "commit mode 77 was not asked for"),
-        (begin(|b| b.encoding = 1), "encoding 1 was not accepted"),
+        (begin(|b| b.encoding = 7), "encoding 7 was not accepted"),
         (
             begin(|b| b.bytes = u64::MAX),
             "a commit of 18446744073709551615 bytes is larger than 1073741824",
