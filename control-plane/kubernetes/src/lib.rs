@@ -6,11 +6,20 @@
 //! ```
 
 mod connect;
+mod events;
+mod ingress_status;
 mod lease;
+mod programmed;
+mod status_api;
 mod trim;
 mod watch;
 
 pub use connect::{ConnectError, Connection};
+pub use events::{EventBook, Events, Notice, Posted, Subject};
+pub use ingress_status::{Address, IngressChange, IngressState};
+pub use k8s_openapi::jiff::Timestamp;
 pub use kube::Client;
 pub use lease::{Candidate, Leadership};
+pub use programmed::{Programmed, ServiceState};
+pub use status_api::{StatusApi, StatusObject, WriteError};
 pub use watch::{Answer, Feed, Identity, Kind, Objects, Stream, Update, Watch};

@@ -1,0 +1,138 @@
+//! "Programmed on n of N data planes": an annotation of an Ingress, a condition of a Service.
+
+use std::fmt;
+
+use k8s_openapi::{
+    api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp,
+};
+use serde_json::{Value, json};
+
+use crate::status_api::StatusObject;
+
+/// The annotation of an Ingress.
+pub(crate) const ANNOTATION: &str = "meshlite.io/programmed";
+/// The condition of a Service.
+const CONDITION: &str = "meshlite.io/Programmed";
+
+/// How many data planes have proved that they serve an object as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Programmed {
+    /// Those that have.
+    pub done: usize,
+    /// Those that should.
+    pub of: usize,
+}
+
+impl fmt::Display for Programmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.done, self.of)
+    }
+}
+
+/// What a Service says that only the leader writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServiceState {
+    /// `metadata.resourceVersion`
+    pub version: String,
+    /// Our condition.
+    pub condition: Option<Condition>,
+}
+
+impl StatusObject for Service {
+    type State = ServiceState;
+
+    fn state(&self) -> ServiceState {
+        let status = self.status.as_ref();
+        let conditions = status.and_then(|status| status.conditions.as_deref());
+        let mut conditions = conditions.into_iter().flatten();
+        ServiceState {
+            version: self.metadata.resource_version.clone().unwrap_or_default(),
+            condition: conditions.find(|c| c.type_ == CONDITION).cloned(),
+        }
+    }
+}
+
+impl ServiceState {
+    /// Whether it already says so.
+    pub fn says(&self, programmed: Programmed) -> bool {
+        let condition = self.condition.as_ref();
+        condition.is_some_and(|condition| {
+            let (status, reason) = meaning(programmed);
+            condition.status == status
+                && condition.reason == reason
+                && condition.message == message(programmed)
+        })
+    }
+
+    /// The patch that makes it say so. Other conditions stay: the list is merged by type.
+    pub fn patch(&self, programmed: Programmed, wall: Timestamp) -> Value {
+        let (status, reason) = meaning(programmed);
+        let before = self
+            .condition
+            .as_ref()
+            .filter(|before| before.status == status);
+        let since = before.map_or(wall, |before| before.last_transition_time.0);
+        let since = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        json!({
+            "metadata": {"resourceVersion": self.version},
+            "status": {"conditions": [{
+                "type": CONDITION,
+                "status": status,
+                "reason": reason,
+                "message": message(programmed),
+                "lastTransitionTime": since,
+            }]},
+        })
+    }
+}
+
+fn meaning(Programmed { done, of }: Programmed) -> (&'static str, &'static str) {
+    match (done, of) {
+        (_, 0) => ("Unknown", "NoNodes"),
+        (done, of) if done >= of => ("True", "AllNodes"),
+        (0, _) => ("False", "NotProgrammed"),
+        _ => ("False", "SomeNodes"),
+    }
+}
+
+fn message(programmed: Programmed) -> String {
+    format!("programmed on {programmed} connected nodes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(before: &ServiceState, programmed: Programmed, second: i64) -> ServiceState {
+        let wall = Timestamp::from_second(second).unwrap();
+        let patch = before.patch(programmed, wall);
+        let service: Service = serde_json::from_value(patch).unwrap();
+        service.state()
+    }
+
+    #[test]
+    fn what_was_written_is_not_written_again() {
+        let before = ServiceState {
+            version: "3".into(),
+            condition: None,
+        };
+        for (done, of) in [(0, 0), (0, 2), (1, 2), (2, 2)] {
+            let programmed = Programmed { done, of };
+            assert!(!before.says(programmed));
+            assert!(written(&before, programmed, 5).says(programmed));
+        }
+    }
+
+    #[test]
+    fn the_time_of_transition_moves_only_with_the_status() {
+        let none = ServiceState::default();
+        let time = |state: &ServiceState| {
+            let condition = state.condition.as_ref().unwrap();
+            condition.last_transition_time.0.as_second()
+        };
+        let some = written(&none, Programmed { done: 1, of: 3 }, 100);
+        let more = written(&some, Programmed { done: 2, of: 3 }, 200);
+        let all = written(&more, Programmed { done: 3, of: 3 }, 300);
+        assert_eq!((time(&some), time(&more), time(&all)), (100, 100, 300));
+    }
+}
