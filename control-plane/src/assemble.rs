@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use meshlite_kubernetes::Leadership;
 use meshlite_proto::v1::{
     FILE_DESCRIPTOR_SET, snapshot_discovery_server::SnapshotDiscoveryServer,
     snapshot_status_server::SnapshotStatusServer,
@@ -30,6 +31,7 @@ use crate::{
     auth::Gate,
     findings::{FindingBook, Findings},
     metrics::Metrics,
+    peers::Peers,
     pipeline::{self, Pipeline},
     publish::Publisher,
     status::StatusService,
@@ -63,6 +65,7 @@ pub struct ControlPlane {
     pipeline: Pipeline,
     discovery: Discovery,
     findings: Findings,
+    replica: String,
     metrics: Arc<Metrics>,
     /// Ends everything, also where one part fails.
     stop: CancellationToken,
@@ -111,7 +114,7 @@ impl ControlPlane {
             source,
             settings,
             security: _,
-            replica: _,
+            replica,
         } = config;
         let SourceConfig::Files {
             manifests,
@@ -162,6 +165,7 @@ impl ControlPlane {
                 stop.clone(),
             ),
             findings,
+            replica,
             metrics,
             stop,
         })
@@ -187,6 +191,7 @@ impl ControlPlane {
             pipeline,
             discovery,
             findings,
+            replica,
             metrics,
             stop: inner,
         } = self;
@@ -217,14 +222,14 @@ impl ControlPlane {
         }
         let clients = discovery.tasks.clone();
         let gate = Gate::open();
-        tasks.spawn(serve_grpc(
-            grpc,
-            gate,
+        let status = StatusService {
+            // Nobody else serves these files, and nothing is written back to them.
+            peers: Peers::none(discovery.clients.clone(), &replica),
+            leadership: Leadership::none(),
             discovery,
             findings,
-            health,
-            inner.clone(),
-        ));
+        };
+        tasks.spawn(serve_grpc(grpc, gate, status, health, inner.clone()));
 
         let result = join(tasks, &stop, &inner).await;
         clients.close();
@@ -274,15 +279,11 @@ async fn join(
 pub(crate) async fn serve_grpc(
     listener: TcpListener,
     gate: Gate,
-    discovery: Discovery,
-    findings: Findings,
+    status: StatusService,
     health: HealthReporter,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
-    let status = StatusService {
-        discovery: discovery.clone(),
-        findings,
-    };
+    let discovery = status.discovery.clone();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)

@@ -17,6 +17,7 @@ mod config;
 mod findings;
 mod metrics;
 mod once;
+mod peers;
 mod pipeline;
 mod publish;
 mod status;

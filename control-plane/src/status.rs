@@ -1,23 +1,62 @@
 //! Answers people and tools: who is connected, what is served, what is wrong.
 
+mod page;
+
 use std::sync::Arc;
 
+use meshlite_kubernetes::Leadership;
 use meshlite_proto::{encode, v1, v1::snapshot_status_server::SnapshotStatus};
 use meshlite_snapshot::{ResourceType, Severity, Topic};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    auth::Caller,
     findings::Findings,
+    peers::{Everybody, FORWARDED, Peers},
     publish::{Change, TOPICS},
     stream::{Discovery, digest, readable, select, topics},
 };
 
-/// The service `SnapshotStatus`.
+/// The most changes that `DiffClient` tells of.
+const MOST_CHANGES: usize = 10_000;
+
+/// The service `SnapshotStatus`: for whoever may read, and for the other replicas.
 #[derive(Clone, Debug)]
 pub(crate) struct StatusService {
     pub(crate) discovery: Discovery,
     pub(crate) findings: Findings,
+    pub(crate) peers: Peers,
+    pub(crate) leadership: Leadership,
+}
+
+impl StatusService {
+    fn may_read<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let caller = Caller::of(request)?;
+        if caller.rights.read || caller.rights.replica {
+            return Ok(());
+        }
+        self.discovery.metrics.refused("role");
+        Err(Status::permission_denied(format!(
+            "{} may not read status: it is neither a reader nor a replica of the control plane",
+            caller.name
+        )))
+    }
+
+    /// What a client of this replica lacks.
+    fn diff(&self, client: v1::Client) -> Result<v1::DiffClientResponse, Status> {
+        let view = self.discovery.view()?;
+        let topics = topics(&client.topics, &TOPICS)?;
+        let installed = client.installed_generation;
+        let from = (!client.installed.is_empty() && view.reaches(installed)).then_some(installed);
+        let pending = view.changes(&topics, from);
+        let pending = pending.iter().take(MOST_CHANGES).map(resource_change);
+        Ok(v1::DiffClientResponse {
+            pending: page::fitting(pending),
+            client: Some(page::cut(client)),
+        })
+    }
 }
 
 #[tonic::async_trait]
@@ -26,19 +65,26 @@ impl SnapshotStatus for StatusService {
 
     async fn list_clients(
         &self,
-        _: Request<v1::ListClientsRequest>,
+        request: Request<v1::ListClientsRequest>,
     ) -> Result<Response<v1::ListClientsResponse>, Status> {
-        let clients = self.discovery.clients.list();
-        Ok(Response::new(v1::ListClientsResponse {
-            clients,
-            ..v1::ListClientsResponse::default()
-        }))
+        self.may_read(&request)?;
+        let request = request.into_inner();
+        let everybody = if request.local_only {
+            Everybody {
+                clients: self.peers.own(),
+                unreachable: Vec::new(),
+            }
+        } else {
+            self.peers.everybody().await
+        };
+        Ok(Response::new(page::clients(everybody, &request)?))
     }
 
     async fn dump_resources(
         &self,
         request: Request<v1::DumpResourcesRequest>,
     ) -> Result<Response<Self::DumpResourcesStream>, Status> {
+        self.may_read(&request)?;
         let view = self.discovery.view()?;
         let request = request.into_inner();
         let topics = topics(&request.topics, &ResourceType::ALL.map(Topic::all))?;
@@ -52,51 +98,61 @@ impl SnapshotStatus for StatusService {
         &self,
         request: Request<v1::DiffClientRequest>,
     ) -> Result<Response<v1::DiffClientResponse>, Status> {
-        let view = self.discovery.view()?;
+        self.may_read(&request)?;
+        self.discovery.view()?;
+        let is_forwarded = request.metadata().contains_key(FORWARDED);
         let wanted = request.into_inner().client;
-        let client = named(self.discovery.clients.list(), &wanted)?;
-        let topics = topics(&client.topics, &TOPICS)?;
-        let installed = client.installed_generation;
-        let from = (!client.installed.is_empty() && view.reaches(installed)).then_some(installed);
-        let pending = view.changes(&topics, from);
-        Ok(Response::new(v1::DiffClientResponse {
-            pending: pending.iter().map(resource_change).collect(),
-            client: Some(client),
-        }))
+        let clients = if is_forwarded {
+            self.peers.own()
+        } else {
+            self.peers.everybody().await.clients
+        };
+        let client = named(clients, &wanted)?;
+        let diff = if client.replica == self.peers.replica() {
+            self.diff(client)?
+        } else {
+            let id = client.identity.unwrap_or_default().id;
+            self.peers.diff(&client.replica, &id).await?
+        };
+        Ok(Response::new(diff))
     }
 
     async fn get_server_status(
         &self,
-        _: Request<v1::GetServerStatusRequest>,
+        request: Request<v1::GetServerStatusRequest>,
     ) -> Result<Response<v1::ServerStatus>, Status> {
+        self.may_read(&request)?;
         let view = self.discovery.view()?;
         let findings = Arc::clone(&self.findings.borrow());
         let count = |severity| {
             let of_severity = findings.iter().filter(|f| f.severity == severity);
             of_severity.count() as u64
         };
+        let leader = self.leadership.holder();
         Ok(Response::new(v1::ServerStatus {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: view.epoch().to_owned(),
             generation: view.generation(),
             digests: TOPICS.iter().map(|topic| digest(&view, *topic)).collect(),
             sources: self.discovery.sources.watermarks(),
-            // Nothing is written that a second replica would write too.
-            leader: true,
+            leader: self.leadership.holds(Instant::now()),
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
-            ..v1::ServerStatus::default()
+            replica: self.peers.replica().to_owned(),
+            leader_name: leader.map_or_else(String::new, |leader| leader.to_string()),
+            clients: self.peers.own().len() as u64,
         }))
     }
 
     async fn list_findings(
         &self,
-        _: Request<v1::ListFindingsRequest>,
+        request: Request<v1::ListFindingsRequest>,
     ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        self.may_read(&request)?;
         self.discovery.view()?;
         let findings = Arc::clone(&self.findings.borrow());
         Ok(Response::new(v1::ListFindingsResponse {
-            findings: findings.iter().map(encode::finding).collect(),
+            findings: page::fitting(findings.iter().map(encode::finding)),
         }))
     }
 }

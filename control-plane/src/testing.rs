@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use meshlite_compile::Compiled;
+use meshlite_kubernetes::Leadership;
 use meshlite_proto::{
     decode::FrameReader,
     encode,
@@ -39,7 +40,9 @@ use crate::{
     auth::Gate,
     findings::FindingBook,
     metrics::Metrics,
-    publish::{Publisher, Stamp},
+    peers::Peers,
+    publish::{Publisher, Stamp, Views},
+    status::StatusService,
     stream::{Clients, Discovery},
     watch::Sources,
 };
@@ -58,6 +61,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|own, _| Peers::none(own, "replica-a")).await
+    }
+
+    /// A server that knows other replicas.
+    pub(crate) async fn start_with(peers: impl FnOnce(Clients, Views) -> Peers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::default());
@@ -65,18 +73,23 @@ impl Server {
         let (_, findings) = FindingBook::new(Arc::clone(&metrics));
         let stop = CancellationToken::new();
         let discovery = Discovery::new(
-            views,
+            views.clone(),
             Sources::default(),
             Clients::new(Arc::clone(&metrics)),
             Arc::clone(&metrics),
             stop.clone(),
         );
+        let status = StatusService {
+            discovery: discovery.clone(),
+            findings,
+            peers: peers(discovery.clients.clone(), views),
+            leadership: Leadership::none(),
+        };
         let health = HealthReporter::new();
         let running = tokio::spawn(serve_grpc(
             listener,
             Gate::open(),
-            discovery.clone(),
-            findings,
+            status,
             health,
             stop.clone(),
         ));
