@@ -7,12 +7,17 @@ use std::{
 };
 
 use ipnet::IpNet;
+use meshlite_proto::{cache::Cache, connect::Security};
 
 /// How an [`Ingress`](crate::Ingress) runs. [`Config::default`] holds the defaults that the fields name.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The control planes to follow, as URLs: `http://127.0.0.1:18000`.
     pub control_plane: Vec<String>,
+    /// How control planes and this ingress prove who they are; not at all.
+    pub security: Security,
+    /// Where the last good snapshot survives a restart, and in memory its private keys; nowhere.
+    pub cache: Option<Cache>,
     /// The name of this node, shown by the control plane; empty for none.
     pub node_name: String,
     /// The address that listeners' proxy ports are bound on; all IPv4 addresses.
@@ -41,6 +46,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             control_plane: Vec::new(),
+            security: Security::Plaintext,
+            cache: None,
             node_name: String::new(),
             address: Ipv4Addr::UNSPECIFIED.into(),
             admin_listen: None,

@@ -4,7 +4,6 @@ use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::D
 
 use arc_swap::ArcSwap;
 use meshlite_proto::{
-    connect::Security,
     subscribe::{ClientConfig, Subscription, subscribe},
     v1,
 };
@@ -208,7 +207,7 @@ fn client(config: &Config) -> ClientConfig {
         },
         role: v1::Role::Ingress,
         topics: Topic::INGRESS.to_vec(),
-        security: Security::Plaintext,
-        cache: None,
+        security: config.security.clone(),
+        cache: config.cache.clone(),
     }
 }

@@ -4,16 +4,24 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod connect;
+mod control_plane;
 mod examples;
+mod get;
 mod groups;
 
+pub(crate) use connect::ConnectArgs;
+pub(crate) use control_plane::{KubernetesArgs, SecurityArgs};
+pub(crate) use get::{
+    DiffArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs, StatusArgs,
+};
 pub(crate) use groups::{
-    ClusterArgs, FollowArgs, IngressArgs, LogArgs, NodeArgs, NodeNameArgs, ServerArgs, SourceArgs,
+    ClusterArgs, IngressArgs, LogArgs, NodeArgs, NodeNameArgs, ServerArgs, SourceArgs,
 };
 
 use examples::{
-    CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, EXAMPLES, GET_EXAMPLES, INGRESS_EXAMPLES, NODE_EXAMPLES,
-    STANDALONE_EXAMPLES,
+    CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, INGRESS_EXAMPLES,
+    NODE_EXAMPLES, STANDALONE_EXAMPLES, STATUS_EXAMPLES,
 };
 
 /// A service mesh-lite for Kubernetes: L4 Services and L7 Ingresses from one streamed snapshot.
@@ -29,7 +37,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "one value, made once")]
 pub(crate) enum Command {
-    /// Compiles manifests into a snapshot and streams it to the data planes over gRPC.
+    /// Compiles what a Kubernetes API server or a folder of manifests holds, and streams it to the data planes.
     #[command(after_help = CONTROL_PLANE_EXAMPLES)]
     ControlPlane(ControlPlaneCommand),
     /// Serves Services on this node: ClusterIP, NodePort, externalIPs; TCP and UDP.
@@ -44,7 +52,11 @@ pub(crate) enum Command {
     /// Shows all of it on loopback, with demo backends: no root, no cluster.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
-    /// Prints what a control plane serves.
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
+    /// Prints what a control plane serves, or what a node or ingress has installed.
     Get(GetCommand),
     /// Prints the version.
     Version(VersionArgs),
@@ -55,17 +67,38 @@ pub(crate) struct ControlPlaneCommand {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
+    pub(crate) kubernetes: KubernetesArgs,
+    #[command(flatten)]
     pub(crate) servers: ServerArgs,
+    #[command(flatten)]
+    pub(crate) security: SecurityArgs,
+    /// The name of this replica in status, Lease and Events. Default: POD_NAME, else the host's name.
+    #[arg(
+        long,
+        value_name = "NAME",
+        hide_env_values = true,
+        env = "MESHLITE_REPLICA_NAME"
+    )]
+    pub(crate) replica_name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeCommand {
     #[command(flatten)]
-    pub(crate) follow: FollowArgs,
+    pub(crate) connect: ConnectArgs,
     #[command(flatten)]
     pub(crate) name: NodeNameArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    /// Where the last good snapshot survives a restart, in a folder `node` there: such as /var/lib/meshlite. With it, a
+    /// node that starts serves at once, also while no control plane can be reached. Default: nowhere.
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_env_values = true,
+        env = "MESHLITE_STATE_DIR"
+    )]
+    pub(crate) state_dir: Option<PathBuf>,
     /// Prints what would be programmed, in the style of `ipvsadm -Ln`, and programs nothing.
     #[arg(long, hide_env_values = true, env = "MESHLITE_DRY_RUN")]
     pub(crate) dry_run: bool,
@@ -74,12 +107,31 @@ pub(crate) struct NodeCommand {
 #[derive(Debug, Args)]
 pub(crate) struct IngressCommand {
     #[command(flatten)]
-    pub(crate) follow: FollowArgs,
+    pub(crate) connect: ConnectArgs,
     #[command(flatten)]
     pub(crate) name: NodeNameArgs,
     #[command(flatten)]
     pub(crate) ingress: IngressArgs,
-    /// Where health, readiness, metrics, /snapshot and /listeners are served. Empty for nowhere.
+    /// Where the last good snapshot survives a restart, without private keys, in a folder `ingress` there: such as
+    /// /var/lib/meshlite. Default: nowhere.
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_env_values = true,
+        env = "MESHLITE_STATE_DIR"
+    )]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// With --state-dir: where private keys survive a restart of this process. It must be in memory (tmpfs). Default:
+    /// nowhere, and HTTPS waits for a control plane.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "state_dir",
+        hide_env_values = true,
+        env = "MESHLITE_SECRETS_DIR"
+    )]
+    pub(crate) secrets_dir: Option<PathBuf>,
+    /// Where health, readiness, metrics, /snapshot, /resources and /listeners are served. Empty for nowhere.
     #[arg(
         long,
         value_name = "ADDR",
@@ -102,7 +154,7 @@ pub(crate) struct StandaloneCommand {
     pub(crate) node: NodeArgs,
     #[command(flatten)]
     pub(crate) ingress: IngressArgs,
-    /// Where the ingress serves health, readiness, metrics, /snapshot and /listeners. Empty for nowhere.
+    /// Where the ingress serves health, readiness, metrics, /snapshot, /resources and /listeners. Empty for nowhere.
     #[arg(
         long,
         value_name = "ADDR",
@@ -132,62 +184,6 @@ pub(crate) struct DemoArgs {
         env = "MESHLITE_CHECK"
     )]
     pub(crate) check: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GetCommand {
-    #[command(subcommand)]
-    pub(crate) what: GetWhat,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum GetWhat {
-    /// Services, routes, listeners, certificates and findings, as a control plane serves them.
-    ///
-    /// Exits 0 also where there are findings; 1 where the snapshot cannot be fetched or read.
-    #[command(after_help = GET_EXAMPLES)]
-    Snapshot(GetSnapshotArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GetSnapshotArgs {
-    /// The control plane to ask.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:18000",
-        hide_env_values = true,
-        env = "MESHLITE_CONTROL_PLANE"
-    )]
-    pub(crate) control_plane: String,
-    /// Compile these manifests here instead; no control plane is asked.
-    #[arg(
-        long,
-        value_name = "DIR|FILE",
-        hide_env_values = true,
-        env = "MESHLITE_MANIFESTS"
-    )]
-    pub(crate) manifests: Option<PathBuf>,
-    /// With --manifests: the allocations of a control plane that has served them. Nothing is written there.
-    #[arg(
-        long,
-        value_name = "DIR",
-        hide_env_values = true,
-        env = "MESHLITE_STATE_DIR"
-    )]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// `table`, `yaml` or `json`.
-    #[arg(
-        long,
-        short,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_env_values = true,
-        env = "MESHLITE_OUTPUT"
-    )]
-    pub(crate) output: String,
-    #[command(flatten)]
-    pub(crate) cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]

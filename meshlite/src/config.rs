@@ -3,14 +3,23 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use ipnet::IpNet;
+use meshlite_compile::ObjectKey;
 use meshlite_node::Mode;
 
+mod ask;
+mod cluster;
+mod connect;
+mod control_plane;
 mod planes;
+mod security;
 
-pub(crate) use planes::{
-    GetConfig, GetSource, StandaloneConfig, control_plane, get_snapshot, ingress, manifests, node,
-    standalone,
+pub(crate) use ask::{
+    DiffConfig, GetConfig, GetSnapshotConfig, GetSource, SnapshotSource, StatusConfig, diff, get,
+    get_snapshot, status,
 };
+pub(crate) use connect::Reach;
+pub(crate) use control_plane::control_plane;
+pub(crate) use planes::{StandaloneConfig, ingress, manifests, node, standalone};
 
 /// Mistakes in the configuration, in the order in which they were found.
 #[derive(Debug, Default)]
@@ -152,11 +161,21 @@ impl Problems {
         (urls.len() == texts.len()).then_some(urls)
     }
 
-    /// A control plane to follow.
-    pub(crate) fn url(&mut self, flag: &str, text: &str) -> Option<String> {
+    fn url(&mut self, flag: &str, text: &str) -> Option<String> {
+        let form = "https://HOST:PORT or http://HOST:PORT";
+        self.url_of(flag, text, &["http", "https"], form)
+    }
+
+    /// An admin server to ask.
+    pub(crate) fn admin_url(&mut self, flag: &str, text: &str) -> Option<String> {
+        self.url_of(flag, text, &["http"], "http://HOST:PORT")
+    }
+
+    fn url_of(&mut self, flag: &str, text: &str, schemes: &[&str], form: &str) -> Option<String> {
         let text = text.trim();
         let is_good = text.parse::<http::Uri>().is_ok_and(|uri| {
-            uri.scheme_str() == Some("http")
+            uri.scheme_str()
+                .is_some_and(|scheme| schemes.contains(&scheme))
                 && uri.port_u16().is_some()
                 && matches!(uri.path(), "" | "/")
         });
@@ -165,10 +184,30 @@ impl Problems {
         }
         self.add(
             flag,
-            format_args!("`{text}` is not a URL of the form http://HOST:PORT"),
+            format_args!("`{text}` is not a URL of the form {form}"),
         );
         None
     }
+
+    /// The name of a namespaced object.
+    pub(crate) fn object(&mut self, flag: &str, text: &str) -> Option<ObjectKey> {
+        let key = text
+            .trim()
+            .split_once('/')
+            .filter(|(_, name)| !name.contains('/'))
+            .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+            .map(|(namespace, name)| ObjectKey::new(namespace, name));
+        if key.is_none() {
+            self.add(flag, format_args!("`{text}` is not NAMESPACE/NAME"));
+        }
+        key
+    }
+}
+
+/// What this host calls itself; empty where it does not say.
+pub(crate) fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_lowercase()
 }
 
 /// A whole number and a unit: `500ms`, `30s`, `5m`, `1h`.

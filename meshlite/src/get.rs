@@ -1,35 +1,75 @@
-//! `meshlite get`: what a control plane serves, or would serve, for people and for tools.
+//! `meshlite get`: what a control plane serves or would serve, or what a data plane has installed.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use meshlite_proto::{connect::Security, installed::Filter};
 
 mod files;
+mod kinds;
+mod node;
 mod server;
 mod table;
 mod view;
 
+pub(crate) use kinds::Kind;
 pub(crate) use table::{kind, ports, ready, routes};
 pub(crate) use view::View;
 
 use crate::{
-    config::{GetConfig, GetSource},
+    config::{GetConfig, GetSnapshotConfig, GetSource, Reach, SnapshotSource},
     output,
 };
 
 /// Prints a snapshot and its findings. Findings are no failure.
-pub(crate) async fn snapshot(config: GetConfig) -> anyhow::Result<()> {
-    let GetConfig { source, format } = config;
+pub(crate) async fn snapshot(config: GetSnapshotConfig) -> anyhow::Result<()> {
+    let GetSnapshotConfig { source, format } = config;
     let view = match source {
-        GetSource::Server(url) => fetch(&url).await?,
-        GetSource::Manifests(source, settings) => {
+        SnapshotSource::Asked(GetSource::ControlPlane(reach)) => server::fetch(&reach)
+            .await
+            .context("cannot fetch the snapshot")?,
+        SnapshotSource::Asked(GetSource::DataPlane(url)) => node::fetch(&url).await?,
+        SnapshotSource::Manifests(source, settings) => {
             files::compile(&source, &settings).context("cannot read the manifests")?
         }
     };
     output::value(format, &view, || table::print(&view))
 }
 
-/// What the control plane at this URL serves.
-pub(crate) async fn fetch(url: &str) -> anyhow::Result<View> {
-    server::fetch(url).await.with_context(|| {
-        format!("cannot fetch the snapshot from {url}; is a control plane running there? (--control-plane URL asks another, --manifests DIR|FILE none)")
+/// Prints the objects of one kind.
+pub(crate) async fn objects(kind: Kind, config: GetConfig) -> anyhow::Result<()> {
+    let GetConfig {
+        source,
+        filter,
+        format,
+    } = config;
+    let mut view = match &source {
+        GetSource::ControlPlane(reach) => server::dump(reach, kind.needs(), &filter)
+            .await
+            .with_context(|| format!("cannot get {kind}"))?,
+        GetSource::DataPlane(url) => node::dump(url, kind.needs(), &filter).await?,
+    };
+    kind.keep(&mut view, &filter);
+    if view.resources.is_empty() && filter.name.is_some() {
+        bail!("{}", nothing(kind, &filter));
+    }
+    output::value(format, &kind.list(&view), || {
+        let table = kind.table(&view, &filter, format);
+        table.unwrap_or_else(|| nothing(kind, &filter))
     })
+}
+
+/// What the control plane at this URL serves on loopback.
+pub(crate) async fn fetch(url: &str) -> anyhow::Result<View> {
+    let reach = Reach {
+        control_planes: vec![url.to_owned()],
+        security: Security::Plaintext,
+    };
+    server::fetch(&reach).await
+}
+
+fn nothing(kind: Kind, filter: &Filter) -> String {
+    let name = filter.name.as_ref().map(|name| format!(" named {name}"));
+    let namespace = filter.namespace.as_ref();
+    let namespace = namespace.map(|namespace| format!(" in namespace {namespace}"));
+    let (name, namespace) = (name.unwrap_or_default(), namespace.unwrap_or_default());
+    format!("no {kind}{name}{namespace}")
 }

@@ -3,18 +3,22 @@
 //! ```text
 //! arguments, environment ─> args ─> config ─┬─> run: control plane, node, ingress
 //!                                           ├─> demo: all three with backends on loopback
-//!                                           └─> get: what a control plane serves
+//!                                           └─> get, status, diff: what is served, installed, rejected
 //! ```
 //!
-//! Input: arguments and `MESHLITE_…` variables. Output: an exit status (0 success, 1 failure, 2 usage or configuration)
-//! and text. Nothing else reads the environment, and every mistake in it is reported at once.
+//! Input: arguments and `MESHLITE_…` variables. Output: an exit status (0 success, 1 failure, 2 usage or configuration;
+//! `status` and `diff`: 1 a difference, 2 nobody can be asked) and text. Nothing else reads the environment, and every
+//! mistake in it is reported at once.
 
 mod args;
+mod ask;
 mod config;
 mod demo;
+mod diff;
 mod get;
 mod output;
 mod run;
+mod status;
 mod version;
 
 use std::{future::Future, io::Write, process::ExitCode};
@@ -25,18 +29,23 @@ use meshlite_runtime::logging::{self, LogFormat};
 use crate::{
     args::{Cli, Command, GetCommand, GetWhat, LogArgs},
     config::{ConfigError, Problems},
+    get::Kind,
 };
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Usage or configuration: nothing was started.
+/// Usage or configuration: nothing was started. Also where `status` and `diff` do not know.
 const USAGE: u8 = 2;
 
 /// Why the command did not succeed.
 enum Failure {
     Config(ConfigError),
     Run(anyhow::Error),
+    /// What was asked for was printed: it is not as it should be.
+    Differs,
+    /// Whether it is as it should be cannot be known.
+    Unknown(anyhow::Error),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +79,11 @@ fn main() -> ExitCode {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
+        Err(Failure::Differs) => ExitCode::FAILURE,
+        Err(Failure::Unknown(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(USAGE)
+        }
     }
 }
 
@@ -78,11 +92,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let level = match &command {
         // The demo shows findings itself.
         Command::Demo(_) => "error,meshlite_control_plane::findings=off",
-        Command::Get(_) | Command::Version(_) => "warn",
+        Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Version(_) => "warn",
         Command::ControlPlane(_)
         | Command::Node(_)
         | Command::Ingress(_)
-        | Command::Standalone(_) => "info",
+        // The client library logs each failed request, and bodies that it cannot read; the watches say it themselves.
+        | Command::Standalone(_) => "info,kube_client=off",
     };
     let log = check_log(log, level);
     match command {
@@ -107,16 +122,44 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let manifests = configured(log, config::manifests(args.manifests))?;
             block_on(demo::run(manifests, check))
         }
-        Command::Get(GetCommand {
-            what: GetWhat::Snapshot(args),
-        }) => {
-            let config = configured(log, config::get_snapshot(args))?;
-            block_on(get::snapshot(config))
+        Command::Get(GetCommand { what }) => get(log, what),
+        Command::Status(args) => {
+            let config = configured(log, config::status(args))?;
+            as_it_should_be(status::run(config))
+        }
+        Command::Diff(args) => {
+            let config = configured(log, config::diff(args))?;
+            as_it_should_be(diff::run(config))
         }
         Command::Version(args) => {
             let format = configured(log, version::format(args))?;
             version::print(format).map_err(Failure::Run)
         }
+    }
+}
+
+fn get(log: Result<(LogFormat, String), ConfigError>, what: GetWhat) -> Result<(), Failure> {
+    let (kind, args) = match what {
+        GetWhat::Snapshot(args) => {
+            let config = configured(log, config::get_snapshot(args))?;
+            return block_on(get::snapshot(config));
+        }
+        GetWhat::Services(args) => (Kind::Services, args),
+        GetWhat::Endpoints(args) => (Kind::Endpoints, args),
+        GetWhat::Routes(args) => (Kind::Routes, args),
+        GetWhat::Certificates(args) => (Kind::Certificates, args),
+    };
+    let config = configured(log, config::get(args))?;
+    block_on(get::objects(kind, config))
+}
+
+/// Runs what finds out whether all is as it should be.
+fn as_it_should_be(work: impl Future<Output = anyhow::Result<bool>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Unknown(error.into()))?;
+    match runtime.block_on(work) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Differs),
+        Err(error) => Err(Failure::Unknown(error)),
     }
 }
 

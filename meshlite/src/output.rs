@@ -8,6 +8,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
+    /// Text with more columns.
+    Wide,
     Yaml,
     Json,
 }
@@ -43,7 +45,7 @@ pub(crate) fn value<T: Serialize>(
     text: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
     let printed = match format {
-        Format::Text => text(),
+        Format::Text | Format::Wide => text(),
         Format::Yaml => yaml_serde::to_string(value)?,
         Format::Json => serde_json::to_string_pretty(value)?,
     };
@@ -53,6 +55,21 @@ pub(crate) fn value<T: Serialize>(
 
 /// Rows in columns as wide as their widest cell, two spaces apart, as kubectl prints them.
 pub(crate) fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    first_columns(N, head, rows)
+}
+
+/// As [`columns`], without those from `narrow` on, unless the format is wide.
+pub(crate) fn columns_for<const N: usize>(
+    format: Format,
+    narrow: usize,
+    head: [&str; N],
+    rows: &[[String; N]],
+) -> String {
+    let count = if format == Format::Wide { N } else { narrow };
+    first_columns(count, head, rows)
+}
+
+fn first_columns<const N: usize>(count: usize, head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(|cell| cell.chars().count());
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -62,8 +79,9 @@ pub(crate) fn columns<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> 
     let mut text = String::new();
     let mut push = |cells: &[&str; N]| {
         let mut line = String::new();
-        for (cell, width) in cells.iter().zip(widths) {
-            line.push_str(cell);
+        for (cell, width) in cells.iter().zip(widths).take(count) {
+            // Some come from data planes: they must not write to the terminal what is not text.
+            line.extend(cell.chars().map(|c| if c.is_control() { ' ' } else { c }));
             line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
         }
         text.push_str(line.trim_end());
@@ -90,5 +108,14 @@ mod tests {
             columns(["NAME", "TYPE"], &rows),
             "NAME     TYPE\nweb      ClusterIP\ndéjà-vu\n"
         );
+    }
+
+    #[test]
+    fn wide_has_more_columns_and_no_cell_has_control_characters() {
+        let rows = [["a\u{1b}[2J".to_owned(), "b".to_owned()]];
+        let narrow = columns_for(Format::Text, 1, ["ONE", "TWO"], &rows);
+        assert_eq!(narrow, "ONE\na [2J\n");
+        let wide = columns_for(Format::Wide, 1, ["ONE", "TWO"], &rows);
+        assert_eq!(wide, "ONE    TWO\na [2J  b\n");
     }
 }

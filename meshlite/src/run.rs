@@ -1,7 +1,7 @@
 //! Runs the planes: bind, say where, serve until a signal.
 
 use anyhow::Context;
-use meshlite_control_plane::ControlPlane;
+use meshlite_control_plane::{ControlPlane, Security};
 use meshlite_ingress::Ingress;
 use meshlite_node::Node;
 use meshlite_runtime::signals;
@@ -9,12 +9,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info, info_span, warn};
 
-use crate::config::StandaloneConfig;
+use crate::config::{StandaloneConfig, host_name};
+
+mod effective;
 
 /// Runs a control plane until a signal.
 pub(crate) async fn control_plane(config: meshlite_control_plane::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
-    info!(?config, "control plane starting");
+    effective::control_plane(&config);
     let control_plane = bind_control_plane(config).await?;
     control_plane.run(stop).await.context("control plane")
 }
@@ -22,7 +24,7 @@ pub(crate) async fn control_plane(config: meshlite_control_plane::Config) -> any
 /// Runs a node data plane until a signal.
 pub(crate) async fn node(config: meshlite_node::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
-    info!(?config, "node starting");
+    effective::node(&config);
     let node = bind_node(config).await?;
     node.run(stop).await.context("node")
 }
@@ -30,7 +32,8 @@ pub(crate) async fn node(config: meshlite_node::Config) -> anyhow::Result<()> {
 /// Runs an ingress until a signal.
 pub(crate) async fn ingress(config: meshlite_ingress::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
-    info!(?config, "ingress starting");
+    let config = named(config);
+    effective::ingress(&config);
     let ingress = bind_ingress(config).await?;
     ingress.run(stop).await.context("ingress")
 }
@@ -38,12 +41,15 @@ pub(crate) async fn ingress(config: meshlite_ingress::Config) -> anyhow::Result<
 /// Runs all three in this process until a signal, or until one of them fails.
 pub(crate) async fn standalone(config: StandaloneConfig) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
-    info!(?config, "control plane, node and ingress starting");
     let StandaloneConfig {
         control_plane,
         mut node,
-        mut ingress,
+        ingress,
     } = config;
+    let mut ingress = named(ingress);
+    effective::control_plane(&control_plane);
+    effective::node(&node);
+    effective::ingress(&ingress);
     let control_plane = bind_control_plane(control_plane).await?;
     let url = format!("http://{}", reachable(control_plane.grpc_addr()));
     node.control_plane = vec![url.clone()];
@@ -98,7 +104,7 @@ async fn bind_node(config: meshlite_node::Config) -> anyhow::Result<Node> {
 }
 
 async fn bind_ingress(config: meshlite_ingress::Config) -> anyhow::Result<Ingress> {
-    let ingress = Ingress::bind(named(config)).await?;
+    let ingress = Ingress::bind(config).await?;
     info!(admin = ?ingress.admin_addr(), "ingress bound");
     Ok(ingress)
 }
@@ -106,11 +112,12 @@ async fn bind_ingress(config: meshlite_ingress::Config) -> anyhow::Result<Ingres
 async fn bind_control_plane(
     config: meshlite_control_plane::Config,
 ) -> anyhow::Result<ControlPlane> {
+    let is_plaintext = matches!(config.security, Security::Insecure);
     let control_plane = ControlPlane::bind(config).await?;
     let (grpc, admin) = (control_plane.grpc_addr(), control_plane.admin_addr());
     info!(%grpc, ?admin, "control plane bound");
-    if !grpc.ip().is_loopback() {
-        warn!(%grpc, "gRPC is plaintext and carries private keys; --listen on loopback unless the network is trusted");
+    if is_plaintext && !grpc.ip().is_loopback() {
+        warn!(%grpc, "gRPC is plaintext and everybody who can connect may read private keys; leave --insecure away unless the network is trusted");
     }
     Ok(control_plane)
 }
@@ -118,8 +125,7 @@ async fn bind_control_plane(
 /// With the host's name, where no other is given: the control plane shows it.
 fn named(mut config: meshlite_ingress::Config) -> meshlite_ingress::Config {
     if config.node_name.is_empty() {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        config.node_name = name.trim().to_lowercase();
+        config.node_name = host_name();
     }
     config
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use meshlite_proto::{cache::Cache, connect::Security};
 
 use crate::Mode;
 
@@ -16,6 +17,10 @@ pub struct Config {
     pub node_name: String,
     /// The control planes to follow, as URLs: `http://127.0.0.1:18000`.
     pub control_plane: Vec<String>,
+    /// How control planes and this node prove who they are; not at all.
+    pub security: Security,
+    /// Where the last good snapshot survives a restart; nowhere.
+    pub cache: Option<Cache>,
     /// What carries the traffic; the best that works here.
     pub mode: Mode,
     /// Print what would be programmed, in the style of `ipvsadm -Ln`; program nothing and take no port; no.
@@ -43,6 +48,8 @@ impl Default for Config {
         Self {
             node_name: String::new(),
             control_plane: Vec::new(),
+            security: Security::Plaintext,
+            cache: None,
             mode: Mode::Auto,
             dry_run: false,
             metrics_listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 10249))),

@@ -5,7 +5,6 @@ use std::{io, net::SocketAddr, sync::Arc};
 use axum::Router;
 use ipnet::IpNet;
 use meshlite_proto::{
-    connect::Security,
     subscribe::{ClientConfig, subscribe},
     v1::{ClientIdentity, Role},
 };
@@ -176,10 +175,7 @@ impl Node {
             "Using {mode} Proxier"
         );
         let _ends_all = stop.clone().drop_guard();
-        let subscription = subscribe(
-            client(config.control_plane, &config.node_name),
-            stop.clone(),
-        );
+        let subscription = subscribe(client(&config), stop.clone());
         let health = HealthState::new(config.sync_period);
         let (queries, asked) = mpsc::channel(16);
         let (snapshot, installed) = watch::channel(Snapshot::default());
@@ -225,9 +221,10 @@ async fn bind(addr: Option<SocketAddr>, what: &str) -> Result<Option<TcpListener
     }
 }
 
-fn client(endpoints: Vec<String>, node_name: &str) -> ClientConfig {
+fn client(config: &Config) -> ClientConfig {
+    let node_name = &config.node_name;
     ClientConfig {
-        endpoints,
+        endpoints: config.control_plane.clone(),
         identity: ClientIdentity {
             id: format!("{node_name}-node-{:08x}", fastrand::u32(..)),
             node_name: node_name.to_owned(),
@@ -236,8 +233,8 @@ fn client(endpoints: Vec<String>, node_name: &str) -> ClientConfig {
         },
         role: Role::L4Node,
         topics: Topic::NODE.to_vec(),
-        security: Security::Plaintext,
-        cache: None,
+        security: config.security.clone(),
+        cache: config.cache.clone(),
     }
 }
 

@@ -7,22 +7,28 @@ Examples:
   meshlite standalone --manifests manifests/ --mode userspace --service-cidr 127.96.0.0/16
 
 Every flag can be set by the environment variable that its help names. Exit status: 0 success, 1 failure,
-2 usage or configuration.";
+2 usage or configuration; `status` and `diff` say with 1 that there is a difference, and with 2 that they cannot know.";
 
 pub(super) const CONTROL_PLANE_EXAMPLES: &str = "\
-Example:
+Examples:
+  meshlite control-plane --kubernetes --listen 0.0.0.0:18000       in a Pod
+  meshlite control-plane --kubeconfig ~/.kube/config               from outside of the cluster
   meshlite control-plane --manifests /etc/meshlite/manifests --state-dir /var/lib/meshlite
-  grpcurl -plaintext 127.0.0.1:18000 list";
+  grpcurl -plaintext 127.0.0.1:18000 list                          with --manifests, on loopback";
 
 pub(super) const NODE_EXAMPLES: &str = "\
 Examples:
   meshlite node --control-plane http://127.0.0.1:18000 --node-name node-1
+  meshlite node --control-plane https://10.0.0.1:18000,https://10.0.0.2:18000 --ca-file /etc/meshlite/ca.crt \
+    --token-file /var/run/secrets/meshlite.io/token --state-dir /var/lib/meshlite
   meshlite node --dry-run          print the table and leave this host alone
   curl 127.0.0.1:10249/proxyMode";
 
 pub(super) const INGRESS_EXAMPLES: &str = "\
-Example:
+Examples:
   meshlite ingress --control-plane http://127.0.0.1:18000
+  meshlite ingress --control-plane https://10.0.0.1:18000 --ca-file /etc/meshlite/ca.crt \
+    --state-dir /var/lib/meshlite --secrets-dir /run/meshlite
   curl -H 'Host: shop.example.com' 127.0.0.1:8080/";
 
 pub(super) const STANDALONE_EXAMPLES: &str = "\
@@ -44,4 +50,18 @@ pub(super) const GET_EXAMPLES: &str = "\
 Examples:
   meshlite get snapshot
   meshlite get snapshot --manifests my-service.yaml
-  meshlite get snapshot --manifests manifests/ -o json";
+  meshlite get services -n shop
+  meshlite get endpoints web -o wide
+  meshlite get routes shop.example.com --node http://127.0.0.1:10254     what this ingress has installed
+  meshlite get certificates -o json";
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  meshlite status
+  meshlite status --control-plane https://10.0.0.1:18000 --ca-file ca.crt --token-file token -o wide
+  until meshlite status >/dev/null; do sleep 1; done       wait until every node has what was applied";
+
+pub(super) const DIFF_EXAMPLES: &str = "\
+Examples:
+  meshlite diff node-1
+  meshlite diff node-1 -o json";

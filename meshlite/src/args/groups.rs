@@ -18,7 +18,8 @@ pub(crate) struct LogArgs {
         env = "MESHLITE_LOG_FORMAT"
     )]
     pub(crate) log_format: String,
-    /// A level, or levels by module: `info,meshlite_node=debug`. Default: info; for `demo`, error; for `get`, warn.
+    /// A level, or levels by module: `info,meshlite_node=debug`. Default: info; for `demo`, error; for `get`,
+    /// `status` and `diff`, warn.
     #[arg(
         long,
         global = true,
@@ -77,7 +78,7 @@ pub(crate) struct ClusterArgs {
         env = "MESHLITE_SERVICE_NODE_PORT_RANGE"
     )]
     pub(crate) service_node_port_range: String,
-    /// The ingress class that is served. Ingresses without a class are served too.
+    /// The ingress class that is served. With --manifests, Ingresses without a class are served too.
     #[arg(
         long,
         value_name = "NAME",
@@ -86,6 +87,15 @@ pub(crate) struct ClusterArgs {
         env = "MESHLITE_INGRESS_CLASS"
     )]
     pub(crate) ingress_class: String,
+    /// An IngressClass with this controller is ours, whatever its name.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "meshlite.io/ingress",
+        hide_env_values = true,
+        env = "MESHLITE_INGRESS_CONTROLLER"
+    )]
+    pub(crate) ingress_controller: String,
     /// The port that ingresses bind for HTTP.
     #[arg(
         long,
@@ -118,7 +128,7 @@ pub(crate) struct ClusterArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Control plane servers")]
 pub(crate) struct ServerArgs {
-    /// Where data planes connect (gRPC). It is plaintext and carries private keys: keep it on loopback.
+    /// Where data planes connect (gRPC).
     #[arg(
         long,
         value_name = "ADDR",
@@ -127,6 +137,10 @@ pub(crate) struct ServerArgs {
         env = "MESHLITE_LISTEN"
     )]
     pub(crate) listen: String,
+    /// Serve gRPC in plaintext, and let everybody who can connect do and read everything, private keys too. With
+    /// --manifests on loopback that is the default.
+    #[arg(long, hide_env_values = true, env = "MESHLITE_INSECURE")]
+    pub(crate) insecure: bool,
     /// Where health, readiness and metrics are served. Empty for nowhere.
     #[arg(
         long,
@@ -136,22 +150,6 @@ pub(crate) struct ServerArgs {
         env = "MESHLITE_ADMIN_LISTEN"
     )]
     pub(crate) admin_listen: String,
-}
-
-/// Which control plane a data plane follows.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Control plane")]
-pub(crate) struct FollowArgs {
-    /// The control plane to follow. Repeat it, or use commas, for replicas.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:18000",
-        value_delimiter = ',',
-        hide_env_values = true,
-        env = "MESHLITE_CONTROL_PLANE"
-    )]
-    pub(crate) control_plane: Vec<String>,
 }
 
 /// Which node this is.
@@ -190,7 +188,7 @@ pub(crate) struct NodeArgs {
         env = "MESHLITE_NODEPORT_ADDRESSES"
     )]
     pub(crate) nodeport_addresses: Vec<String>,
-    /// Where metrics, /proxyMode, /snapshot and /virtualservers are served. Empty for nowhere.
+    /// Where metrics, /proxyMode, /snapshot, /resources and /virtualservers are served. Empty for nowhere.
     #[arg(
         long,
         value_name = "ADDR",

@@ -1,19 +1,16 @@
-//! Arguments of each command to the configuration of its planes.
+//! Arguments of the data planes to their configuration.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::path::PathBuf;
 
-use meshlite_compile::Settings;
-use meshlite_control_plane::{Security, SourceConfig};
-use meshlite_manifests::admit::AdmitSettings;
-use meshlite_snapshot::Name;
+use meshlite_proto::cache::Cache;
 
-use super::{ConfigError, Problems};
-use crate::{
-    args::{
-        ClusterArgs, ControlPlaneCommand, FollowArgs, GetSnapshotArgs, IngressArgs, IngressCommand,
-        NodeArgs, NodeCommand, NodeNameArgs, ServerArgs, SourceArgs, StandaloneCommand,
-    },
-    output::Format,
+use super::{
+    ConfigError, Problems,
+    connect::{Reach, reach},
+    control_plane::control_plane_of,
+};
+use crate::args::{
+    IngressArgs, IngressCommand, NodeArgs, NodeCommand, NodeNameArgs, StandaloneCommand,
 };
 
 /// The three planes in one process. The data planes follow the control plane beside them.
@@ -24,70 +21,73 @@ pub(crate) struct StandaloneConfig {
     pub(crate) ingress: meshlite_ingress::Config,
 }
 
-/// Where `get` reads from, and how it prints.
-#[derive(Debug)]
-pub(crate) struct GetConfig {
-    pub(crate) source: GetSource,
-    pub(crate) format: Format,
-}
-
-#[derive(Debug)]
-pub(crate) enum GetSource {
-    Server(String),
-    Manifests(SourceConfig, Settings),
-}
-
-/// What `meshlite control-plane` runs.
-pub(crate) fn control_plane(
-    args: ControlPlaneCommand,
-) -> Result<meshlite_control_plane::Config, ConfigError> {
-    let ControlPlaneCommand { source, servers } = args;
-    let mut problems = Problems::default();
-    let config = control_plane_of(source, &servers, &mut problems);
-    problems.or(config)
-}
-
 /// What `meshlite node` runs.
 pub(crate) fn node(args: NodeCommand) -> Result<meshlite_node::Config, ConfigError> {
     let NodeCommand {
-        follow: FollowArgs { control_plane },
+        connect,
         name,
         node,
+        state_dir,
         dry_run,
     } = args;
     let mut problems = Problems::default();
-    let control_plane = problems.urls("control-plane", &control_plane);
+    let reach = reach(connect, &mut problems);
     let config = node_of(name, &node, &mut problems);
-    let config = control_plane
-        .zip(config)
-        .map(|(control_plane, config)| meshlite_node::Config {
-            control_plane,
+    let config = reach.zip(config).map(|(reach, config)| {
+        let Reach {
+            control_planes,
+            security,
+        } = reach;
+        let cache = state_dir.map(|folder| Cache {
+            folder: folder.join("node"),
+            secrets: None,
+        });
+        meshlite_node::Config {
+            control_plane: control_planes,
+            security,
+            // A dry run leaves this host alone.
+            cache: cache.filter(|_| !dry_run),
             dry_run,
             ..config
-        });
+        }
+    });
     problems.or(config)
 }
 
 /// What `meshlite ingress` runs.
 pub(crate) fn ingress(args: IngressCommand) -> Result<meshlite_ingress::Config, ConfigError> {
     let IngressCommand {
-        follow: FollowArgs { control_plane },
+        connect,
         name: NodeNameArgs { node_name },
         ingress,
+        state_dir,
+        secrets_dir,
         admin_listen,
     } = args;
     let mut problems = Problems::default();
-    let control_plane = problems.urls("control-plane", &control_plane);
+    let reach = reach(connect, &mut problems);
     let admin_listen = problems.optional_address("admin-listen", &admin_listen);
     let config = ingress_of(&ingress, &mut problems);
-    let config = control_plane.zip(admin_listen).zip(config).map(
-        |((control_plane, admin_listen), config)| meshlite_ingress::Config {
-            control_plane,
-            admin_listen,
-            node_name: node_name.unwrap_or_default(),
-            ..config
-        },
-    );
+    let config = reach
+        .zip(admin_listen)
+        .zip(config)
+        .map(|((reach, admin_listen), config)| {
+            let Reach {
+                control_planes,
+                security,
+            } = reach;
+            meshlite_ingress::Config {
+                control_plane: control_planes,
+                security,
+                cache: state_dir.map(|folder| Cache {
+                    folder: folder.join("ingress"),
+                    secrets: secrets_dir,
+                }),
+                admin_listen,
+                node_name: node_name.unwrap_or_default(),
+                ..config
+            }
+        });
     problems.or(config)
 }
 
@@ -121,201 +121,12 @@ pub(crate) fn standalone(args: StandaloneCommand) -> Result<StandaloneConfig, Co
     problems.or(config)
 }
 
-/// What `meshlite get snapshot` prints.
-pub(crate) fn get_snapshot(args: GetSnapshotArgs) -> Result<GetConfig, ConfigError> {
-    let GetSnapshotArgs {
-        control_plane,
-        manifests,
-        state_dir,
-        cluster,
-        output,
-    } = args;
-    let mut problems = Problems::default();
-    let format = match output.as_str() {
-        "table" => Some(Format::Text),
-        other => Format::structured(other),
-    };
-    if format.is_none() {
-        problems.add(
-            "output",
-            format_args!("`{output}` is not table, yaml or json"),
-        );
-    }
-    let source = match manifests {
-        None => problems
-            .url("control-plane", &control_plane)
-            .map(GetSource::Server),
-        Some(manifests) => {
-            let manifests = problems.existing("manifests", manifests);
-            let cluster = cluster_of(&cluster, &mut problems);
-            manifests
-                .zip(cluster)
-                .map(|(manifests, (admit, settings))| {
-                    let source = SourceConfig::Files {
-                        manifests,
-                        state_dir,
-                        admit,
-                        pods: None,
-                    };
-                    GetSource::Manifests(source, settings)
-                })
-        }
-    };
-    let config = source
-        .zip(format)
-        .map(|(source, format)| GetConfig { source, format });
-    problems.or(config)
-}
-
 /// The user's manifests for `meshlite demo`, if there are any.
 pub(crate) fn manifests(path: Option<PathBuf>) -> Result<Option<PathBuf>, ConfigError> {
     let Some(path) = path else { return Ok(None) };
     let mut problems = Problems::default();
     let path = problems.existing("manifests", path);
     problems.or(path).map(Some)
-}
-
-fn control_plane_of(
-    source: SourceArgs,
-    servers: &ServerArgs,
-    problems: &mut Problems,
-) -> Option<meshlite_control_plane::Config> {
-    let SourceArgs {
-        manifests,
-        state_dir,
-        cluster,
-    } = source;
-    let ServerArgs {
-        listen,
-        admin_listen,
-    } = servers;
-    let manifests = if let Some(path) = manifests {
-        problems.existing("manifests", path)
-    } else {
-        problems.add(
-            "manifests",
-            "not set; name the folder or file of manifests to serve",
-        );
-        None
-    };
-    let cluster = cluster_of(&cluster, problems);
-    let listen = problems.address("listen", listen);
-    let admin_listen = problems.optional_address("admin-listen", admin_listen);
-    let (admit, settings) = cluster?;
-    Some(meshlite_control_plane::Config {
-        listen: listen?,
-        admin_listen: admin_listen?,
-        source: SourceConfig::Files {
-            manifests: manifests?,
-            state_dir,
-            admit,
-            pods: None,
-        },
-        settings,
-        security: Security::Insecure,
-        replica: "meshlite-control-plane".into(),
-    })
-}
-
-fn cluster_of(cluster: &ClusterArgs, problems: &mut Problems) -> Option<(AdmitSettings, Settings)> {
-    let ClusterArgs {
-        service_cidr,
-        service_node_port_range,
-        ingress_class,
-        ingress_http_port,
-        ingress_https_port,
-        default_certificate,
-    } = cluster;
-    let service_cidrs = service_cidrs(service_cidr, problems);
-    let node_port_range = node_port_range(service_node_port_range, problems);
-    let is_class = !ingress_class.is_empty()
-        && ingress_class
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c));
-    if !is_class {
-        problems.add(
-            "ingress-class",
-            format_args!(
-                "`{ingress_class}` is not a name of lower-case letters, digits, `-` and `.`"
-            ),
-        );
-    }
-    let mut port = |flag, text: &str| {
-        problems
-            .parse::<std::num::NonZeroU16>(flag, text, "a port from 1 to 65535")
-            .map(std::num::NonZeroU16::get)
-    };
-    let http_proxy_port = port("ingress-http-port", ingress_http_port);
-    let https_proxy_port = port("ingress-https-port", ingress_https_port);
-    if http_proxy_port.is_some() && http_proxy_port == https_proxy_port {
-        problems.add(
-            "ingress-https-port",
-            "the same as --ingress-http-port; each needs its own",
-        );
-    }
-    let default_certificate = match default_certificate {
-        None => Some(None),
-        Some(name) => secret_name(name, problems).map(Some),
-    };
-    let admit = AdmitSettings {
-        service_cidrs: service_cidrs?,
-        node_port_range: node_port_range?,
-    };
-    let settings = Settings {
-        ingress_class: ingress_class.clone(),
-        watch_ingress_without_class: true,
-        http_proxy_port: http_proxy_port?,
-        https_proxy_port: https_proxy_port?,
-        default_certificate: default_certificate?,
-        ..Settings::default()
-    };
-    Some((admit, settings))
-}
-
-fn service_cidrs(texts: &[String], problems: &mut Problems) -> Option<Vec<ipnet::IpNet>> {
-    let ranges = problems.ranges("service-cidr", texts)?;
-    let is_ipv4 = |range: &ipnet::IpNet| range.addr().is_ipv4();
-    let families_differ = match ranges.as_slice() {
-        [_one] => true,
-        [one, two] => is_ipv4(one) != is_ipv4(two),
-        _ => false,
-    };
-    if !families_differ {
-        problems.add(
-            "service-cidr",
-            "takes one range, or one for IPv4 and one for IPv6",
-        );
-        return None;
-    }
-    Some(ranges)
-}
-
-fn node_port_range(text: &str, problems: &mut Problems) -> Option<RangeInclusive<u16>> {
-    let range = text.split_once('-').and_then(|(first, last)| {
-        let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
-        (first > 0 && first <= last).then_some(first..=last)
-    });
-    if range.is_none() {
-        problems.add(
-            "service-node-port-range",
-            format_args!("`{text}` is not a range of ports, such as 30000-32767"),
-        );
-    }
-    range
-}
-
-fn secret_name(text: &str, problems: &mut Problems) -> Option<Name> {
-    let name = text
-        .split_once('/')
-        .filter(|(_, name)| !name.contains('/'))
-        .and_then(|(namespace, name)| Name::namespaced(namespace, name).ok());
-    if name.is_none() {
-        problems.add(
-            "default-certificate",
-            format_args!("`{text}` is not NAMESPACE/NAME"),
-        );
-    }
-    name
 }
 
 fn node_of(

@@ -14,9 +14,15 @@ fn mistakes(line: &str) -> Vec<String> {
         Command::Ingress(args) => ingress(args).map(drop),
         Command::Standalone(args) => standalone(args).map(drop),
         Command::Demo(args) => manifests(args.manifests).map(drop),
-        Command::Get(GetCommand {
-            what: GetWhat::Snapshot(args),
-        }) => get_snapshot(args).map(drop),
+        Command::Get(GetCommand { what }) => match what {
+            GetWhat::Snapshot(args) => get_snapshot(args).map(drop),
+            GetWhat::Services(args)
+            | GetWhat::Endpoints(args)
+            | GetWhat::Routes(args)
+            | GetWhat::Certificates(args) => get(args).map(drop),
+        },
+        Command::Status(args) => status(args).map(drop),
+        Command::Diff(args) => diff(args).map(drop),
         Command::Version(args) => crate::version::format(args).map(drop),
     };
     result
@@ -32,7 +38,18 @@ fn defaults_are_good_where_nothing_must_be_said() {
         "ingress",
         "demo",
         "get snapshot",
+        "get services -n shop",
+        "get endpoints web --node http://127.0.0.1:10249 -o wide",
+        "status",
+        "diff node-1",
         "version",
+        "control-plane --kubernetes --listen 0.0.0.0:18000",
+        "control-plane --kube-api-server https://10.0.0.1:6443 --watch-namespace a,b --publish-service a/b",
+        "control-plane --kubernetes --insecure",
+        "control-plane --manifests . --listen 0.0.0.0:18000 --insecure",
+        "control-plane --manifests . --listen 0.0.0.0:18000 --client-ca .",
+        "node --control-plane https://10.0.0.1:18000,https://10.0.0.2:18000 --ca-file . --token-file .",
+        "ingress --state-dir /var/lib/meshlite --secrets-dir /run/meshlite",
         "control-plane --manifests .",
         "standalone --manifests .",
     ] {
@@ -44,7 +61,55 @@ fn defaults_are_good_where_nothing_must_be_said() {
 const MISTAKES: &[(&str, &str)] = &[
     (
         "control-plane",
-        "--manifests (MESHLITE_MANIFESTS): not set; name the folder or file of manifests to serve",
+        "--manifests (MESHLITE_MANIFESTS): not set; name the folder or file of manifests to serve, or an API server (control-plane --kubernetes)",
+    ),
+    (
+        "control-plane --manifests . --kubernetes",
+        "--manifests (MESHLITE_MANIFESTS): there is one source: give it, or one of --kubernetes, --kubeconfig and --kube-api-server",
+    ),
+    (
+        "control-plane --kubernetes --kubeconfig .",
+        "--kubeconfig (MESHLITE_KUBECONFIG): give it or --kubernetes, not both",
+    ),
+    (
+        "control-plane --kubernetes --state-dir s",
+        "--state-dir (MESHLITE_STATE_DIR): is for --manifests; the API server keeps allocations",
+    ),
+    (
+        "control-plane --manifests . --watch-namespace a",
+        "--watch-namespace (MESHLITE_WATCH_NAMESPACE): needs an API server: --kubernetes, --kubeconfig or --kube-api-server",
+    ),
+    (
+        "control-plane --kubernetes --publish-service web",
+        "--publish-service (MESHLITE_PUBLISH_SERVICE): `web` is not NAMESPACE/NAME",
+    ),
+    (
+        "control-plane --kubernetes --publish-service a/b --publish-status-address 10.0.0.1",
+        "--publish-service (MESHLITE_PUBLISH_SERVICE): give it or --publish-status-address, not both",
+    ),
+    (
+        "control-plane --kubernetes --reader-service-account a/b,c",
+        "--reader-service-account (MESHLITE_READER_SERVICE_ACCOUNT): `c` is not NAMESPACE/NAME",
+    ),
+    (
+        "control-plane --manifests . --listen 0.0.0.0:18000",
+        "--listen (MESHLITE_LISTEN): only loopback is plaintext by default; name the CA of client certificates (--client-ca), or allow plaintext with --insecure",
+    ),
+    (
+        "control-plane --manifests . --tls-name cp.example.com",
+        "--client-ca (MESHLITE_CLIENT_CA): not set; without an API server, clients prove who they are by certificates: name their CA",
+    ),
+    (
+        "control-plane --kubernetes --insecure --client-ca .",
+        "--insecure (MESHLITE_INSECURE): plaintext has no certificates; leave it away, or the --tls-… and --client-ca flags",
+    ),
+    (
+        "control-plane --kubernetes --tls-certificate .",
+        "--tls-key (MESHLITE_TLS_KEY): not set; --tls-certificate needs its key",
+    ),
+    (
+        "standalone --manifests . --listen 0.0.0.0:18000",
+        "--listen (MESHLITE_LISTEN): standalone serves gRPC in plaintext, so only on loopback; to allow it elsewhere: --insecure",
     ),
     (
         "control-plane --manifests /nonexistent/m",
@@ -91,12 +156,40 @@ const MISTAKES: &[(&str, &str)] = &[
         "--mode (MESHLITE_MODE): `iptables` is not one of auto, ipvs, nftables, userspace, memory",
     ),
     (
-        "node --control-plane https://cp:18000",
-        "--control-plane (MESHLITE_CONTROL_PLANE): `https://cp:18000` is not a URL of the form http://HOST:PORT",
+        "node --control-plane grpc://cp:18000",
+        "--control-plane (MESHLITE_CONTROL_PLANE): `grpc://cp:18000` is not a URL of the form https://HOST:PORT or http://HOST:PORT",
     ),
     (
         "node --control-plane http://cp",
-        "--control-plane (MESHLITE_CONTROL_PLANE): `http://cp` is not a URL of the form http://HOST:PORT",
+        "--control-plane (MESHLITE_CONTROL_PLANE): `http://cp` is not a URL of the form https://HOST:PORT or http://HOST:PORT",
+    ),
+    (
+        "node --control-plane http://cp:1,https://cp:2",
+        "--control-plane (MESHLITE_CONTROL_PLANE): some are https:// and some http://; write the same for all",
+    ),
+    (
+        "node --token-file .",
+        "--token-file (MESHLITE_TOKEN_FILE): needs a --control-plane that begins with https://",
+    ),
+    (
+        "status --control-plane https://cp:1 --token-file . --client-certificate .",
+        "--token-file (MESHLITE_TOKEN_FILE): give it or --client-certificate, not both",
+    ),
+    (
+        "status --control-plane https://cp:1 --client-certificate .",
+        "--client-key (MESHLITE_CLIENT_KEY): not set; --client-certificate needs its key",
+    ),
+    (
+        "status --control-plane https://cp:1 --ca-file /nonexistent/ca.crt",
+        "--ca-file (MESHLITE_CA_FILE): cannot read /nonexistent/ca.crt: No such file or directory (os error 2)",
+    ),
+    (
+        "get routes --node https://n1:10249",
+        "--node (MESHLITE_NODE): `https://n1:10249` is not a URL of the form http://HOST:PORT",
+    ),
+    (
+        "status -o text",
+        "--output (MESHLITE_OUTPUT): `text` is not table, wide, yaml or json",
     ),
     (
         "node --nodeport-addresses lan",
@@ -195,6 +288,39 @@ fn values_mean_what_they_say() {
     );
     assert_eq!(config.ingress.drain_timeout, Duration::from_mins(1));
     assert_eq!(config.ingress.node_name, "n1");
+}
+
+#[test]
+fn service_accounts_are_those_of_the_namespace_unless_they_are_named() {
+    let line = "meshlite control-plane --kubernetes --namespace mesh --reader-service-account ops/alice \
+                --listen 0.0.0.0:18000 --replica-name cp-0 --ingress-controller example.com/ingress";
+    let Command::ControlPlane(args) = Cli::try_parse_from(line.split_whitespace())
+        .unwrap()
+        .command
+    else {
+        panic!("another command");
+    };
+    let config = control_plane(args).unwrap();
+    assert_eq!(config.replica, "cp-0");
+    assert!(!config.settings.watch_ingress_without_class);
+    assert_eq!(config.settings.ingress_controller, "example.com/ingress");
+    let meshlite_control_plane::Security::Tls(tls) = config.security else {
+        panic!("plaintext");
+    };
+    let tokens = tls.tokens.unwrap();
+    assert_eq!(tokens.audience, "meshlite");
+    assert_eq!(tokens.node, [ObjectKey::new("mesh", "meshlite-node")]);
+    assert_eq!(tokens.reader, [ObjectKey::new("ops", "alice")]);
+}
+
+#[test]
+fn one_state_folder_can_serve_every_plane_of_a_host() {
+    let line = "meshlite node --state-dir /var/lib/meshlite";
+    let Command::Node(args) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
+        panic!("another command");
+    };
+    let cache = node(args).unwrap().cache.unwrap();
+    assert_eq!(cache.folder, PathBuf::from("/var/lib/meshlite/node"));
 }
 
 #[test]

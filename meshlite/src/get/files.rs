@@ -2,10 +2,10 @@
 
 use meshlite_compile::{Compiled, Settings};
 use meshlite_control_plane::{OneShot, SourceConfig, SourceError, compile_once};
-use meshlite_proto::encode;
+use meshlite_proto::{encode, installed::Item};
 use meshlite_snapshot::{ResourceType, SetDigest, Version};
 
-use super::view::{Item, TopicDigest, View};
+use super::view::{TopicDigest, View};
 
 /// Compiles the manifests as a control plane would.
 pub(super) fn compile(source: &SourceConfig, settings: &Settings) -> Result<View, SourceError> {
@@ -31,7 +31,7 @@ pub(super) fn compile(source: &SourceConfig, settings: &Settings) -> Result<View
             resources.push(Item {
                 kind,
                 name: name.clone(),
-                version,
+                version: Some(version),
                 body,
             });
         }
@@ -39,7 +39,7 @@ pub(super) fn compile(source: &SourceConfig, settings: &Settings) -> Result<View
             digests.push(TopicDigest {
                 topic: kind.to_string(),
                 count,
-                digest,
+                digest: digest.to_string(),
             });
         }
     }

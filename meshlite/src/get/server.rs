@@ -1,43 +1,26 @@
-//! A snapshot fetched from a control plane.
-
-use std::time::Duration;
+//! Resources of a control plane.
 
 use anyhow::{Context, bail};
 use meshlite_proto::{
-    decode,
-    v1::{
-        self, fetch_snapshot_response::Kind, snapshot_discovery_client::SnapshotDiscoveryClient,
-        snapshot_status_client::SnapshotStatusClient,
-    },
+    decode, encode,
+    installed::{self, Filter, Item},
+    v1::{self, fetch_snapshot_response::Kind},
 };
-use meshlite_snapshot::{Finding, Snapshot, Version};
-use tonic::transport::{Channel, Endpoint};
+use meshlite_snapshot::{Finding, ResourceType, Topic};
 
-use super::view::{Item, TopicDigest, View};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Resources and findings can be large; a snapshot is not bounded by the default of 4 MiB.
-const MAX_MESSAGE: usize = 256 * 1024 * 1024;
+use super::view::{TopicDigest, View};
+use crate::{ask::Server, config::Reach};
 
 /// Fetches everything. The snapshot is of one generation; findings may be newer.
-pub(super) async fn fetch(url: &str) -> anyhow::Result<View> {
-    let channel = Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .connect()
+pub(super) async fn fetch(reach: &Reach) -> anyhow::Result<View> {
+    let server = reach.first().await?;
+    let status = server.server_status().await?;
+    let mut view = snapshot(&server).await?;
+    view.build = Some(status.build);
+    let mut client = server.status();
+    let found = server
+        .answer(client.list_findings(v1::ListFindingsRequest {}))
         .await?;
-    let mut status =
-        SnapshotStatusClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
-    let server = status
-        .get_server_status(v1::GetServerStatusRequest {})
-        .await?
-        .into_inner();
-    let mut view = resources(channel).await?;
-    view.build = Some(server.build);
-    let found = status
-        .list_findings(v1::ListFindingsRequest {})
-        .await?
-        .into_inner();
     view.findings = found
         .findings
         .into_iter()
@@ -48,37 +31,52 @@ pub(super) async fn fetch(url: &str) -> anyhow::Result<View> {
     Ok(view)
 }
 
-async fn resources(channel: Channel) -> anyhow::Result<View> {
-    let mut client = SnapshotDiscoveryClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let mut stream = client
-        .fetch_snapshot(v1::FetchSnapshotRequest { topics: Vec::new() })
-        .await?
-        .into_inner();
-    let mut view = View {
-        build: None,
-        epoch: None,
-        generation: None,
-        digests: Vec::new(),
-        resources: Vec::new(),
-        findings: Vec::new(),
-        skipped: None,
-        snapshot: Snapshot::default(),
+/// The resources of these types, of the filter's namespace only where each type is named by it.
+pub(super) async fn dump(
+    reach: &Reach,
+    kinds: &[ResourceType],
+    filter: &Filter,
+) -> anyhow::Result<View> {
+    let server = reach.first().await?;
+    let topics = kinds.iter().map(|kind| encode::topic(Topic::all(*kind)));
+    // Hosts, not namespaces, name tables of routes.
+    let is_named_by_namespace = !kinds.contains(&ResourceType::RouteTable);
+    let namespace = filter.namespace.as_ref().filter(|_| is_named_by_namespace);
+    let request = v1::DumpResourcesRequest {
+        topics: topics.collect(),
+        name_prefix: namespace.map_or_else(String::new, |namespace| format!("{namespace}/")),
     };
+    let mut client = server.status();
+    let mut stream = server.answer(client.dump_resources(request)).await?;
+    let mut resources = Vec::new();
+    while let Some(resource) = stream.message().await.map_err(|s| server.refused(&s))? {
+        resources.push(item(&resource)?);
+    }
+    Ok(View::of(resources))
+}
+
+async fn snapshot(server: &Server<'_>) -> anyhow::Result<View> {
+    let mut client = server.discovery();
+    let mut stream = server
+        .answer(client.fetch_snapshot(v1::FetchSnapshotRequest { topics: Vec::new() }))
+        .await?;
+    let (mut resources, mut digests) = (Vec::new(), Vec::new());
+    let (mut epoch, mut generation) = (None, None);
     let mut is_complete = false;
-    while let Some(message) = stream.message().await? {
+    while let Some(message) = stream.message().await.map_err(|s| server.refused(&s))? {
         match message.kind {
             Some(Kind::Begin(begin)) => {
-                view.epoch = Some(begin.epoch);
-                view.generation = Some(begin.generation);
+                epoch = Some(begin.epoch);
+                generation = Some(begin.generation);
             }
-            Some(Kind::Resource(resource)) => view.resources.push(item(&resource)?),
+            Some(Kind::Resource(resource)) => resources.push(item(&resource)?),
             Some(Kind::End(end)) => {
                 for digest in &end.expected {
                     let (topic, digest, count) = decode::topic_digest(digest)?;
-                    view.digests.push(TopicDigest {
+                    digests.push(TopicDigest {
                         topic: topic.to_string(),
                         count,
-                        digest,
+                        digest: digest.to_string(),
                     });
                 }
                 is_complete = true;
@@ -89,27 +87,19 @@ async fn resources(channel: Channel) -> anyhow::Result<View> {
     if !is_complete {
         bail!("the stream ended before the snapshot was complete");
     }
-    for Item { name, body, .. } in &view.resources {
-        view.snapshot.insert(name.clone(), body.clone());
-    }
-    Ok(view)
+    Ok(View {
+        epoch,
+        generation,
+        digests,
+        ..View::of(resources)
+    })
 }
 
 fn item(message: &v1::Resource) -> anyhow::Result<Item> {
-    let named = || {
+    installed::item(message).with_context(|| {
         format!(
             "resource {} cannot be read; is this build older than the server?",
             message.name
         )
-    };
-    let (topic, name, body) = decode::readable(message).with_context(named)?;
-    let version = u64::from_str_radix(&message.version, 16)
-        .map(Version)
-        .with_context(named)?;
-    Ok(Item {
-        kind: topic.kind,
-        name,
-        version,
-        body,
     })
 }

@@ -3,13 +3,14 @@
 use std::{collections::BTreeSet, fmt::Write, net::IpAddr};
 
 use meshlite_snapshot::{
-    Filter, PathMatch, Route, RoutePath, Service, ServicePort, ServiceType, WeightedCluster,
+    Filter, PathMatch, Route, RoutePath, Service, ServicePort, ServiceType, TlsSecret,
+    WeightedCluster,
 };
 
 use super::view::View;
 use crate::output::columns;
 
-const NONE: &str = "<none>";
+pub(super) const NONE: &str = "<none>";
 
 /// The whole view. The same view always prints the same.
 pub(super) fn print(view: &View) -> String {
@@ -90,14 +91,14 @@ pub(crate) const fn kind(kind: ServiceType) -> &'static str {
     }
 }
 
-fn cluster_ip(service: &Service) -> String {
+pub(super) fn cluster_ip(service: &Service) -> String {
     if service.headless {
         return "None".to_owned();
     }
     or_none(service.cluster_ips.iter().map(IpAddr::to_string))
 }
 
-fn external(service: &Service) -> String {
+pub(super) fn external(service: &Service) -> String {
     let load_balancer = service.load_balancer.iter().map(|address| address.ip);
     let addresses: BTreeSet<IpAddr> = service
         .external_ips
@@ -125,7 +126,7 @@ pub(crate) fn ready(view: &View, service: &Service) -> String {
 }
 
 /// As kubectl prints them: three, and how many more.
-fn endpoints(view: &View, service: &Service) -> String {
+pub(super) fn endpoints(view: &View, service: &Service) -> String {
     let all = view.ready_addresses(&service.namespace, &service.name);
     let shown = or_none(all.iter().take(3).map(ToString::to_string));
     match all.len() {
@@ -142,7 +143,7 @@ fn port(port: &ServicePort) -> String {
     }
 }
 
-fn or_none(parts: impl IntoIterator<Item = String>) -> String {
+pub(super) fn or_none(parts: impl IntoIterator<Item = String>) -> String {
     let parts: Vec<_> = parts.into_iter().collect();
     if parts.is_empty() {
         NONE.to_owned()
@@ -170,7 +171,7 @@ pub(crate) fn routes(view: &View) -> Option<String> {
     (!rows.is_empty()).then(|| columns(head, &rows))
 }
 
-fn path(path: &RoutePath) -> String {
+pub(super) fn path(path: &RoutePath) -> String {
     match path.kind {
         PathMatch::Exact => format!("= {}", path.value),
         PathMatch::Prefix => path.value.clone(),
@@ -179,7 +180,7 @@ fn path(path: &RoutePath) -> String {
     }
 }
 
-fn backend(view: &View, route: &Route) -> (String, String) {
+pub(super) fn backend(view: &View, route: &Route) -> (String, String) {
     let answers = route.filters.iter().find_map(|filter| match filter {
         Filter::Redirect(redirect) => Some(format!("redirect {}", redirect.status)),
         Filter::Respond(status) => Some(format!("respond {status}")),
@@ -243,29 +244,26 @@ fn certificates(view: &View) -> Option<String> {
         .snapshot
         .tls_secrets
         .iter()
-        .map(|(name, secret)| {
-            let hosts: BTreeSet<_> = secret
-                .bindings
-                .iter()
-                .map(|binding| binding.host.to_string())
-                .collect();
-            [name.to_string(), or_none(hosts)]
-        })
+        .map(|(name, secret)| [name.to_string(), hosts(secret)])
         .collect();
     (!rows.is_empty()).then(|| columns(["SECRET", "HOSTS"], &rows))
+}
+
+/// The server names that a certificate is used for.
+pub(super) fn hosts(secret: &TlsSecret) -> String {
+    let hosts: BTreeSet<_> = secret
+        .bindings
+        .iter()
+        .map(|binding| binding.host.to_string())
+        .collect();
+    or_none(hosts)
 }
 
 fn digests(view: &View) -> Option<String> {
     let rows: Vec<_> = view
         .digests
         .iter()
-        .map(|row| {
-            [
-                row.topic.clone(),
-                row.count.to_string(),
-                row.digest.to_string(),
-            ]
-        })
+        .map(|row| [row.topic.clone(), row.count.to_string(), row.digest.clone()])
         .collect();
     (!rows.is_empty()).then(|| columns(["TOPIC", "COUNT", "DIGEST"], &rows))
 }

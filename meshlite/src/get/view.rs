@@ -5,10 +5,9 @@ use std::{
     net::SocketAddr,
 };
 
-use meshlite_snapshot::{
-    Cluster, Finding, Name, Resource, ResourceType, SetDigest, Snapshot, Version,
-};
-use serde::Serialize;
+use meshlite_proto::installed::Item;
+use meshlite_snapshot::{Cluster, Finding, Snapshot};
+use serde::{Deserialize, Serialize};
 
 /// Everything that `meshlite get snapshot` prints. Private keys are left out.
 #[derive(Debug, Serialize)]
@@ -27,22 +26,12 @@ pub(crate) struct View {
 }
 
 /// What the set of one type's resources is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TopicDigest {
     pub(crate) topic: String,
     pub(crate) count: u64,
-    pub(crate) digest: SetDigest,
-}
-
-/// One resource.
-#[derive(Debug, Serialize)]
-pub(crate) struct Item {
-    #[serde(rename = "type")]
-    pub(crate) kind: ResourceType,
-    pub(crate) name: Name,
-    pub(crate) version: Version,
-    #[serde(rename = "spec")]
-    pub(crate) body: Resource,
+    /// In hexadecimal.
+    pub(crate) digest: String,
 }
 
 /// How many endpoints may get traffic, of how many.
@@ -55,6 +44,24 @@ pub(crate) struct Endpoints {
 // === impl View ===
 
 impl View {
+    /// These resources, of which nothing else is known.
+    pub(super) fn of(resources: Vec<Item>) -> Self {
+        let mut snapshot = Snapshot::default();
+        for Item { name, body, .. } in &resources {
+            snapshot.insert(name.clone(), body.clone());
+        }
+        Self {
+            build: None,
+            epoch: None,
+            generation: None,
+            digests: Vec::new(),
+            resources,
+            findings: Vec::new(),
+            skipped: None,
+            snapshot,
+        }
+    }
+
     /// The endpoints of a Service; an address in several slices counts once.
     pub(crate) fn endpoints_of_service(&self, namespace: &str, service: &str) -> Endpoints {
         self.count(namespace, service, |_port| true)

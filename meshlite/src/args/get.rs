@@ -1,0 +1,147 @@
+//! Flags of `get`, `status` and `diff`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{ClusterArgs, ConnectArgs, examples::GET_EXAMPLES};
+
+#[derive(Debug, Args)]
+#[command(after_help = GET_EXAMPLES)]
+pub(crate) struct GetCommand {
+    #[command(subcommand)]
+    pub(crate) what: GetWhat,
+}
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value, made once")]
+pub(crate) enum GetWhat {
+    /// Services, routes, listeners, certificates, digests and findings in one.
+    ///
+    /// Exits 0 also where there are findings; 1 where the snapshot cannot be fetched or read.
+    #[command(after_help = GET_EXAMPLES)]
+    Snapshot(GetSnapshotArgs),
+    /// Services: their addresses, ports and how many endpoints are ready.
+    #[command(after_help = GET_EXAMPLES)]
+    Services(GetArgs),
+    /// Endpoints of Services: where they are and whether they get traffic.
+    #[command(after_help = GET_EXAMPLES)]
+    Endpoints(GetArgs),
+    /// Routes of Ingresses: host, path and where they lead.
+    #[command(after_help = GET_EXAMPLES)]
+    Routes(GetArgs),
+    /// Certificates and the hosts that they serve; never private keys.
+    #[command(after_help = GET_EXAMPLES)]
+    Certificates(GetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// Only the object of this name; for routes, the host or the Ingress. It is a failure where there is none.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only objects of this namespace. Default: all.
+    #[arg(
+        long,
+        short,
+        value_name = "NAMESPACE",
+        hide_env_values = true,
+        env = "MESHLITE_NAMESPACE"
+    )]
+    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeUrlArgs,
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GetSnapshotArgs {
+    /// Compile these manifests here instead; no control plane is asked.
+    #[arg(
+        long,
+        value_name = "DIR|FILE",
+        conflicts_with = "node",
+        hide_env_values = true,
+        env = "MESHLITE_MANIFESTS"
+    )]
+    pub(crate) manifests: Option<PathBuf>,
+    /// With --manifests: the allocations of a control plane that has served them. Nothing is written there.
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_env_values = true,
+        env = "MESHLITE_STATE_DIR"
+    )]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// `table`, `yaml` or `json`.
+    #[arg(
+        long,
+        short,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_env_values = true,
+        env = "MESHLITE_OUTPUT"
+    )]
+    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) node: NodeUrlArgs,
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+}
+
+/// Every node and ingress: what it has installed, whether that is proved, and what it rejected.
+///
+/// Exits 0 where all have converged, 1 where one has not or a replica cannot be reached, 2 where nobody can be asked.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+/// What one node or ingress lacks or rejected.
+///
+/// Exits 0 where there is no difference, 1 where there is one, 2 where nobody can be asked.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The name of a node, or the id of a node or ingress as `meshlite status -o wide` shows it.
+    #[arg(value_name = "NODE")]
+    pub(crate) client: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// `table`, `wide`, `yaml` or `json`.
+    #[arg(
+        long,
+        short,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_env_values = true,
+        env = "MESHLITE_OUTPUT"
+    )]
+    pub(crate) output: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeUrlArgs {
+    /// Ask this node or ingress what it has installed, instead of a control plane: the URL of its admin server, such as
+    /// http://127.0.0.1:10249 for a node or http://127.0.0.1:10254 for an ingress.
+    #[arg(
+        long,
+        value_name = "URL",
+        hide_env_values = true,
+        env = "MESHLITE_NODE"
+    )]
+    pub(crate) node: Option<String>,
+}

@@ -1,0 +1,180 @@
+//! What `get`, `status` and `diff` ask, whom, and how they print it.
+
+use meshlite_compile::Settings;
+use meshlite_control_plane::SourceConfig;
+use meshlite_proto::installed::Filter;
+
+use super::{
+    ConfigError, Problems,
+    cluster::cluster_of,
+    connect::{Reach, reach},
+};
+use crate::{
+    args::{DiffArgs, GetArgs, GetSnapshotArgs, NodeUrlArgs, OutputArgs, StatusArgs},
+    output::Format,
+};
+
+/// Where `get snapshot` reads from, and how it prints.
+#[derive(Debug)]
+pub(crate) struct GetSnapshotConfig {
+    pub(crate) source: SnapshotSource,
+    pub(crate) format: Format,
+}
+
+#[derive(Debug)]
+pub(crate) enum SnapshotSource {
+    Asked(GetSource),
+    Manifests(SourceConfig, Settings),
+}
+
+/// Who is asked for resources.
+#[derive(Debug)]
+pub(crate) enum GetSource {
+    ControlPlane(Reach),
+    /// The admin server of a node or ingress.
+    DataPlane(String),
+}
+
+/// What `get services` and its like print.
+#[derive(Debug)]
+pub(crate) struct GetConfig {
+    pub(crate) source: GetSource,
+    pub(crate) filter: Filter,
+    pub(crate) format: Format,
+}
+
+#[derive(Debug)]
+pub(crate) struct StatusConfig {
+    pub(crate) reach: Reach,
+    pub(crate) format: Format,
+}
+
+#[derive(Debug)]
+pub(crate) struct DiffConfig {
+    pub(crate) reach: Reach,
+    pub(crate) client: String,
+    pub(crate) format: Format,
+}
+
+/// What `meshlite get snapshot` prints.
+pub(crate) fn get_snapshot(args: GetSnapshotArgs) -> Result<GetSnapshotConfig, ConfigError> {
+    let GetSnapshotArgs {
+        connect,
+        node,
+        manifests,
+        state_dir,
+        cluster,
+        output,
+    } = args;
+    let mut problems = Problems::default();
+    let format = match output.as_str() {
+        "table" => Some(Format::Text),
+        other => Format::structured(other),
+    };
+    if format.is_none() {
+        problems.add(
+            "output",
+            format_args!("`{output}` is not table, yaml or json"),
+        );
+    }
+    let source = match manifests {
+        None => source(node, connect, &mut problems).map(SnapshotSource::Asked),
+        Some(manifests) => {
+            let manifests = problems.existing("manifests", manifests);
+            let cluster = cluster_of(&cluster, &mut problems);
+            manifests
+                .zip(cluster)
+                .map(|(manifests, (admit, settings))| {
+                    let source = SourceConfig::Files {
+                        manifests,
+                        state_dir,
+                        admit,
+                        pods: None,
+                    };
+                    SnapshotSource::Manifests(source, settings)
+                })
+        }
+    };
+    let config = source
+        .zip(format)
+        .map(|(source, format)| GetSnapshotConfig { source, format });
+    problems.or(config)
+}
+
+/// What `meshlite get services` and its like print.
+pub(crate) fn get(args: GetArgs) -> Result<GetConfig, ConfigError> {
+    let GetArgs {
+        name,
+        namespace,
+        output,
+        node,
+        connect,
+    } = args;
+    let mut problems = Problems::default();
+    let format = format(&output, &mut problems);
+    let source = source(node, connect, &mut problems);
+    let filter = Filter { namespace, name };
+    let config = source.zip(format).map(|(source, format)| GetConfig {
+        source,
+        filter,
+        format,
+    });
+    problems.or(config)
+}
+
+/// What `meshlite status` asks.
+pub(crate) fn status(args: StatusArgs) -> Result<StatusConfig, ConfigError> {
+    let StatusArgs { output, connect } = args;
+    let mut problems = Problems::default();
+    let format = format(&output, &mut problems);
+    let config = reach(connect, &mut problems)
+        .zip(format)
+        .map(|(reach, format)| StatusConfig { reach, format });
+    problems.or(config)
+}
+
+/// What `meshlite diff` asks.
+pub(crate) fn diff(args: DiffArgs) -> Result<DiffConfig, ConfigError> {
+    let DiffArgs {
+        client,
+        output,
+        connect,
+    } = args;
+    let mut problems = Problems::default();
+    let format = format(&output, &mut problems);
+    let config = reach(connect, &mut problems)
+        .zip(format)
+        .map(|(reach, format)| DiffConfig {
+            reach,
+            client,
+            format,
+        });
+    problems.or(config)
+}
+
+fn source(
+    node: NodeUrlArgs,
+    connect: crate::args::ConnectArgs,
+    problems: &mut Problems,
+) -> Option<GetSource> {
+    match node.node {
+        Some(url) => problems.admin_url("node", &url).map(GetSource::DataPlane),
+        None => reach(connect, problems).map(GetSource::ControlPlane),
+    }
+}
+
+fn format(args: &OutputArgs, problems: &mut Problems) -> Option<Format> {
+    let OutputArgs { output } = args;
+    let format = match output.as_str() {
+        "table" => Some(Format::Text),
+        "wide" => Some(Format::Wide),
+        other => Format::structured(other),
+    };
+    if format.is_none() {
+        problems.add(
+            "output",
+            format_args!("`{output}` is not table, wide, yaml or json"),
+        );
+    }
+    format
+}
