@@ -127,3 +127,6 @@ impl Compiler {
         self.ingresses.served()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,20 +75,20 @@ impl Join {
             };
         }
         let terms = Terms::of(now.as_ref());
-        let before = Terms::of(
-            match now {
-                Some(now) => self.services.insert(key.clone(), now),
-                None => self.services.remove(key),
-            }
-            .as_ref(),
-        );
+        let before = match now {
+            Some(now) => self.services.insert(key.clone(), now),
+            None => self.services.remove(key),
+        };
         self.changed_services.insert(key.clone());
-        if before != terms {
-            let members = self.members.get(key).into_iter().flatten();
-            let slices = members.map(|name| ObjectKey::new(&*key.namespace, name));
-            self.changed_slices.extend(slices);
+        let before = Terms::of(before.as_ref());
+        if before == terms {
+            return Effect::Changes;
         }
-        if traffic::ends(before, terms, self.slices_of(key).map(|(_, slice)| slice)) {
+        let members = self.members.get(key).into_iter().flatten();
+        let slices = members.map(|name| ObjectKey::new(&*key.namespace, name));
+        self.changed_slices.extend(slices);
+        let slices = || self.slices_of(key).map(|(_, slice)| slice);
+        if traffic::ends(before, terms, slices) {
             Effect::TakesAway
         } else {
             Effect::Changes

@@ -33,26 +33,28 @@ impl Terms {
 }
 
 /// Whether these slices have an endpoint that gets traffic on the terms before and gets none on the terms after.
-#[expect(
-    single_use_lifetimes,
-    reason = "it cannot be left out in an impl Trait yet"
-)]
-pub(super) fn ends<'a>(
+pub(super) fn ends<'a, S: Iterator<Item = &'a Slice>>(
     before: Terms,
     after: Terms,
-    mut slices: impl Iterator<Item = &'a Slice>,
+    slices: impl Fn() -> S,
 ) -> bool {
     let Terms::Endpoints { publish_not_ready } = before else {
         return false;
     };
-    slices.any(|slice| {
-        slice.endpoints().iter().any(|endpoint| match after {
-            Terms::Endpoints {
-                publish_not_ready: still,
-            } => publish_not_ready && !still && !endpoint.is_ready(false),
-            // What drains gets traffic only where nothing is ready; where something is, that ends here too.
-            _ => endpoint.is_ready(publish_not_ready) || endpoint.drains(),
-        })
+    let stays = |endpoint: &Packed| match after {
+        Terms::Endpoints {
+            publish_not_ready: publishes,
+        } => slices().any(|slice| {
+            let mut same = slice.at(endpoint.address()).iter();
+            same.any(|now| now.is_ready(publishes))
+        }),
+        Terms::NoService | Terms::Unusable | Terms::NoEndpoints => false,
+    };
+    // Without its Service, what drains gets no traffic either; with it, whether it drains is no term.
+    let ends_all = !matches!(after, Terms::Endpoints { .. });
+    slices().flat_map(Slice::endpoints).any(|endpoint| {
+        let is_ready = endpoint.is_ready(publish_not_ready);
+        (is_ready && !stays(endpoint)) || (ends_all && endpoint.drains())
     })
 }
 
