@@ -77,6 +77,16 @@ impl FrameReader {
 
     /// The next frame, if all of it has arrived.
     pub fn next_frame(&mut self) -> Result<Option<v1::ResourceFrame>, FrameError> {
+        let Some(frame) = self.next_message()? else {
+            return Ok(None);
+        };
+        v1::ResourceFrame::decode(frame)
+            .map(Some)
+            .map_err(|error| FrameError::Malformed(error.to_string()))
+    }
+
+    /// The bytes of the next length-delimited message, if all of it has arrived.
+    pub(crate) fn next_message(&mut self) -> Result<Option<Bytes>, FrameError> {
         let Some((prefix, length)) = length_prefix(&self.unread)? else {
             return Ok(None);
         };
@@ -84,10 +94,7 @@ impl FrameReader {
             return Ok(None);
         }
         self.unread.advance(prefix);
-        let frame = self.unread.split_to(length).freeze();
-        v1::ResourceFrame::decode(frame)
-            .map(Some)
-            .map_err(|error| FrameError::Malformed(error.to_string()))
+        Ok(Some(self.unread.split_to(length).freeze()))
     }
 
     /// Every byte that was pushed has come out as a frame.

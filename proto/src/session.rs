@@ -38,7 +38,7 @@ use crate::{encode, v1};
 pub use crate::inflate::InflateError;
 pub use action::{Action, Delivery, Installed, Reconnect, Rejected};
 pub use guard::GUARD;
-pub(crate) use restored::Kept;
+pub use restored::Kept;
 pub use staging::Damage;
 pub use status::{Change, RejectReason, Rejection, SessionStatus, TopicDigest};
 pub use stream::Fault;
@@ -219,6 +219,11 @@ impl Session {
             held_back: self.guard.held_back(),
             sources: self.held.sources().to_vec(),
         }
+    }
+
+    /// What is installed, in a few bytes.
+    pub fn installed_digests(&self) -> Vec<TopicDigest> {
+        self.held.digests()
     }
 
     fn end(&mut self, now: Instant, end: &v1::CommitEnd) -> Vec<Action> {

@@ -15,30 +15,32 @@ use crate::{decode::Decoder, v1};
 
 /// What is installed, as it was sent, with its position in one replica's log.
 #[derive(Clone, Default, PartialEq)]
-pub(crate) struct Kept {
-    pub(crate) epoch: String,
-    pub(crate) generation: u64,
-    pub(crate) topics: Vec<Topic>,
-    pub(crate) sources: Vec<v1::Watermark>,
-    pub(crate) resources: Vec<(Topic, Name, Version, Bytes)>,
+#[expect(missing_docs, reason = "as in Hello")]
+pub struct Kept {
+    pub epoch: String,
+    pub generation: u64,
+    pub topics: Vec<Topic>,
+    pub sources: Vec<v1::Watermark>,
+    /// Each with its body. May hold private keys, which is why it is never printed.
+    pub resources: Vec<(Topic, Name, Version, Bytes)>,
 }
 
 // === impl Session ===
 
 impl Session {
     /// Keeps what is installed as it was sent, for [`Session::kept`].
-    pub(crate) fn keep_bodies(&mut self) {
+    pub fn keep_bodies(&mut self) {
         self.held.keep_bodies();
     }
 
     /// What is installed, unless it came from disk and nothing newer was installed since.
-    pub(crate) fn kept(&self) -> Option<Kept> {
+    pub fn kept(&self) -> Option<Kept> {
         self.held.kept().filter(|_| !self.held.is_provisional())
     }
 
     /// Hands over what the last run kept, before the first stream. What this build cannot read, or did not subscribe to,
     /// is left out: a control plane will send it again.
-    pub(crate) fn restore(&mut self, now: Instant, kept: Kept) -> Vec<Action> {
+    pub fn restore(&mut self, now: Instant, kept: Kept) -> Vec<Action> {
         let mut decoder = Decoder::default();
         let mut resources = BTreeMap::new();
         for (topic, name, version, body) in kept.resources {

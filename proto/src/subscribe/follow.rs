@@ -14,6 +14,7 @@ use tonic::Streaming;
 
 use super::{ClientConfig, Commit, backoff::Backoff};
 use crate::{
+    cache::Keeper,
     connect::{Security, causes, connect, refusal},
     session::{Action, Installed, Reconnect, Session, SessionStatus},
     v1::{
@@ -34,6 +35,7 @@ pub(super) struct Follower {
     turn: usize,
     backoff: Backoff,
     link: Link,
+    keeper: Option<Keeper>,
     commits: mpsc::Sender<Commit>,
     /// The plane has a commit and will say what became of it.
     at_plane: Option<oneshot::Receiver<Installed>>,
@@ -66,6 +68,8 @@ enum Event {
     Lost(String),
     Retry,
     Tick,
+    /// What is installed may have to be written to disk, or was.
+    Keep,
 }
 
 // === impl Follower ===
@@ -83,13 +87,18 @@ impl Follower {
             role,
             topics,
             security,
-            cache: _,
+            cache,
         } = config;
         if identity.id.is_empty() {
             identity.id = format!("{:016x}", fastrand::u64(..));
         }
+        let mut session = Session::new(identity, role, &topics, endpoints.len());
+        if cache.is_some() {
+            session.keep_bodies();
+        }
         Self {
-            session: Session::new(identity, role, &topics, endpoints.len()),
+            session,
+            keeper: cache.map(|cache| Keeper::new(cache, role)),
             // Clients spread over the replicas.
             turn: fastrand::usize(..endpoints.len().max(1)),
             endpoints,
@@ -106,16 +115,57 @@ impl Follower {
     }
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        if self.endpoints.is_empty() {
-            tracing::error!("no control plane to follow: none is configured");
-            self.session
-                .disconnected("no control plane is configured".to_owned());
+        if let Err(error) = self.start(&stop).await {
+            tracing::error!(%error, "the control plane is not followed");
+            self.session.disconnected(error);
             self.report();
             stop.cancelled().await;
             return;
         }
+        self.follow(&stop).await;
+        if let Some(keeper) = self.keeper.take() {
+            keeper.finish(&self.session).await;
+        }
+    }
+
+    /// Hands over what the last run kept. The first stream waits for it, so that it says what is held.
+    async fn start(&mut self, stop: &CancellationToken) -> Result<(), String> {
+        if self.endpoints.is_empty() {
+            return Err("no control plane is configured".to_owned());
+        }
+        let Some(keeper) = &mut self.keeper else {
+            return Ok(());
+        };
+        let loaded = keeper.load().await.map_err(|error| error.to_string())?;
+        let Some(kept) = loaded else { return Ok(()) };
+        let (epoch, generation) = (kept.epoch.clone(), kept.generation);
+        let resources = kept.resources.len();
+        tracing::info!(
+            epoch,
+            generation,
+            resources,
+            "starting from the last good snapshot"
+        );
+        let now = Instant::now();
+        let actions = self.session.restore(now, kept);
+        self.perform(now, actions);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = self.commits.closed() => return Ok(()),
+            installed = answer(&mut self.at_plane) => {
+                self.handle(Instant::now(), Event::Plane(installed));
+            }
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.loaded(&self.session);
+        }
+        self.report();
+        Ok(())
+    }
+
+    async fn follow(&mut self, stop: &CancellationToken) {
         loop {
-            let event = self.event(&stop).await;
+            let event = self.event(stop).await;
             let now = Instant::now();
             let settled = !matches!(
                 &event,
@@ -129,6 +179,9 @@ impl Follower {
             }
             if settled {
                 self.report();
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.look(now, &self.session);
+                }
             }
         }
     }
@@ -136,6 +189,7 @@ impl Follower {
     /// The next thing that happens. Cancel-safe.
     async fn event(&mut self, stop: &CancellationToken) -> Event {
         let deadline = self.session.next_deadline();
+        let write = self.keeper.as_ref().and_then(Keeper::next_deadline);
         tokio::select! {
             biased;
             () = stop.cancelled() => Event::Stop,
@@ -143,13 +197,15 @@ impl Follower {
             installed = answer(&mut self.at_plane) => Event::Plane(installed),
             () = at(deadline) => Event::Tick,
             () = self.retry.notified() => Event::Retry,
+            () = at(write) => Event::Keep,
+            () = written(&mut self.keeper) => Event::Keep,
             event = self.link.event() => event,
         }
     }
 
     fn handle(&mut self, now: Instant, event: Event) {
         let actions = match event {
-            Event::Stop => return,
+            Event::Stop | Event::Keep => return,
             Event::Plane(Some(installed)) => {
                 self.at_plane = None;
                 self.session.installed(now, installed)
@@ -313,6 +369,14 @@ async fn open(
 async fn answer(at_plane: &mut Option<oneshot::Receiver<Installed>>) -> Option<Installed> {
     match at_plane {
         Some(answer) => answer.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// The disk has what it was given; never, if it has nothing to do.
+async fn written(keeper: &mut Option<Keeper>) {
+    match keeper {
+        Some(keeper) => keeper.ended().await,
         None => std::future::pending().await,
     }
 }

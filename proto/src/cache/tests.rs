@@ -1,0 +1,1 @@
+//! What is written comes back, and nothing else does.
