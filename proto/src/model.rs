@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use meshlite_snapshot::{Name, Node, Resource, ResourceType, SetDigest, Snapshot, Topic, Version};
+use meshlite_snapshot::{
+    Bucket, BucketDigests, Name, Node, Resource, ResourceType, SetDigest, Snapshot, Topic, Version,
+};
 
 use crate::{
     decode, encode,
@@ -13,26 +15,45 @@ use crate::{
 pub(crate) const NODES: Topic = Topic::all(ResourceType::Node);
 pub(crate) const NAMESPACES: Topic = Topic::all(ResourceType::Namespace);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Model {
     pub(crate) epoch: String,
     pub(crate) generation: u64,
     pub(crate) chunk_bytes: usize,
+    /// Commits are compressed.
+    pub(crate) zstd: bool,
+    /// How many changes of the cluster it has seen, and which cluster that is.
+    pub(crate) clock: u64,
+    pub(crate) origin: String,
     log: BTreeMap<(Topic, Name), Logged>,
+    /// The digests of each generation.
+    history: BTreeMap<u64, Vec<String>>,
     stream: Stream,
 }
 
-#[derive(Debug)]
+/// What a commit starts from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum From {
+    #[default]
+    Nothing,
+    /// This generation of the same log.
+    Generation(u64),
+    /// This generation of another log, in which everything is the same.
+    Same(u64),
+    /// All but these buckets.
+    Buckets(Vec<Bucket>),
+}
+
+#[derive(Clone, Debug)]
 struct Logged {
     body: Option<Bytes>,
     at: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stream {
     nonce: u64,
-    /// What the next commit starts from; none for a full one.
-    from: Option<u64>,
+    from: From,
     /// There is something to send even if nothing changed.
     due: bool,
     unacknowledged: bool,
@@ -60,7 +81,11 @@ impl Model {
             epoch: epoch.into(),
             generation: 1,
             chunk_bytes: 7,
+            zstd: false,
+            clock: 0,
+            origin: "cluster".into(),
             log: BTreeMap::new(),
+            history: BTreeMap::new(),
             stream: Stream::default(),
         }
     }
@@ -79,8 +104,10 @@ impl Model {
 
     pub(crate) fn set(&mut self, topic: Topic, name: &str, body: Option<Bytes>) {
         self.generation += 1;
+        self.clock += 1;
         let at = self.generation;
         self.log.insert((topic, mk_name(name)), Logged { body, at });
+        self.history.insert(at, self.set_digests());
     }
 
     /// The same state in a process that has just started.
@@ -91,6 +118,7 @@ impl Model {
         for logged in self.log.values_mut() {
             logged.at = 1;
         }
+        self.history = BTreeMap::from([(1, self.set_digests())]);
     }
 
     /// All that can be read of what it has.
@@ -136,7 +164,7 @@ impl Model {
             Some(discovery_request::Kind::Ack(ack)) => {
                 self.stream.unacknowledged = false;
                 if ack.digest_mismatch {
-                    self.stream.from = None;
+                    self.stream.from = From::Nothing;
                     self.stream.due = true;
                 }
             }
@@ -144,16 +172,29 @@ impl Model {
         }
     }
 
-    fn resume_from(&self, hello: &v1::Hello) -> Option<u64> {
-        let cursor = hello.cursor.as_ref()?;
-        if cursor.epoch == self.epoch {
-            return Some(cursor.generation);
+    fn resume_from(&self, hello: &v1::Hello) -> From {
+        let Some(cursor) = &hello.cursor else {
+            return From::Nothing;
+        };
+        let held: Vec<_> = hello
+            .subscriptions
+            .iter()
+            .map(|subscription| subscription.set_digest.clone())
+            .collect();
+        let was = self.history.get(&cursor.generation);
+        if cursor.epoch == self.epoch && was == Some(&held) {
+            return From::Generation(cursor.generation);
         }
-        let same = hello.subscriptions.iter().all(|subscription| {
-            let topic = decode::topic(subscription.topic.as_ref().unwrap()).unwrap();
-            subscription.set_digest == self.digest(topic).digest
-        });
-        same.then_some(cursor.generation)
+        if held == self.set_digests() {
+            return From::Same(cursor.generation);
+        }
+        match BucketDigests::from_bytes(&hello.bucket_digests) {
+            Some(held) => {
+                let published = self.bucket_digests();
+                From::Buckets(published.differing(&held).collect())
+            }
+            None => From::Nothing,
+        }
     }
 
     /// What it sends next, if the client has acknowledged what was sent before.
@@ -161,14 +202,15 @@ impl Model {
         if self.stream.unacknowledged {
             return Vec::new();
         }
-        let changed = self.stream.from != Some(self.generation);
+        let changed = self.stream.from != From::Generation(self.generation);
         if !self.stream.due && !changed {
             return Vec::new();
         }
-        let responses = self.commit(self.stream.nonce + 1, self.stream.from);
+        let nonce = self.stream.nonce + 1;
+        let responses = self.commit_from(nonce, &self.stream.from);
         self.stream = Stream {
-            nonce: self.stream.nonce + 1,
-            from: Some(self.generation),
+            nonce,
+            from: From::Generation(self.generation),
             due: false,
             unacknowledged: true,
         };
@@ -177,12 +219,20 @@ impl Model {
 
     /// A commit since a generation, or a full one.
     pub(crate) fn commit(&self, nonce: u64, from: Option<u64>) -> Vec<v1::DiscoveryResponse> {
+        self.commit_from(nonce, &from.map_or(From::Nothing, From::Generation))
+    }
+
+    pub(crate) fn commit_from(&self, nonce: u64, from: &From) -> Vec<v1::DiscoveryResponse> {
         let mut stream = BytesMut::new();
         let mut frame_count = 0;
         for ((topic, name), logged) in &self.log {
             let wanted = match from {
-                Some(from) => logged.at > from,
-                None => logged.body.is_some(),
+                From::Nothing => logged.body.is_some(),
+                From::Same(_) => false,
+                From::Generation(from) => logged.at > *from,
+                From::Buckets(buckets) => {
+                    logged.body.is_some() && buckets.contains(&Bucket::of(name))
+                }
             };
             if wanted {
                 let body = logged.body.as_ref();
@@ -191,31 +241,80 @@ impl Model {
                 frame_count += 1;
             }
         }
+        let (mode, from_generation, buckets) = match from {
+            From::Nothing => (v1::CommitMode::Full, 0, &[][..]),
+            From::Same(from) | From::Generation(from) => (v1::CommitMode::Delta, *from, &[][..]),
+            From::Buckets(buckets) => (v1::CommitMode::Buckets, 0, buckets.as_slice()),
+        };
+        let raw_bytes = stream.len() as u64;
+        let (encoding, stream) = if self.zstd {
+            let packed = zstd::encode_all(stream.as_ref(), 3).unwrap();
+            (v1::Encoding::Zstd, packed.into())
+        } else {
+            (v1::Encoding::Identity, stream.freeze())
+        };
         let begin = v1::CommitBegin {
             nonce,
             epoch: self.epoch.clone(),
-            from_generation: from.unwrap_or(0),
+            from_generation,
             generation: self.generation,
-            mode: from
-                .map_or(v1::CommitMode::Full, |_| v1::CommitMode::Delta)
-                .into(),
+            mode: mode.into(),
+            encoding: encoding.into(),
+            replaced_buckets: buckets.iter().map(|b| b.number().into()).collect(),
             frame_count,
             bytes: stream.len() as u64,
+            raw_bytes,
             ..v1::CommitBegin::default()
         };
         let end = v1::CommitEnd {
             nonce,
             generation: self.generation,
             expected: self.digests(),
+            sources: self.sources(),
             ..v1::CommitEnd::default()
         };
-        let chunks = encode::chunks(stream.freeze(), self.chunk_bytes)
+        let chunks = encode::chunks(stream, self.chunk_bytes)
             .map(|data| Kind::Chunk(v1::ResourceChunk { data }));
         std::iter::once(Kind::Begin(begin))
             .chain(chunks)
             .chain([Kind::End(end)])
             .map(response)
             .collect()
+    }
+
+    /// How far it has read the cluster.
+    fn sources(&self) -> Vec<v1::Watermark> {
+        ["nodes", "namespaces"]
+            .map(|resource| v1::Watermark {
+                resource: resource.into(),
+                resource_version: self.clock.to_string(),
+                origin: self.origin.clone(),
+                staleness: None,
+            })
+            .to_vec()
+    }
+
+    fn bucket_digests(&self) -> BucketDigests {
+        let mut all = BucketDigests::default();
+        for topic in [NODES, NAMESPACES] {
+            let mut digests = BucketDigests::default();
+            for ((of, name), logged) in &self.log {
+                if let (true, Some(body)) = (*of == topic, &logged.body) {
+                    digests.add(name, Version::of(body));
+                }
+            }
+            for bucket in Bucket::all() {
+                all.add_topic(topic.kind, bucket, digests.get(bucket));
+            }
+        }
+        all
+    }
+
+    fn set_digests(&self) -> Vec<String> {
+        // A client says its topics in their own order.
+        let mut digests = [NODES, NAMESPACES].map(|topic| (topic, self.digest(topic).digest));
+        digests.sort();
+        digests.map(|(_, digest)| digest).to_vec()
     }
 }
 

@@ -1,11 +1,15 @@
 //! A session with its plane and its stream, moved by hand.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
-use meshlite_snapshot::{Snapshot, Topic};
+use meshlite_snapshot::{Name, Snapshot, Topic};
 use tokio::time::Instant;
 
 use crate::{
+    cache,
     model::{Model, NAMESPACES, NODES, mk_name},
     session::{Action, Delivery, Installed, Reconnect, RejectReason, Rejected, Session},
     v1::{self, discovery_request::Kind},
@@ -23,6 +27,19 @@ pub(super) struct Client {
     pub(super) sent: VecDeque<v1::DiscoveryRequest>,
     pub(super) reconnects: Vec<Reconnect>,
     pub(super) deliveries: usize,
+    /// What was ever handed over as gone.
+    pub(super) gone: BTreeSet<(Topic, Name)>,
+    /// What is on disk.
+    pub(super) disk: Option<Vec<u8>>,
+    replicas: usize,
+}
+
+fn mk_session(replicas: usize) -> Session {
+    let topics = [NODES, NAMESPACES];
+    let identity = v1::ClientIdentity::default();
+    let mut session = Session::new(identity, v1::Role::L4Node, &topics, replicas);
+    session.keep_bodies();
+    session
 }
 
 // === impl Client ===
@@ -33,14 +50,8 @@ impl Client {
     }
 
     pub(super) fn among(replicas: usize) -> Self {
-        let topics = [NODES, NAMESPACES];
         Self {
-            session: Session::new(
-                v1::ClientIdentity::default(),
-                v1::Role::L4Node,
-                &topics,
-                replicas,
-            ),
+            session: mk_session(replicas),
             now: Instant::now(),
             connected: false,
             at_plane: None,
@@ -48,6 +59,9 @@ impl Client {
             sent: VecDeque::new(),
             reconnects: Vec::new(),
             deliveries: 0,
+            gone: BTreeSet::new(),
+            disk: None,
+            replicas,
         }
     }
 
@@ -66,6 +80,9 @@ impl Client {
                     assert!(self.at_plane.is_none(), "the plane has a commit already");
                     assert_eq!(delivery.before, self.plane);
                     self.deliveries += 1;
+                    let gone = delivery.changes.iter().filter(|change| change.removed);
+                    self.gone
+                        .extend(gone.map(|change| (change.topic, change.name.clone())));
                     self.at_plane = Some(delivery);
                 }
                 Action::Reconnect(reason) => {
@@ -73,6 +90,29 @@ impl Client {
                     self.connected = false;
                 }
             }
+        }
+    }
+
+    /// What is installed is written to disk, if it is worth it.
+    pub(super) fn write(&mut self) {
+        if let Some(kept) = self.session.kept() {
+            self.disk = Some(cache::pack(&kept).unwrap());
+        }
+    }
+
+    /// The process ends, and another starts from what is on disk.
+    pub(super) fn restart(&mut self) {
+        self.disconnect();
+        self.session = mk_session(self.replicas);
+        self.at_plane = None;
+        self.plane = Snapshot::default();
+        if let Some(file) = &self.disk {
+            let kept = cache::unpack(file).unwrap();
+            let actions = self.session.restore(self.now, kept);
+            self.perform(actions);
+            assert!(self.at_plane.as_ref().unwrap().provisional);
+            self.install();
+            assert!(self.session.status().provisional);
         }
     }
 

@@ -1,6 +1,9 @@
 //! Any sequence of changes, losses and reconnects ends in the same state as one full snapshot.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use meshlite_snapshot::{Name, Namespace, Resource, Topic};
@@ -8,7 +11,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::client::Client;
 use crate::{
-    model::{Model, NAMESPACES, NODES, mk_node},
+    model::{Model, NAMESPACES, NODES, mk_name, mk_node},
     v1::{self, discovery_response::Kind},
 };
 
@@ -33,6 +36,15 @@ enum Step {
     Break,
     Restart,
     Wait(u64),
+    /// The client writes to its disk.
+    Write,
+    /// The client's process starts again.
+    RestartClient,
+    /// Another replica stands still from now on, as it is.
+    Freeze,
+    /// The client connects to the replica that stands still, or to the other one.
+    Switch,
+    Compress(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -52,11 +64,21 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Break),
         1 => Just(Step::Restart),
         1 => (0..40_u64).prop_map(Step::Wait),
+        2 => Just(Step::Write),
+        1 => Just(Step::RestartClient),
+        1 => Just(Step::Freeze),
+        1 => Just(Step::Switch),
+        1 => any::<bool>().prop_map(Step::Compress),
     ]
 }
 
 struct World {
     server: Model,
+    frozen: Option<Model>,
+    /// The client talks to the one that stands still.
+    at_frozen: bool,
+    /// What was ever taken away.
+    taken_away: BTreeSet<(Topic, Name)>,
     client: Client,
     on_the_way: VecDeque<v1::DiscoveryResponse>,
     epochs: u32,
@@ -67,6 +89,34 @@ struct World {
 // === impl World ===
 
 impl World {
+    fn new() -> Self {
+        let mut client = Client::new();
+        client.connect();
+        Self {
+            server: Model::new("epoch-0"),
+            frozen: None,
+            at_frozen: false,
+            taken_away: BTreeSet::new(),
+            client,
+            on_the_way: VecDeque::new(),
+            epochs: 0,
+            lossy: false,
+        }
+    }
+
+    /// The replica that the client talks to.
+    fn replica(&mut self) -> &mut Model {
+        match &mut self.frozen {
+            Some(frozen) if self.at_frozen => frozen,
+            _ => &mut self.server,
+        }
+    }
+
+    fn new_epoch(&mut self) -> String {
+        self.epochs += 1;
+        format!("epoch-{}", self.epochs)
+    }
+
     fn take(&mut self, step: Step) {
         match step {
             Step::Put(name, zone) => {
@@ -83,7 +133,10 @@ impl World {
                 let garbage = Some(Bytes::from_static(b"\xff"));
                 self.server.set(NODES, NAMES[name], garbage);
             }
-            Step::Remove(topic, name) => self.server.set(topic, NAMES[name], None),
+            Step::Remove(topic, name) => {
+                self.server.set(topic, NAMES[name], None);
+                self.taken_away.insert((topic, mk_name(NAMES[name])));
+            }
             Step::Deliver(messages) => self.deliver(messages),
             Step::Lose(at) => {
                 if !self.on_the_way.is_empty() {
@@ -107,10 +160,27 @@ impl World {
             Step::Retry => self.client.retry(),
             Step::Break => self.client.disconnect(),
             Step::Restart => {
-                self.epochs += 1;
-                self.server.restart(&format!("epoch-{}", self.epochs));
+                let epoch = self.new_epoch();
+                self.server.restart(&epoch);
+                if !self.at_frozen {
+                    self.client.disconnect();
+                }
+            }
+            Step::Write => self.client.write(),
+            Step::RestartClient => self.client.restart(),
+            Step::Freeze => {
+                let mut frozen = self.server.clone();
+                frozen.restart(&self.new_epoch());
+                self.frozen = Some(frozen);
+                if self.at_frozen {
+                    self.client.disconnect();
+                }
+            }
+            Step::Switch => {
+                self.at_frozen = self.frozen.is_some() && !self.at_frozen;
                 self.client.disconnect();
             }
+            Step::Compress(zstd) => self.server.zstd = zstd,
             Step::Wait(seconds) => self.client.advance(Duration::from_secs(seconds)),
         }
         if !self.client.connected {
@@ -122,9 +192,10 @@ impl World {
 
     fn deliver(&mut self, messages: usize) {
         while let Some(request) = self.client.sent.pop_front() {
-            self.server.receive(request);
+            self.replica().receive(request);
         }
-        self.on_the_way.extend(self.server.respond());
+        let responses = self.replica().respond();
+        self.on_the_way.extend(responses);
         for _ in 0..messages {
             if let (true, Some(message)) = (self.client.connected, self.on_the_way.pop_front()) {
                 self.client.receive([message]);
@@ -150,7 +221,8 @@ impl World {
 
     /// Everything that is on the way arrives, and the plane takes all that it can.
     fn settle(&mut self) {
-        if self.lossy {
+        if self.lossy || self.at_frozen {
+            self.at_frozen = false;
             self.on_the_way.clear();
             self.client.disconnect();
         }
@@ -163,14 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
     fn every_history_ends_like_one_full_snapshot(steps in vec(step(), 0..120)) {
-        let mut world = World {
-            server: Model::new("epoch-0"),
-            client: Client::new(),
-            on_the_way: VecDeque::new(),
-            epochs: 0,
-            lossy: false,
-        };
-        world.client.connect();
+        let mut world = World::new();
         for step in steps {
             world.take(step);
         }
@@ -180,6 +245,10 @@ proptest! {
         }
         world.settle();
         prop_assert_eq!(&world.client.plane, &world.server.snapshot());
+        prop_assert!(
+            world.client.gone.is_subset(&world.taken_away),
+            "{:?} is gone, and only {:?} was taken away", world.client.gone, world.taken_away
+        );
 
         let status = world.client.session.status();
         prop_assert_eq!(status.rejections, vec![]);
@@ -195,14 +264,7 @@ proptest! {
 
     #[test]
     fn what_is_rejected_is_all_that_differs(steps in vec(step(), 0..80)) {
-        let mut world = World {
-            server: Model::new("epoch-0"),
-            client: Client::new(),
-            on_the_way: VecDeque::new(),
-            epochs: 0,
-            lossy: false,
-        };
-        world.client.connect();
+        let mut world = World::new();
         for step in steps {
             world.take(step);
             let status = world.client.session.status();

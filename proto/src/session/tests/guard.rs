@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use meshlite_snapshot::{ResourceType, Snapshot};
+use proptest::{collection::vec, prelude::*};
+
 use super::client::Client;
 use crate::{
-    model::{Model, NODES, mk_node, response},
+    model::{Model, NODES, mk_name, mk_node, response},
     session::{GUARD, HEARTBEAT, Reconnect},
     v1::{self, discovery_response::Kind},
 };
 
 fn mk_server(epoch: &str, nodes: usize) -> Model {
     let mut server = Model::new(epoch);
+    server.origin = String::new();
     for node in 0..nodes {
         server.put(NODES, &format!("n{node}"), &mk_node("n", "z"));
     }
@@ -121,5 +125,141 @@ fn ten_resources_or_half_of_them_are_not_worth_waiting_for() {
         client.disconnect();
         client.settle(&mut mk_server("b", after));
         assert_eq!(client.plane.nodes.len(), after);
+    }
+}
+
+/// What time it is in the cluster, as this snapshot knows.
+fn clock(snapshot: &Snapshot) -> u64 {
+    match snapshot.get(ResourceType::Node, &mk_name("clock")) {
+        Some(meshlite_snapshot::Resource::Node(node)) => {
+            node.zone.as_ref().unwrap().parse().unwrap()
+        }
+        _ => 0,
+    }
+}
+
+fn strike(server: &mut Model) {
+    let time = (server.clock + 1).to_string();
+    server.put(NODES, "clock", &mk_node("clock", &time));
+}
+
+/// A replica, and another one that stands still since then.
+fn mk_fresh_and_frozen() -> (Model, Model) {
+    let mut fresh = mk_server("a", 5);
+    fresh.origin = "cluster".into();
+    strike(&mut fresh);
+    let mut frozen = fresh.clone();
+    frozen.restart("b");
+    strike(&mut fresh);
+    (fresh, frozen)
+}
+
+#[test]
+fn what_is_older_is_held_and_let_go_when_the_replica_catches_up() {
+    let (mut fresh, mut frozen) = mk_fresh_and_frozen();
+    let mut client = Client::following(&mut fresh);
+    client.disconnect();
+    client.settle(&mut frozen);
+    assert_eq!(client.plane, fresh.snapshot());
+    assert_eq!(
+        client.session.status().held_back.unwrap(),
+        "a control plane knows nodes only up to version 6, and 7 is installed: held for 120 s"
+    );
+    strike(&mut frozen);
+    let from = frozen.generation - 1;
+    client.receive(frozen.commit(2, Some(from)));
+    client.install();
+    assert_eq!(client.plane, frozen.snapshot());
+    assert_eq!(client.session.status().held_back, None);
+    assert_eq!(client.session.status().sources[0].resource_version, "7");
+}
+
+#[test]
+fn what_is_older_is_obeyed_in_the_end_and_so_is_what_follows() {
+    let (mut fresh, mut frozen) = mk_fresh_and_frozen();
+    strike(&mut fresh);
+    let mut client = Client::following(&mut fresh);
+    client.disconnect();
+    client.settle(&mut frozen);
+    live(&mut client, GUARD);
+    client.install();
+    assert_eq!(client.plane, frozen.snapshot());
+    strike(&mut frozen);
+    client.settle(&mut frozen);
+    assert_eq!(client.plane, frozen.snapshot());
+    assert_eq!(client.session.status().held_back, None);
+}
+
+#[test]
+fn an_older_replica_that_changes_nothing_is_followed_and_forgets_nothing() {
+    let (_, mut frozen) = mk_fresh_and_frozen();
+    let mut ahead = frozen.clone();
+    ahead.restart("ahead");
+    ahead.clock += 100;
+    let mut client = Client::following(&mut ahead);
+    client.disconnect();
+    client.settle(&mut frozen);
+    let status = client.session.status();
+    assert_eq!((status.epoch.as_str(), status.held_back), ("b", None));
+    assert_eq!(status.sources[0].resource_version, ahead.clock.to_string());
+}
+
+#[test]
+fn versions_of_another_cluster_are_not_compared() {
+    let (mut fresh, mut frozen) = mk_fresh_and_frozen();
+    frozen.origin = "restored from a backup".into();
+    let mut client = Client::following(&mut fresh);
+    client.disconnect();
+    client.settle(&mut frozen);
+    assert_eq!(client.plane, frozen.snapshot());
+}
+
+#[test]
+fn what_was_read_from_disk_is_not_made_older_either() {
+    let (mut fresh, mut frozen) = mk_fresh_and_frozen();
+    let mut client = Client::following(&mut fresh);
+    client.write();
+    client.restart();
+    client.settle(&mut frozen);
+    assert_eq!(client.plane, fresh.snapshot());
+    assert!(client.session.status().provisional);
+}
+
+proptest! {
+    #[test]
+    fn a_frozen_replica_never_takes_a_client_back_while_another_can_be_reached(
+        steps in vec((0..4_u8, 0..10_u64), 0..60),
+    ) {
+        let (mut fresh, mut frozen) = mk_fresh_and_frozen();
+        let mut client = Client::among(2);
+        client.settle(&mut fresh);
+        let (mut at_frozen, mut seen) = (false, clock(&client.plane));
+        for (step, seconds) in steps {
+            match step {
+                0 => strike(&mut fresh),
+                1 => client.disconnect(),
+                2 => {
+                    frozen = fresh.clone();
+                    frozen.restart(&format!("frozen at {}", fresh.clock));
+                    client.disconnect();
+                }
+                _ => client.now += Duration::from_secs(seconds),
+            }
+            if !client.connected {
+                at_frozen = !at_frozen;
+                client.connect();
+            }
+            let replica = if at_frozen { &mut frozen } else { &mut fresh };
+            while let Some(request) = client.sent.pop_front() {
+                replica.receive(request);
+            }
+            client.receive(replica.respond());
+            client.install();
+            prop_assert!(clock(&client.plane) >= seen, "{} after {seen}", clock(&client.plane));
+            seen = clock(&client.plane);
+        }
+        client.disconnect();
+        client.settle(&mut fresh);
+        prop_assert_eq!(client.plane, fresh.snapshot());
     }
 }

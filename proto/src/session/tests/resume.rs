@@ -87,3 +87,120 @@ fn what_came_after_a_dropped_commit_is_not_undone_by_it() {
     assert_eq!(delivery.snapshot, server.snapshot());
     assert_eq!(delivery.generation, server.generation);
 }
+
+#[test]
+fn another_replica_sends_only_the_buckets_that_differ() {
+    let mut server = Model::new("a");
+    for node in 0..200 {
+        server.put(NODES, &format!("n{node}"), &mk_node("n", "z"));
+    }
+    let mut client = Client::following(&mut server);
+    server.put(NODES, "n7", &mk_node("n", "y"));
+    server.set(NODES, "n8", None);
+    server.restart("b");
+    client.disconnect();
+    client.connect();
+    server.receive(client.sent.pop_front().unwrap());
+    let commit = server.respond();
+    let Some(Kind::Begin(begin)) = &commit[0].kind else {
+        panic!("not the beginning");
+    };
+    assert_eq!(begin.mode(), v1::CommitMode::Buckets);
+    assert_eq!(begin.replaced_buckets.len(), 2);
+    assert!(begin.frame_count < 10, "{}", begin.frame_count);
+    client.receive(commit);
+    let changes = &client.at_plane.as_ref().unwrap().changes;
+    assert_eq!(changes, &[changed(NODES, "n7"), removed(NODES, "n8")]);
+    client.install();
+    assert_eq!(client.plane, server.snapshot());
+    assert_eq!(client.acks().len(), 1);
+}
+
+#[test]
+fn a_resume_request_for_50_000_resources_is_at_most_20_kib() {
+    let mut server = Model::new("a");
+    server.chunk_bytes = encode::MAX_CHUNK_BYTES;
+    let mut stream = BytesMut::new();
+    let (mut digest, count) = (meshlite_snapshot::SetDigest::default(), 50_000);
+    let body = encode::body(&mk_node("n", "z"));
+    for node in 0..count {
+        let name = mk_name(&format!("namespace-{node}/node-with-a-long-name"));
+        encode::frame(NODES, &name, Version::of(&body), Some(&body), &mut stream);
+        digest.add(&name, Version::of(&body));
+    }
+    let mut commit = server.commit(1, None);
+    let bytes = stream.len() as u64;
+    for message in &mut commit {
+        match &mut message.kind {
+            Some(Kind::Begin(begin)) => (begin.bytes, begin.frame_count) = (bytes, count),
+            Some(Kind::End(end)) => end.expected[0] = encode::topic_digest(NODES, digest, count),
+            _ => {}
+        }
+    }
+    let chunks = encode::chunks(stream.freeze(), encode::MAX_CHUNK_BYTES);
+    let chunks = chunks.map(|data| response(Kind::Chunk(v1::ResourceChunk { data })));
+    commit.splice(1..1, chunks);
+    let mut client = Client::new();
+    client.connect();
+    client.receive(commit);
+    client.install();
+    assert_eq!(client.session.status().digests[0].count, count);
+    client.disconnect();
+    client.connect();
+    let hello = client.sent.pop_front().unwrap();
+    let length = prost::Message::encoded_len(&hello);
+    assert!(length <= 20 * 1024, "{length} bytes");
+}
+
+#[test]
+fn a_topic_that_the_server_does_not_know_stays_as_it_is() {
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let namespace = meshlite_snapshot::Namespace {
+        name: "shop".into(),
+    };
+    let namespace = meshlite_snapshot::Resource::Namespace(namespace.into());
+    server.put(NAMESPACES, "shop", &namespace);
+    let mut client = Client::following(&mut server);
+    client.disconnect();
+    client.connect();
+    let mut older = Model::with_nodes("b", &[("two", "z")]).commit(1, None);
+    for message in &mut older {
+        match &mut message.kind {
+            Some(Kind::Begin(begin)) => begin.topics = vec![encode::topic(NODES)],
+            Some(Kind::End(end)) => {
+                let nodes = Some(encode::topic(NODES));
+                end.expected.retain(|expected| expected.topic == nodes);
+                end.sources.clear();
+            }
+            _ => {}
+        }
+    }
+    client.receive(older);
+    client.install();
+    assert_eq!(client.plane.namespaces.len(), 1);
+    assert!(client.plane.nodes.contains_key("two"));
+    assert_eq!(client.plane.nodes.len(), 1);
+}
+
+#[test]
+fn a_client_starts_from_disk_and_says_so_until_a_server_confirms_it() {
+    let mut server = Model::with_nodes("a", &[("one", "z"), ("two", "z")]);
+    let mut client = Client::following(&mut server);
+    client.write();
+    client.restart();
+    assert_eq!(client.plane, server.snapshot());
+    client.connect();
+    let hello = client.last_hello();
+    assert!(hello.subscriptions.iter().all(|held| held.provisional));
+    assert_eq!(hello.cursor.unwrap().generation, server.generation);
+    assert_eq!(
+        client.session.kept(),
+        None,
+        "what came from disk is not written"
+    );
+    let deliveries = client.deliveries;
+    client.settle(&mut server);
+    assert_eq!(client.deliveries, deliveries, "nothing is sent again");
+    assert!(!client.session.status().provisional);
+    assert!(client.session.kept().is_some());
+}
