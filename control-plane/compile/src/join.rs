@@ -28,7 +28,7 @@ pub(crate) struct Join {
     services: Services,
     slices: BTreeMap<ObjectKey, Held>,
     /// The names of the slices that say they belong to a Service, whether or not it is there.
-    members: BTreeMap<ObjectKey, BTreeSet<String>>,
+    members: BTreeMap<ObjectKey, Vec<Box<str>>>,
     changed_services: BTreeSet<ObjectKey>,
     changed_slices: BTreeSet<ObjectKey>,
 }
@@ -85,7 +85,7 @@ impl Join {
             return Effect::Changes;
         }
         let members = self.members.get(key).into_iter().flatten();
-        let slices = members.map(|name| ObjectKey::new(&*key.namespace, name));
+        let slices = members.map(|name| ObjectKey::new(&*key.namespace, &**name));
         self.changed_slices.extend(slices);
         let slices = || self.slices_of(key).map(|(_, slice)| slice);
         if traffic::ends(before, terms, slices) {
@@ -107,7 +107,7 @@ impl Join {
             self.leave(from.as_ref(), &key.name);
             if let Some(to) = &to {
                 let members = self.members.entry(to.clone()).or_default();
-                members.insert(key.name.clone());
+                members.push(key.name.as_str().into());
             }
         }
         let after = slice.clone().filter(|_| from == to);
@@ -116,7 +116,7 @@ impl Join {
             let Some(Some(service)) = self.services.get(&from) else {
                 return false;
             };
-            let others = || self.slices_of(&from).filter(|(name, _)| **name != key.name);
+            let others = || self.slices_of(&from).filter(|(name, _)| *name != key.name);
             let others = || others().map(|(_, slice)| slice);
             traffic::is_lost(service, &before, after.as_deref(), others)
         });
@@ -132,22 +132,22 @@ impl Join {
         if let Some(service) = service
             && let Some(members) = self.members.get_mut(service)
         {
-            members.remove(slice);
+            members.retain(|member| **member != *slice);
             if members.is_empty() {
                 self.members.remove(service);
             }
         }
     }
 
-    fn held_of(&self, service: &ObjectKey) -> impl Iterator<Item = (&String, &Held)> {
+    fn held_of(&self, service: &ObjectKey) -> impl Iterator<Item = (&str, &Held)> {
         let members = self.members.get(service).into_iter().flatten();
         members.filter_map(|name| {
-            let key = ObjectKey::new(&*service.namespace, name);
-            Some((name, self.slices.get(&key)?))
+            let key = ObjectKey::new(&*service.namespace, &**name);
+            Some((&**name, self.slices.get(&key)?))
         })
     }
 
-    fn slices_of(&self, service: &ObjectKey) -> impl Iterator<Item = (&String, &Slice)> {
+    fn slices_of(&self, service: &ObjectKey) -> impl Iterator<Item = (&str, &Slice)> {
         self.held_of(service)
             .filter_map(|(name, held)| Some((name, held.slice.as_deref()?)))
     }

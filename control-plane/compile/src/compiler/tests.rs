@@ -206,3 +206,50 @@ fn groups_are_in_the_scope_of_the_ingress_while_any_route_leads_to_their_service
         ["default/s0/s0-z false"]
     );
 }
+
+#[test]
+fn the_secrets_that_are_wanted_are_those_that_served_ingresses_and_the_settings_name() {
+    let mut compiler = Compiler::new(Settings {
+        default_certificate: Some(Name::new("ops/default").unwrap()),
+        ..Settings::default()
+    });
+    let with_annotations = |class: &str, annotations: Value| {
+        let tls = json!([{"secretName": "own"}, {"secretName": "no/name"}, {"hosts": []}]);
+        object(json!({
+            "metadata": {"annotations": annotations},
+            "spec": {"ingressClassName": class, "tls": tls},
+        }))
+    };
+    let annotations = json!({
+        "nginx.ingress.kubernetes.io/auth-tls-secret": "team/clients",
+        "nginx.ingress.kubernetes.io/auth-secret": "passwords",
+        "nginx.ingress.kubernetes.io/proxy-ssl-secret": "team/not-read",
+    });
+    let ours = with_annotations("meshlite", annotations.clone());
+    let foreign = with_annotations("nginx", json!({}));
+    compiler.apply(Change::Ingress(key("ours"), Some(ours)));
+    compiler.apply(Change::Ingress(
+        ObjectKey::new("other", "foreign"),
+        Some(foreign),
+    ));
+    compiler.compile();
+    let wanted = |compiler: &Compiler| {
+        let wanted = compiler.wanted_secrets().into_iter();
+        wanted.map(|key| key.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        wanted(&compiler),
+        [
+            "default/own",
+            "default/passwords",
+            "ops/default",
+            "team/clients"
+        ]
+    );
+    assert_eq!(compiler.served_ingresses(), [key("ours")].into());
+    let foreign = with_annotations("nginx", annotations);
+    compiler.apply(Change::Ingress(key("ours"), Some(foreign)));
+    compiler.compile();
+    assert_eq!(wanted(&compiler), ["ops/default"]);
+    assert!(compiler.served_ingresses().is_empty());
+}

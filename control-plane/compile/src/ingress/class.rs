@@ -103,3 +103,45 @@ fn annotation<'a>(
 ) -> Option<&'a str> {
     annotations?.get(name).map(String::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ObjectKey, report::Findings};
+
+    #[test]
+    fn the_class_and_the_controller_are_those_of_the_settings() {
+        let settings = Settings {
+            ingress_class: "inside".into(),
+            ingress_controller: "example.com/inside".into(),
+            ..Settings::default()
+        };
+        let of = |controller: &str| k8s::IngressClass {
+            spec: Some(k8s::IngressClassSpec {
+                controller: Some(controller.to_owned()),
+                ..k8s::IngressClassSpec::default()
+            }),
+            ..k8s::IngressClass::default()
+        };
+        let mut classes = Classes::default();
+        let ours = of(&settings.ingress_controller);
+        assert!(classes.put("edge".into(), Some(&ours), &settings));
+        assert!(!classes.put("edge".into(), Some(&ours), &settings));
+        let defaults = of(&Settings::default().ingress_controller);
+        classes.put("outside".into(), Some(&defaults), &settings);
+        let (key, mut findings) = (ObjectKey::new("default", "a"), Findings::default());
+        for (named, is_served) in [
+            (Named::Field("inside".into()), true),
+            (Named::Field("edge".into()), true),
+            (Named::Field("outside".into()), false),
+            (Named::Field("meshlite".into()), false),
+            (Named::Annotation("inside".into()), true),
+            (Named::Annotation("meshlite".into()), false),
+            (Named::Nothing, false),
+        ] {
+            let mut about = findings.about("Ingress", &key);
+            let served = classes.serves(&named, &settings, &mut about);
+            assert_eq!(served, is_served, "{named:?}");
+        }
+    }
+}
