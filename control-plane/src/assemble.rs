@@ -3,10 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use meshlite_kubernetes::Leadership;
-use meshlite_proto::v1::{
-    FILE_DESCRIPTOR_SET, snapshot_discovery_server::SnapshotDiscoveryServer,
-    snapshot_status_server::SnapshotStatusServer,
-};
+use meshlite_proto::v1::{FILE_DESCRIPTOR_SET, snapshot_status_server::SnapshotStatusServer};
 use meshlite_runtime::{
     admin,
     listen::{self, ListenError},
@@ -51,7 +48,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The services whose health is told, with that of the server as a whole.
 const HEALTH: [&str; 3] = [
     "",
-    SnapshotDiscoveryServer::<Discovery>::NAME,
+    Discovery::NAME,
     SnapshotStatusServer::<StatusService>::NAME,
 ];
 
@@ -154,13 +151,14 @@ impl ControlPlane {
                 pods,
                 allocations,
                 publisher,
+                published: meshlite_compile::Compiled::default(),
                 findings: book,
                 metrics: Arc::clone(&metrics),
             },
             discovery: Discovery::new(
-                views,
+                views.clone(),
                 Sources::default(),
-                Clients::new(Arc::clone(&metrics)),
+                Clients::new(&replica, views, Arc::clone(&metrics)),
                 Arc::clone(&metrics),
                 stop.clone(),
             ),
@@ -302,7 +300,7 @@ pub(crate) async fn serve_grpc(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(gate.callers())
-        .add_service(SnapshotDiscoveryServer::new(discovery))
+        .add_service(discovery)
         .add_service(SnapshotStatusServer::new(status))
         .add_service(health_pb::health_server::HealthServer::new(health_service))
         .add_service(reflection().build_v1()?)

@@ -30,6 +30,9 @@ pub(crate) struct Metrics {
     digest_mismatches: Counter,
     findings: Family<ByReason, Gauge>,
     convergence: Histogram,
+    /// Sampled with each heartbeat.
+    lag: Histogram,
+    sent: Counter,
     refused: Family<ByCause, Counter>,
     source_objects: Family<ByKind, Gauge>,
     skipped_documents: Family<ByKind, Gauge>,
@@ -81,6 +84,9 @@ impl Default for Metrics {
             findings: Family::default(),
             // 1 ms to 33 s
             convergence: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
+            // 0, then 1 to 16,384
+            lag: Histogram::new(std::iter::once(0.0).chain(exponential_buckets(1.0, 4.0, 8))),
+            sent: Counter::default(),
             refused: Family::default(),
             source_objects: Family::default(),
             skipped_documents: Family::default(),
@@ -94,18 +100,18 @@ impl Metrics {
         let mut registry = Registry::with_prefix("meshlite");
         self.register_snapshot(&mut registry);
         registry.register(
-            "commits",
+            "commit",
             "Commits sent to data planes",
             self.commits.clone(),
         );
         registry.register(
-            "nacks",
+            "nack",
             "Resources that data planes rejected",
             self.nacks.clone(),
         );
         registry.register("clients", "Connected data planes", self.clients.clone());
         registry.register(
-            "digest_mismatches",
+            "digest_mismatch",
             "Times that a data plane held something else than was published",
             self.digest_mismatches.clone(),
         );
@@ -119,6 +125,17 @@ impl Metrics {
             "findings",
             "What is wrong with the input",
             self.findings.clone(),
+        );
+        registry.register(
+            "client_lag_generations",
+            "Generations that a data plane is behind, sampled every ten seconds",
+            self.lag.clone(),
+        );
+        registry.register_with_unit(
+            "sent",
+            "Commits sent to data planes, as they travel",
+            Unit::Bytes,
+            self.sent.clone(),
         );
         registry.register(
             "control_plane_refused",
@@ -171,12 +188,10 @@ impl Metrics {
                 r#type: kind.as_str(),
             };
             let topic = Topic::all(kind);
-            let entries = view.entries(topic);
-            let bytes: usize = entries.map(|(_, entry)| entry.content.body.len()).sum();
-            self.resources
-                .get_or_create(&label)
-                .set(signed(view.state(topic).count));
-            self.bytes.get_or_create(&label).set(signed(bytes as u64));
+            let count = signed(view.state(topic).count);
+            self.resources.get_or_create(&label).set(count);
+            let bytes = signed(view.bytes(topic));
+            self.bytes.get_or_create(&label).set(bytes);
         }
     }
 
@@ -185,8 +200,8 @@ impl Metrics {
         self.compile.observe(took.as_secs_f64());
     }
 
-    /// A commit was sent.
-    pub(crate) fn commit(&self, mode: v1::CommitMode) {
+    /// A commit with so many bytes of data was sent.
+    pub(crate) fn commit(&self, mode: v1::CommitMode, bytes: usize) {
         let mode = match mode {
             v1::CommitMode::Full => "full",
             v1::CommitMode::Delta => "delta",
@@ -194,6 +209,13 @@ impl Metrics {
             v1::CommitMode::Unspecified => return,
         };
         self.commits.get_or_create(&ByMode { mode }).inc();
+        self.sent.inc_by(bytes as u64);
+    }
+
+    /// A client is so many generations behind now.
+    pub(crate) fn lag(&self, generations: u64) {
+        let bounded = u32::try_from(generations).unwrap_or(u32::MAX);
+        self.lag.observe(bounded.into());
     }
 
     /// A client rejected a resource of this type.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use meshlite_compile::{Compiled, Settings, compile};
+use meshlite_compile::{Compiled, Delta, Settings, compile};
 use meshlite_manifests::{
     ManifestFile,
     admit::{AdmitSettings, Admitted, Allocations, RunningPod, admit, workloads},
@@ -34,6 +34,8 @@ pub(crate) struct Pipeline {
     pub(crate) pods: Option<Arc<dyn PodRuntime>>,
     pub(crate) allocations: AllocationStore,
     pub(crate) publisher: Publisher,
+    /// What was published last.
+    pub(crate) published: Compiled,
     pub(crate) findings: FindingBook,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -108,10 +110,13 @@ impl Pipeline {
         self.metrics
             .source(&objects(&loaded.files), &meaning.skipped);
         let stamp = stamp(loaded.changed);
-        let too_large = self.publisher.publish(&meaning.compiled, stamp);
+        let compiled = std::mem::take(&mut meaning.compiled);
+        let delta = difference(&self.published, &compiled);
+        self.published = compiled;
+        let published = self.publisher.publish(&delta, stamp, Vec::new());
         meaning
             .findings
-            .extend(too_large.iter().map(too_large_finding));
+            .extend(published.too_large.iter().map(too_large_finding));
         self.findings.replace(meaning.findings);
         self.publisher.announce();
     }
@@ -152,6 +157,32 @@ pub(crate) fn mean(
         skipped,
         compile_time,
     }
+}
+
+/// What makes of one snapshot the other.
+fn difference(before: &Compiled, after: &Compiled) -> Delta {
+    let mut delta = Delta::default();
+    for (name, resource) in before.snapshot.iter() {
+        delta
+            .resources
+            .insert((resource.kind(), name.clone()), None);
+    }
+    for (name, resource) in after.snapshot.iter() {
+        let key = (resource.kind(), name.clone());
+        if before.snapshot.get(key.0, name).as_ref() == Some(&resource) {
+            delta.resources.remove(&key);
+        } else {
+            delta.resources.insert(key, Some(resource));
+        }
+    }
+    let (before, after) = (
+        &before.ingress_endpoint_groups,
+        &after.ingress_endpoint_groups,
+    );
+    let gone = before.difference(after).map(|name| (name.clone(), false));
+    let new = after.difference(before).map(|name| (name.clone(), true));
+    delta.ingress_endpoint_groups = gone.chain(new).collect();
+    delta
 }
 
 fn too_large_finding(too_large: &TooLarge) -> Finding {
@@ -212,6 +243,7 @@ mod tests {
             pods: None,
             allocations,
             publisher,
+            published: Compiled::default(),
             findings: book,
             metrics,
         };

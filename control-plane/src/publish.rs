@@ -4,23 +4,26 @@ mod commit;
 mod log;
 mod pace;
 mod topic;
+mod topics;
 mod view;
 
 use std::sync::Arc;
 
-use meshlite_compile::Compiled;
+use meshlite_compile::Delta;
 use tokio::sync::watch;
 use tracing::info;
 
 pub(crate) use self::{
-    commit::{Commits, Encoded},
+    commit::{Commit, Commits, digests},
+    log::TooLarge,
     pace::Pace,
-    topic::{Content, TooLarge, TopicState},
-    view::{Change, Resume, Stamp, TOPICS, View},
+    topic::{Entry, TopicState},
+    topics::{TOPICS, TopicSet},
+    view::{Change, Held, Range, Resume, Stamp, View},
 };
 
-use self::log::{ChangeLog, Outcome};
-use crate::metrics::Metrics;
+use self::log::ChangeLog;
+use crate::{metrics::Metrics, watch::Watermark};
 
 /// Where readers find what is published; nothing before the first publication.
 pub(crate) type Views = watch::Receiver<Option<Arc<View>>>;
@@ -31,6 +34,15 @@ pub(crate) struct Publisher {
     log: ChangeLog,
     views: watch::Sender<Option<Arc<View>>>,
     metrics: Arc<Metrics>,
+}
+
+/// What became of a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// How many resources changed, counted by topic.
+    pub(crate) changed: usize,
+    /// Every resource that is too large for a client to read.
+    pub(crate) too_large: Arc<[TooLarge]>,
 }
 
 impl Publisher {
@@ -49,14 +61,22 @@ impl Publisher {
         )
     }
 
-    /// Takes in a snapshot and says what of it is too large. Readers see it with [`Publisher::announce`].
-    pub(crate) fn publish(&mut self, compiled: &Compiled, stamp: Stamp) -> Vec<TooLarge> {
-        let Outcome { changed, too_large } = self.log.publish(compiled, stamp);
+    /// Takes in what changed, read from these sources. Readers see it with [`Publisher::announce`].
+    pub(crate) fn publish(
+        &mut self,
+        delta: &Delta,
+        stamp: Stamp,
+        sources: Vec<Watermark>,
+    ) -> Published {
+        let changed = self.log.publish(delta, stamp, sources);
         if changed > 0 {
             let generation = self.log.view().generation();
             info!(generation, changed, "snapshot published");
         }
-        too_large
+        Published {
+            changed,
+            too_large: self.log.too_large().collect(),
+        }
     }
 
     /// Shows readers what was taken in. They are woken only where something changed.
@@ -64,11 +84,9 @@ impl Publisher {
         let view = self.log.view();
         let is_new = self.views.send_if_modified(|shown| {
             let before = shown.as_ref().map(|shown| shown.generation());
-            let is_new = before != Some(view.generation());
-            if is_new {
-                *shown = Some(Arc::new(view.clone()));
-            }
-            is_new
+            // Also where the sources were only read further.
+            *shown = Some(Arc::new(view.clone()));
+            before != Some(view.generation())
         });
         if is_new {
             self.metrics.published(view);

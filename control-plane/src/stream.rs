@@ -1,20 +1,21 @@
 //! Streams commits to data planes: one task for each client, one commit at a time, one encoding for all.
 
+mod admission;
 mod client;
 mod clients;
 mod fetch;
 mod hello;
+mod outbound;
+mod service;
 mod session;
+mod wire;
 
 #[cfg(test)]
 mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use meshlite_proto::{
-    encode,
-    v1::{self, snapshot_discovery_server::SnapshotDiscovery},
-};
+use meshlite_proto::{encode, session::HEARTBEAT, v1};
 use meshlite_snapshot::Topic;
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -22,7 +23,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 use tracing::{Instrument, info, info_span};
 
 pub(crate) use self::{
@@ -30,9 +31,16 @@ pub(crate) use self::{
     fetch::{readable, select, topics},
 };
 
-use self::{client::Client, hello::Accepted, session::Session};
+use self::{
+    admission::{Admission, Refused},
+    client::Client,
+    fetch::PrivateKeys,
+    hello::Accepted,
+    outbound::{Outbound, Outbox},
+    session::Session,
+};
 use crate::{
-    clock,
+    auth::Caller,
     metrics::Metrics,
     publish::{Commits, View, Views},
     watch::Sources,
@@ -45,12 +53,10 @@ const BULK_TRANSFERS: usize = 64;
 const READERS: usize = 32;
 /// How long such a reader may take for the next message: a person may look at it in a pager.
 const READING: Duration = Duration::from_mins(10);
-/// Messages that wait in memory for a client.
+/// Messages that wait in memory for such a reader.
 const QUEUE: usize = 2;
 /// How long a client may take to say Hello.
 const HELLO: Duration = Duration::from_secs(10);
-
-type Message = Result<v1::DiscoveryResponse, Status>;
 
 /// The service `SnapshotDiscovery`. Clones share everything.
 #[derive(Clone, Debug)]
@@ -66,6 +72,7 @@ pub(crate) struct Discovery {
     commits: Arc<Commits>,
     bulk: Arc<Semaphore>,
     readers: Arc<Semaphore>,
+    admission: Admission,
 }
 
 impl Discovery {
@@ -86,6 +93,7 @@ impl Discovery {
             commits: Arc::default(),
             bulk: Arc::new(Semaphore::new(BULK_TRANSFERS)),
             readers: Arc::new(Semaphore::new(READERS)),
+            admission: Admission::default(),
         }
     }
 
@@ -132,24 +140,66 @@ impl Discovery {
         Ok(ReceiverStream::new(stream))
     }
 
+    /// Opens a stream; what its client may have is seen when it says Hello.
+    fn open(
+        self: Arc<Self>,
+        request: Request<Streaming<v1::DiscoveryRequest>>,
+    ) -> Result<Outbound, Status> {
+        self.view()?;
+        let caller = Caller::of(&request)?;
+        let now = Instant::now();
+        self.admission
+            .arrive(now)
+            .map_err(|refused| self.refuse(refused))?;
+        let (outbox, outbound) = outbound::channel(now);
+        let tasks = self.tasks.clone();
+        tasks.spawn(self.serve(caller, request.into_inner(), outbox));
+        Ok(outbound)
+    }
+
+    fn fetch(
+        &self,
+        request: &Request<v1::FetchSnapshotRequest>,
+    ) -> Result<ReceiverStream<Result<v1::FetchSnapshotResponse, Status>>, Status> {
+        let caller = Caller::of(request)?;
+        if !caller.rights.read && !caller.rights.ingress {
+            return Err(self.refuse(Refused::denied(
+                "role",
+                format!("{} may not fetch snapshots", caller.name),
+            )));
+        }
+        // Where nobody says who they are, a dump still shows no keys.
+        let keys = if caller.rights.ingress && caller != Caller::anyone() {
+            PrivateKeys::Shown
+        } else {
+            PrivateKeys::Hidden
+        };
+        let view = self.view()?;
+        let sources = self.sources.tell(view.sources());
+        self.send_all(fetch::messages(&view, request.get_ref(), sources, keys)?)
+    }
+
     async fn serve(
-        self,
+        self: Arc<Self>,
+        caller: Caller,
         mut inbound: Streaming<v1::DiscoveryRequest>,
-        outbound: mpsc::Sender<Message>,
+        mut outbox: Outbox,
     ) {
         let accepted = tokio::select! {
             accepted = timeout(HELLO, first_message(&mut inbound)) => accepted,
             () = self.stop.cancelled() => return,
         };
-        let accepted = match accepted {
-            Ok(Ok(accepted)) => accepted,
-            Ok(Err(refused)) => {
-                info!(reason = refused.message(), "client refused");
-                // A client that has gone does not need to know.
-                drop(outbound.send(Err(refused)).await);
+        let admitted = match accepted {
+            Ok(accepted) => accepted.and_then(|accepted| self.admit(&caller, accepted)),
+            Err(_elapsed) => return,
+        };
+        let (accepted, admitted) = match admitted {
+            Ok(admitted) => admitted,
+            Err(refused) => {
+                info!(reason = refused.message(), caller = %caller.name, "client refused");
+                outbox.refuse(refused);
                 return;
             }
-            Err(_elapsed) => return,
         };
         let identity = &accepted.identity;
         let span = info_span!(
@@ -158,45 +208,34 @@ impl Discovery {
             node = identity.node_name,
             role = accepted.role.as_str_name()
         );
-        let client = Client {
-            place: self.clients.enter(accepted.role, clock::wall()),
-            session: Session::new(accepted, Instant::now()),
-            outbound,
-            service: self,
-        };
+        let early = Duration::from_millis(fastrand::u64(0..1000 * HEARTBEAT.as_secs()));
+        let session = Session::new(&accepted, Instant::now(), early);
+        let place = self.clients.enter(&accepted, session.standing());
+        let client = Client::new(self, &caller, &accepted, session, outbox);
         async {
             info!("client connected");
-            let reason = client.run(inbound).await;
+            let reason = client.run(&place, inbound).await;
             info!(reason, "client disconnected");
         }
         .instrument(span)
         .await;
-    }
-}
-
-#[tonic::async_trait]
-impl SnapshotDiscovery for Discovery {
-    type StreamSnapshotsStream = ReceiverStream<Message>;
-    type FetchSnapshotStream = ReceiverStream<Result<v1::FetchSnapshotResponse, Status>>;
-
-    async fn stream_snapshots(
-        &self,
-        request: Request<Streaming<v1::DiscoveryRequest>>,
-    ) -> Result<Response<Self::StreamSnapshotsStream>, Status> {
-        self.view()?;
-        let (outbound, messages) = mpsc::channel(QUEUE);
-        self.tasks
-            .spawn(self.clone().serve(request.into_inner(), outbound));
-        Ok(Response::new(ReceiverStream::new(messages)))
+        drop(admitted);
     }
 
-    async fn fetch_snapshot(
+    fn admit(
         &self,
-        request: Request<v1::FetchSnapshotRequest>,
-    ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
-        let view = self.view()?;
-        let messages = fetch::messages(&view, &request.into_inner(), self.sources.watermarks())?;
-        Ok(Response::new(self.send_all(messages)?))
+        caller: &Caller,
+        accepted: Accepted,
+    ) -> Result<(Accepted, admission::Admitted), Status> {
+        let admitted = admission::authorise(caller, &accepted)
+            .and_then(|()| self.admission.enter(caller, &accepted))
+            .map_err(|refused| self.refuse(refused))?;
+        Ok((accepted, admitted))
+    }
+
+    fn refuse(&self, refused: Refused) -> Status {
+        self.metrics.refused(refused.reason);
+        refused.status
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use meshlite_compile::Compiled;
+use meshlite_compile::{Compiled, Delta};
 use meshlite_kubernetes::Leadership;
 use meshlite_proto::{
     decode::FrameReader,
@@ -20,8 +20,8 @@ use meshlite_proto::{
     },
 };
 use meshlite_snapshot::{
-    Name, Namespace, PrivateKey, Resource, ResourceType, SetDigest, Snapshot, TlsSecret, Topic,
-    Version,
+    Bucket, BucketDigests, Name, Namespace, PrivateKey, Resource, ResourceType, Scope, SetDigest,
+    Snapshot, TlsSecret, Topic, Version,
 };
 use tokio::{
     net::TcpListener,
@@ -41,7 +41,7 @@ use crate::{
     findings::FindingBook,
     metrics::Metrics,
     peers::Peers,
-    publish::{Publisher, Stamp, Views},
+    publish::{Publisher, Stamp, TOPICS, View, Views},
     status::StatusService,
     stream::{Clients, Discovery},
     watch::Sources,
@@ -75,7 +75,7 @@ impl Server {
         let discovery = Discovery::new(
             views.clone(),
             Sources::default(),
-            Clients::new(Arc::clone(&metrics)),
+            Clients::new("replica-1", views.clone(), Arc::clone(&metrics)),
             Arc::clone(&metrics),
             stop.clone(),
         );
@@ -114,7 +114,10 @@ impl Server {
             at: Instant::now(),
             changed: SystemTime::UNIX_EPOCH,
         };
-        assert_eq!(self.publisher.publish(compiled, stamp), []);
+        let view = self.discovery.views.borrow().clone();
+        let delta = delta(view.as_deref(), compiled);
+        let published = self.publisher.publish(&delta, stamp, Vec::new());
+        assert_eq!(*published.too_large, []);
         self.publisher.announce();
     }
 
@@ -202,25 +205,33 @@ impl Peer {
         let Kind::Begin(begin) = self.hear().await.unwrap() else {
             panic!("a commit begins with CommitBegin");
         };
-        let mut reader = FrameReader::default();
-        let mut frames = Vec::new();
+        let mut data = Vec::new();
         let mut largest_chunk = 0;
         let end = loop {
             match self.hear().await.unwrap() {
                 Kind::Chunk(chunk) => {
                     largest_chunk = largest_chunk.max(chunk.data.len());
-                    reader.push(&chunk.data);
-                    while let Some(frame) = reader.next_frame().unwrap() {
-                        frames.push(frame);
-                    }
+                    data.extend_from_slice(&chunk.data);
                 }
                 Kind::End(end) => break end,
                 other => panic!("{other:?} within a commit"),
             }
         };
+        assert_eq!(data.len() as u64, begin.bytes);
+        let raw = match begin.encoding() {
+            v1::Encoding::Identity => data,
+            v1::Encoding::Zstd => zstd::decode_all(&data[..]).unwrap(),
+        };
+        assert_eq!(raw.len() as u64, begin.raw_bytes);
+        let mut reader = FrameReader::default();
+        reader.push(&raw);
+        let mut frames = Vec::new();
+        while let Some(frame) = reader.next_frame().unwrap() {
+            frames.push(frame);
+        }
         assert!(reader.is_empty());
         assert_eq!(frames.len() as u64, begin.frame_count);
-        self.apply(begin.mode(), &frames);
+        self.apply(&begin, &frames);
         Commit {
             begin,
             frames,
@@ -234,9 +245,30 @@ impl Peer {
         self.say(discovery_request::Kind::Ack(ack(commit))).await;
     }
 
-    fn apply(&mut self, mode: v1::CommitMode, frames: &[v1::ResourceFrame]) {
-        if mode == v1::CommitMode::Full {
-            self.held.clear();
+    /// What it answers when it is asked what its buckets hold; it follows no narrower scope than all.
+    pub(crate) fn bucket_digests(&self) -> BucketDigests {
+        let mut together = BucketDigests::default();
+        for kind in ResourceType::ALL {
+            let wire = i32::from(encode::resource_type(kind));
+            let mut digests = BucketDigests::default();
+            for ((_, name), version) in self.held.iter().filter(|((k, _), _)| *k == wire) {
+                digests.add(&Name::new(name).unwrap(), *version);
+            }
+            for bucket in Bucket::all() {
+                together.add_topic(kind, bucket, digests.get(bucket));
+            }
+        }
+        together
+    }
+
+    fn apply(&mut self, begin: &v1::CommitBegin, frames: &[v1::ResourceFrame]) {
+        match begin.mode() {
+            v1::CommitMode::Full => self.held.clear(),
+            v1::CommitMode::Buckets => self.held.retain(|(_, name), _| {
+                let bucket = Bucket::of(&Name::new(name).unwrap()).number();
+                !begin.replaced_buckets.contains(&bucket.into())
+            }),
+            v1::CommitMode::Delta | v1::CommitMode::Unspecified => {}
         }
         for frame in frames {
             let key = (frame.r#type, frame.name.clone());
@@ -308,6 +340,29 @@ pub(crate) fn mk_resume(commit: &Commit, role: v1::Role, topics: &[Topic]) -> v1
         generation: commit.begin.generation,
     });
     hello
+}
+
+/// What makes of what is published exactly this.
+pub(crate) fn delta(view: Option<&View>, compiled: &Compiled) -> Delta {
+    let mut delta = Delta::default();
+    for topic in view.into_iter().flat_map(|_| TOPICS) {
+        for (name, _) in view.into_iter().flat_map(|view| view.entries(topic)) {
+            if topic.scope == Scope::Ingress {
+                delta.ingress_endpoint_groups.insert(name.clone(), false);
+            } else {
+                delta.resources.insert((topic.kind, name.clone()), None);
+            }
+        }
+    }
+    for (name, resource) in compiled.snapshot.iter() {
+        let key = (resource.kind(), name.clone());
+        delta.resources.insert(key, Some(resource));
+    }
+    let routed = compiled.ingress_endpoint_groups.iter();
+    delta
+        .ingress_endpoint_groups
+        .extend(routed.map(|name| (name.clone(), true)));
+    delta
 }
 
 pub(crate) fn mk_namespaces(names: &[&str]) -> Compiled {

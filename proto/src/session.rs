@@ -130,7 +130,7 @@ impl Session {
                 Ok(())
             }
             // A newer server may say more than this client understands.
-            Some(Kind::Heartbeat(_)) | None => Ok(()),
+            Some(Kind::Heartbeat(_) | Kind::DigestsWanted(_)) | None => Ok(()),
         };
         match result {
             Ok(()) => self.tick(now),

@@ -160,7 +160,7 @@ async fn a_restart_keeps_what_was_allocated_and_resends_nothing() {
     assert_eq!(node.commits, commits);
     let metrics = again.get("/metrics").await;
     assert!(
-        metrics.contains("meshlite_commits_total{mode=\"delta\"} 1"),
+        metrics.contains("meshlite_commit_total{mode=\"delta\"} 1"),
         "{metrics}"
     );
 }
@@ -291,7 +291,7 @@ async fn what_a_plane_rejects_is_listed_and_counted() {
     assert!(!clients[0].converged);
     let metrics = running.get("/metrics").await;
     assert!(
-        metrics.contains("meshlite_nacks_total{type=\"Service\"} 1"),
+        metrics.contains("meshlite_nack_total{type=\"Service\"} 1"),
         "{metrics}"
     );
     assert!(

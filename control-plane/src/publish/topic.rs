@@ -1,29 +1,16 @@
 //! One topic of the change log: what it holds, what it held, and which names changed when.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use meshlite_proto::{decode::MAX_FRAME_BYTES, encode};
-use meshlite_snapshot::{Name, Resource, ResourceType, SetDigest, Version};
+use meshlite_snapshot::{Bucket, BucketDigests, Name, SetDigest, Version};
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
-/// The largest body that is published, in bytes: a client reads no larger frame, and the rest of it is small.
-const MAX_BODY_BYTES: usize = MAX_FRAME_BYTES - 4096;
-
-/// A resource and the bytes that stand for it. Shared by the topics that hold it.
-#[derive(Debug)]
-pub(crate) struct Content {
-    pub(crate) resource: Resource,
+/// A resource of a topic as it is sent, and when it last changed there. The body is shared by the topics that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
     pub(crate) body: Bytes,
     pub(crate) version: Version,
-}
-
-/// A resource of a topic, and when it last changed there.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) content: Arc<Content>,
     pub(crate) generation: u64,
 }
 
@@ -34,110 +21,84 @@ pub(crate) struct TopicState {
     pub(crate) count: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+/// A clone shares everything with the original; a change copies the way to what it changes, whatever the topic's size.
+#[derive(Clone, Debug)]
 pub(super) struct TopicLog {
-    pub(super) live: BTreeMap<Name, Entry>,
+    live: RedBlackTreeMapSync<Name, Entry>,
     /// Names that are gone, by the generation that removed them.
-    pub(super) removed: BTreeMap<Name, u64>,
+    removed: RedBlackTreeMapSync<Name, u64>,
     /// One item for each live or removed name: the generation of its last change.
-    pub(super) index: BTreeSet<(u64, Name)>,
+    index: RedBlackTreeSetSync<(u64, Name)>,
+    /// The live names of each bucket that has any.
+    buckets: RedBlackTreeMapSync<u16, RedBlackTreeSetSync<Name>>,
+    /// 16 KiB, copied once for each publication that changes the topic.
+    digests: Arc<BucketDigests>,
     /// The set after each generation that changed it.
-    pub(super) states: BTreeMap<u64, TopicState>,
+    states: RedBlackTreeMapSync<u64, TopicState>,
+    state: TopicState,
+    bytes: u64,
 }
-
-/// A resource that is too large.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge {
-    pub(crate) kind: ResourceType,
-    pub(crate) name: Name,
-    pub(crate) bytes: usize,
-}
-
-/// What has to change in a topic; no content for a removal.
-pub(super) type Differences = Vec<(Name, Option<Arc<Content>>)>;
 
 // === impl TopicLog ===
 
 impl TopicLog {
-    /// What has to change for this log to hold exactly `wanted`, which is sorted. Encodes only what may have changed.
-    #[expect(
-        single_use_lifetimes,
-        reason = "it cannot be left out in an impl Trait yet"
-    )]
-    pub(super) fn differences<'a>(
-        &self,
-        wanted: impl Iterator<Item = (&'a Name, Resource)>,
-        too_large: &mut Vec<TooLarge>,
-    ) -> Differences {
-        let mut differences = Differences::new();
-        let mut live = self.live.iter().peekable();
-        for (name, resource) in wanted {
-            while let Some((gone, _)) = live.next_if(|(held, _)| *held < name) {
-                differences.push((gone.clone(), None));
-            }
-            let before = live.next_if(|(held, _)| *held == name);
-            // Resources are Arcs of Eq types: where both are the same allocation, this compares pointers only.
-            if before.is_some_and(|(_, entry)| entry.content.resource == resource) {
-                continue;
-            }
-            let body = encode::body(&resource);
-            if before.is_some_and(|(_, entry)| entry.content.body == body) {
-                continue;
-            }
-            if body.len() > MAX_BODY_BYTES {
-                too_large.push(TooLarge {
-                    kind: resource.kind(),
-                    name: name.clone(),
-                    bytes: body.len(),
-                });
-                continue;
-            }
-            let version = Version::of(&body);
-            let content = Content {
-                resource,
-                body,
-                version,
-            };
-            differences.push((name.clone(), Some(Arc::new(content))));
+    /// A topic that is empty since generation 0.
+    pub(super) fn new() -> Self {
+        let mut states = RedBlackTreeMapSync::new_sync();
+        states.insert_mut(0, TopicState::default());
+        Self {
+            live: RedBlackTreeMapSync::new_sync(),
+            removed: RedBlackTreeMapSync::new_sync(),
+            index: RedBlackTreeSetSync::new_sync(),
+            buckets: RedBlackTreeMapSync::new_sync(),
+            digests: Arc::default(),
+            states,
+            state: TopicState::default(),
+            bytes: 0,
         }
-        differences.extend(live.map(|(gone, _)| (gone.clone(), None)));
-        differences
     }
 
-    pub(super) fn change(&mut self, name: Name, content: Option<Arc<Content>>, generation: u64) {
-        let mut state = self.last_state();
-        let before = match self.live.remove(&name) {
-            Some(entry) => {
-                state.digest.remove(&name, entry.content.version);
-                state.count -= 1;
-                Some(entry.generation)
-            }
-            None => self.removed.remove(&name),
-        };
-        if let Some(before) = before {
-            self.index.remove(&(before, name.clone()));
-        }
-        self.index.insert((generation, name.clone()));
-        match content {
-            Some(content) => {
-                state.digest.add(&name, content.version);
-                state.count += 1;
-                let entry = Entry {
-                    content,
-                    generation,
-                };
-                self.live.insert(name, entry);
-            }
-            None => {
-                self.removed.insert(name, generation);
-            }
-        }
-        self.states.insert(generation, state);
+    pub(super) fn get(&self, name: &Name) -> Option<&Entry> {
+        self.live.get(name)
     }
 
-    fn last_state(&self) -> TopicState {
-        let last = self.states.last_key_value();
-        last.map(|(_, state)| *state).unwrap_or_default()
+    /// What it holds, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+        self.live.iter()
+    }
+
+    /// Bytes of all bodies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The last generation that changed it.
+    pub(super) fn generation(&self) -> u64 {
+        self.states.last().map_or(0, |(generation, _)| *generation)
+    }
+
+    pub(super) fn state(&self) -> TopicState {
+        self.state
+    }
+
+    /// The set as it was at a generation that is not forgotten.
+    pub(super) fn state_at(&self, generation: u64) -> Option<TopicState> {
+        let (_, state) = self.states.range(..=generation).next_back()?;
+        Some(*state)
+    }
+
+    pub(super) fn digest_of(&self, bucket: Bucket) -> SetDigest {
+        self.digests.get(bucket)
+    }
+
+    /// What a bucket holds, by name.
+    pub(super) fn bucket(&self, bucket: Bucket) -> impl Iterator<Item = (&Name, &Entry)> {
+        let names = self.buckets.get(&bucket.number());
+        let entry = |name| Some((name, self.live.get(name)?));
+        names
+            .into_iter()
+            .flat_map(|names| names.iter())
+            .filter_map(entry)
     }
 
     /// The names that changed after `from`, those that changed last first.
@@ -149,11 +110,87 @@ impl TopicLog {
             .map(|(generation, name)| (*generation, name))
     }
 
+    /// Replaces what it holds of a name; no entry for a removal. [`TopicLog::seal`] ends the generation.
+    pub(super) fn change(&mut self, name: &Name, entry: Option<Entry>, generation: u64) {
+        let before = self.live.get(name).cloned();
+        let digests = Arc::make_mut(&mut self.digests);
+        if let Some(before) = &before {
+            self.state.digest.remove(name, before.version);
+            self.state.count -= 1;
+            self.bytes -= before.body.len() as u64;
+            digests.remove(name, before.version);
+        }
+        let changed_before = match &before {
+            Some(before) => Some(before.generation),
+            None => self.removed.get(name).copied(),
+        };
+        if let Some(changed_before) = changed_before {
+            self.index.remove_mut(&(changed_before, name.clone()));
+        }
+        self.index.insert_mut((generation, name.clone()));
+        let was_live = before.is_some();
+        match entry {
+            Some(entry) => {
+                self.state.digest.add(name, entry.version);
+                self.state.count += 1;
+                self.bytes += entry.body.len() as u64;
+                digests.add(name, entry.version);
+                self.live.insert_mut(name.clone(), entry);
+                self.removed.remove_mut(name);
+                if !was_live {
+                    self.change_bucket(name, |names| names.insert_mut(name.clone()));
+                }
+            }
+            None => {
+                self.live.remove_mut(name);
+                self.removed.insert_mut(name.clone(), generation);
+                if was_live {
+                    self.change_bucket(name, |names| {
+                        names.remove_mut(name);
+                    });
+                }
+            }
+        }
+    }
+
+    /// The changes of this generation are complete.
+    pub(super) fn seal(&mut self, generation: u64) {
+        self.states.insert_mut(generation, self.state);
+    }
+
+    /// Forgets that a name was removed at this generation, unless it came back since.
+    pub(super) fn forget_removal(&mut self, name: &Name, generation: u64) {
+        if self.removed.get(name) == Some(&generation) {
+            self.removed.remove_mut(name);
+            self.index.remove_mut(&(generation, name.clone()));
+        }
+    }
+
     /// Keeps the state at the horizon and those after it.
     pub(super) fn forget_states(&mut self, horizon: u64) {
-        let at_horizon = self.states.range(..=horizon).next_back();
-        if let Some(keep) = at_horizon.map(|(generation, _)| *generation) {
-            self.states = self.states.split_off(&keep);
+        loop {
+            let mut oldest = self.states.keys().copied();
+            match (oldest.next(), oldest.next()) {
+                (Some(first), Some(second)) if second <= horizon => {
+                    drop(oldest);
+                    self.states.remove_mut(&first);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn change_bucket(&mut self, name: &Name, change: impl FnOnce(&mut RedBlackTreeSetSync<Name>)) {
+        let number = Bucket::of(name).number();
+        let mut names = match self.buckets.get(&number) {
+            Some(names) => names.clone(),
+            None => RedBlackTreeSetSync::new_sync(),
+        };
+        change(&mut names);
+        if names.is_empty() {
+            self.buckets.remove_mut(&number);
+        } else {
+            self.buckets.insert_mut(number, names);
         }
     }
 }

@@ -1,85 +1,130 @@
 //! The task of one client: what it sends, what it hears, and when it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use meshlite_proto::{
-    encode,
-    session::{HEARTBEAT, SILENCE},
+    session::SILENCE,
     v1::{self, discovery_response::Kind},
 };
-use meshlite_snapshot::Topic;
 use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
+    sync::{AcquireError, OwnedSemaphorePermit},
+    time::{Instant, sleep_until},
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Status, Streaming};
 use tracing::{debug, info, warn};
 
 use super::{
-    Discovery, Message,
+    Discovery,
     clients::Place,
     digest,
-    session::{self, Due, Heard, Plan, Range, Session},
+    hello::Accepted,
+    outbound::{Gone, Outbox},
+    session::{self, Due, Heard, Next, Session},
 };
 use crate::{
+    auth::Caller,
     clock,
-    publish::{Encoded, View},
+    publish::{Range, TopicSet, View},
 };
 
-/// A client that takes no message for so long is gone.
-const STALLED: Duration = Duration::from_mins(1);
-/// How long a bulk transfer counts as one: a client that takes longer for it is no burden, and others wait.
-const TURN: Duration = Duration::from_secs(2);
-/// How long a client may take to be told that this server stops.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Fewer bytes than these are sent at once to everybody.
+const BULK: u64 = 256 * 1024;
+/// How fast clients should come back that are told to leave, over all of them.
+const RETURNS_PER_SECOND: u64 = 1000;
+/// The shortest time over which they are spread, in milliseconds.
+const SPREAD: u64 = 500;
+/// How long before a client's credentials expire its stream ends, at most: another time for each client.
+const BEFORE_EXPIRY: Duration = Duration::from_mins(1);
+
+const STALLED: &str = "client does not take what it is sent";
+const STOPPED: &str = "this server stops";
 
 /// One stream: the session, and how its client is reached.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) session: Session,
-    pub(super) place: Place,
-    pub(super) outbound: mpsc::Sender<Message>,
-    pub(super) service: Discovery,
+    service: Arc<Discovery>,
+    session: Session,
+    outbox: Outbox,
+    topics: TopicSet,
+    max_chunk: usize,
+    zstd: bool,
+    /// When the stream has to end.
+    expires: Option<Instant>,
+    place: Waiting,
 }
 
-/// The client cannot be reached any longer.
+/// A place among the bulk transfers.
 #[derive(Debug)]
-struct Gone;
+enum Waiting {
+    /// None is needed.
+    No,
+    /// Others come first.
+    For(Acquiring),
+    Has(OwnedSemaphorePermit),
+}
+
+/// Boxed: few clients wait, and every one would be larger.
+struct Acquiring(Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>);
 
 // === impl Client ===
 
 impl Client {
+    pub(super) fn new(
+        service: Arc<Discovery>,
+        caller: &Caller,
+        accepted: &Accepted,
+        session: Session,
+        outbox: Outbox,
+    ) -> Self {
+        let Accepted {
+            topics,
+            max_chunk,
+            zstd,
+            ..
+        } = *accepted;
+        Self {
+            service,
+            session,
+            outbox,
+            topics,
+            max_chunk,
+            zstd,
+            expires: expiry(caller),
+            place: Waiting::No,
+        }
+    }
+
     /// Serves the client until it or this server goes, and says why it ended.
     pub(super) async fn run(
         mut self,
+        place: &Place,
         mut inbound: Streaming<v1::DiscoveryRequest>,
     ) -> &'static str {
         let mut views = self.service.views.clone();
         let stop = self.service.stop.clone();
-        self.tell();
         loop {
             // Marks the newest view as seen before it is looked at, so that none is missed.
             let Some(view) = views.borrow_and_update().clone() else {
                 return "nothing is published";
             };
-            if let Some(range) = self.session.wants(&view)
-                && self.send_commit(range, &view).await.is_err()
-            {
-                return "client does not take what it is sent";
+            if let Err(reason) = self.send_next(&view).await {
+                return reason;
             }
+            place.update(self.session.standing(), None);
+            let deadline = self.deadline();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    // A client that has gone does not need to know.
-                    drop(self.send(Kind::Drain(drain())).await);
-                    return "this server stops";
+                    self.drain("the control plane stops");
+                    return STOPPED;
                 }
                 message = inbound.message() => match message {
                     Ok(Some(request)) => if let Err(refused) = self.hear(request) {
                         info!(reason = refused.message(), "client refused");
-                        drop(timeout(FAREWELL, self.outbound.send(Err(refused))).await);
+                        self.outbox.refuse(refused);
                         return "client broke the protocol";
+                    } else {
+                        place.update(self.session.standing(), Some(clock::wall()));
                     },
                     Ok(None) => return "client closed the stream",
                     Err(status) => {
@@ -88,29 +133,42 @@ impl Client {
                     }
                 },
                 changed = views.changed() => if changed.is_err() {
-                    return "this server stops";
+                    return STOPPED;
                 },
-                () = sleep_until(self.session.deadline()) => {
-                    if let Err(reason) = self.on_deadline(&view).await {
-                        return reason;
-                    }
-                }
+                permit = self.place.granted() => match permit {
+                    Ok(permit) => self.place = Waiting::Has(permit),
+                    Err(_closed) => return STOPPED,
+                },
+                () = self.outbox.closed() => return "client closed the stream",
+                () = sleep_until(deadline) => if let Err(reason) = self.on_deadline(&view) {
+                    return reason;
+                },
             }
         }
     }
 
-    async fn on_deadline(&mut self, view: &View) -> Result<(), &'static str> {
-        match self.session.due(Instant::now()) {
-            Some(Due::Heartbeat) => {
-                let sent = self.send_heartbeat(view).await;
-                sent.map_err(|Gone| "client does not take what it is sent")
-            }
+    /// When there is something to do, if nothing happens before.
+    fn deadline(&self) -> Instant {
+        [self.outbox.deadline(), self.expires]
+            .into_iter()
+            .flatten()
+            .fold(self.session.deadline(), Instant::min)
+    }
+
+    fn on_deadline(&mut self, view: &View) -> Result<(), &'static str> {
+        let now = Instant::now();
+        if self.expires.is_some_and(|at| now >= at) {
+            self.drain("the credentials of this stream expire");
+            return Err("its credentials expire");
+        }
+        self.outbox.check(now).map_err(|Gone| STALLED)?;
+        match self.session.due(now) {
+            Some(Due::Heartbeat) => self.beat(view),
             Some(Due::Silence) => {
-                let silent = Status::deadline_exceeded(format!(
+                self.outbox.refuse(Status::deadline_exceeded(format!(
                     "nothing was heard for {} s",
                     SILENCE.as_secs()
-                ));
-                drop(self.outbound.try_send(Err(silent)));
+                )));
                 Err("client was silent")
             }
             None => Ok(()),
@@ -148,143 +206,137 @@ impl Client {
                 }
             }
         }
-        self.tell();
         Ok(())
     }
 
-    async fn send_commit(&mut self, range: Range, view: &Arc<View>) -> Result<(), Gone> {
-        let mut view = Arc::clone(view);
-        let mut turn = None;
-        if range == Range::Full {
-            turn = Some(self.bulk_turn(&view).await?);
-            // Waiting may have taken a while.
-            if let Some(newest) = self.service.views.borrow().clone() {
-                view = newest;
+    /// Sends what the client is to have now, unless it has to wait for that.
+    async fn send_next(&mut self, view: &Arc<View>) -> Result<(), &'static str> {
+        let range = match self.session.next(view, Instant::now()) {
+            None => return Ok(()),
+            Some(Next::Compare) => {
+                self.session.asked(Instant::now());
+                let asked = self
+                    .outbox
+                    .message(Kind::DigestsWanted(v1::DigestsWanted {}));
+                return asked.map_err(|Gone| STALLED);
             }
-        }
-        let plan = self.session.begin(&view, range);
-        let topics = &self.session.client.topics;
-        let encoded = match range {
-            Range::Full => self.service.commits.encoded(&view, topics, None),
-            Range::Since(from) => self.service.commits.encoded(&view, topics, Some(from)),
-            Range::Nothing => Encoded::default(),
+            Some(Next::Commit(range)) => range,
         };
+        if view.bulk(self.topics, &range) >= BULK && !self.place.is_granted() {
+            self.place.ask(&self.service);
+            return Ok(());
+        }
+        self.send_commit(range, view).await
+    }
+
+    async fn send_commit(&mut self, range: Range, view: &Arc<View>) -> Result<(), &'static str> {
+        let commits = &self.service.commits;
+        let made = commits.get(view, self.topics, range, self.zstd).await;
+        let commit = made.map_err(|_panicked| STOPPED)?;
+        let opening = self.session.begin(&commit);
         debug!(
-            generation = plan.generation,
-            from = plan.from_generation,
-            ?range,
-            frames = encoded.frames,
-            bytes = encoded.data.len(),
+            generation = commit.generation,
+            from = opening.from_generation,
+            mode = commit.mode().as_str_name(),
+            frames = commit.frames,
+            bytes = commit.data.len(),
             "commit"
         );
-        let begin = begin(&plan, &encoded, &view, topics);
-        self.service.metrics.commit(begin.mode());
-        self.send(Kind::Begin(begin)).await?;
-        for data in encode::chunks(encoded.data, self.session.client.max_chunk) {
-            self.send(Kind::Chunk(v1::ResourceChunk { data })).await?;
-        }
-        let end = end(&plan, &view, topics, self.service.sources.watermarks());
-        self.send(Kind::End(end)).await?;
-        drop(turn);
-        self.tell();
-        Ok(())
+        self.service
+            .metrics
+            .commit(commit.mode(), commit.data.len());
+        // What was taken before is not counted against this.
+        self.outbox.check(Instant::now()).map_err(|Gone| STALLED)?;
+        let place = std::mem::replace(&mut self.place, Waiting::No).into_permit();
+        let sent = self.outbox.commit(commit, opening, self.max_chunk, place);
+        sent.map_err(|Gone| STALLED)
     }
 
-    /// Waits for a place among the bulk transfers; the client hears a heartbeat meanwhile.
-    async fn bulk_turn(&mut self, view: &View) -> Result<DropGuard, Gone> {
-        let bulk = Arc::clone(&self.service.bulk);
-        let stop = self.service.stop.clone();
-        let mut waiting = std::pin::pin!(bulk.acquire_owned());
-        let permit = loop {
-            tokio::select! {
-                permit = &mut waiting => break permit.map_err(|_closed| Gone)?,
-                () = tokio::time::sleep(HEARTBEAT) => self.send_heartbeat(view).await?,
-                () = stop.cancelled() => return Err(Gone),
-                () = self.outbound.closed() => return Err(Gone),
+    /// Says that this side is there, to a client that has taken everything else.
+    fn beat(&mut self, view: &View) -> Result<(), &'static str> {
+        let standing = self.session.standing();
+        let behind = match standing.position() {
+            Some(position) if view.has_changes(self.topics, position) => {
+                view.generation() - position
             }
+            Some(_) => 0,
+            None => view.generation(),
         };
-        let done = CancellationToken::new();
-        let over = done.clone();
-        tokio::spawn(async move {
-            // Whichever comes first.
-            drop(timeout(TURN, over.cancelled_owned()).await);
-            drop(permit);
-        });
-        Ok(done.drop_guard())
-    }
-
-    async fn send_heartbeat(&self, view: &View) -> Result<(), Gone> {
-        let topics = self.session.client.topics.iter();
-        self.send(Kind::Heartbeat(v1::Heartbeat {
+        self.service.metrics.lag(behind);
+        if self.outbox.is_waiting() {
+            return Ok(());
+        }
+        let beat = v1::Heartbeat {
             generation: view.generation(),
-            digests: topics.map(|topic| digest(view, *topic)).collect(),
+            digests: self
+                .topics
+                .iter()
+                .map(|topic| digest(view, topic))
+                .collect(),
             sources: self.service.sources.watermarks(),
             ..v1::Heartbeat::default()
-        }))
-        .await
+        };
+        let sent = self.outbox.message(Kind::Heartbeat(beat));
+        sent.map_err(|Gone| STALLED)
     }
 
-    async fn send(&self, kind: Kind) -> Result<(), Gone> {
-        let message = v1::DiscoveryResponse { kind: Some(kind) };
-        tokio::select! {
-            sent = timeout(STALLED, self.outbound.send(Ok(message))) => match sent {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) | Err(_) => Err(Gone),
-            },
-            () = self.stopped() => Err(Gone),
+    /// Tells the client to connect again, to any replica, at a time of its own.
+    fn drain(&mut self, reason: &str) {
+        let all = self.service.clients.len() as u64;
+        let spread = SPREAD.max(1000 * all / RETURNS_PER_SECOND);
+        let wait = Duration::from_millis(fastrand::u64(0..spread));
+        let drain = v1::Drain {
+            reconnect_after: wait.try_into().ok(),
+            reason: reason.to_owned(),
+        };
+        // A client that has gone does not need to know.
+        drop(self.outbox.message(Kind::Drain(drain)));
+    }
+}
+
+// === impl Waiting ===
+
+impl Waiting {
+    fn ask(&mut self, service: &Discovery) {
+        if matches!(self, Self::No) {
+            let acquired = Arc::clone(&service.bulk).acquire_owned();
+            *self = Self::For(Acquiring(Box::pin(acquired)));
         }
     }
 
-    /// This server stops, and what a client did not take by now it will not get.
-    async fn stopped(&self) {
-        self.service.stop.cancelled().await;
-        tokio::time::sleep(FAREWELL).await;
+    fn is_granted(&self) -> bool {
+        matches!(self, Self::Has(_))
     }
 
-    fn tell(&self) {
-        self.place.update(self.session.describe(), clock::wall());
+    fn into_permit(self) -> Option<OwnedSemaphorePermit> {
+        match self {
+            Self::Has(permit) => Some(permit),
+            Self::No | Self::For(_) => None,
+        }
+    }
+
+    /// Never ends where nothing is waited for.
+    async fn granted(&mut self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        match self {
+            Self::For(Acquiring(acquiring)) => acquiring.as_mut().await,
+            Self::No | Self::Has(_) => std::future::pending().await,
+        }
     }
 }
 
-fn begin(plan: &Plan, encoded: &Encoded, view: &View, topics: &[Topic]) -> v1::CommitBegin {
-    let mode = match plan.range {
-        Range::Full => v1::CommitMode::Full,
-        Range::Since(_) | Range::Nothing => v1::CommitMode::Delta,
-    };
-    v1::CommitBegin {
-        nonce: plan.nonce,
-        epoch: view.epoch().to_owned(),
-        from_generation: plan.from_generation,
-        generation: plan.generation,
-        mode: mode.into(),
-        encoding: v1::Encoding::Identity.into(),
-        frame_count: encoded.frames,
-        bytes: encoded.data.len() as u64,
-        replaced_buckets: Vec::new(),
-        raw_bytes: encoded.data.len() as u64,
-        topics: topics.iter().copied().map(encode::topic).collect(),
+impl std::fmt::Debug for Acquiring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acquiring")
     }
 }
 
-fn end(plan: &Plan, view: &View, topics: &[Topic], sources: Vec<v1::Watermark>) -> v1::CommitEnd {
-    let oldest_change = match plan.range {
-        Range::Since(from) => view.stamp_after(from),
-        Range::Full | Range::Nothing => None,
-    };
-    v1::CommitEnd {
-        nonce: plan.nonce,
-        generation: plan.generation,
-        expected: topics.iter().map(|topic| digest(view, *topic)).collect(),
-        sources,
-        oldest_change: oldest_change.map(|stamp| stamp.changed.into()),
-    }
-}
-
-/// Spreads the clients of this server over half a second when they connect again.
-fn drain() -> v1::Drain {
-    let wait = Duration::from_millis(fastrand::u64(0..500));
-    v1::Drain {
-        reconnect_after: wait.try_into().ok(),
-        reason: "the control plane stops".into(),
-    }
+/// When the stream of this caller has to end: before its credentials do, and not all at the same time.
+fn expiry(caller: &Caller) -> Option<Instant> {
+    let left = caller.expires?.duration_since(clock::wall());
+    // None where they have expired since they were checked.
+    let left = left.unwrap_or_default();
+    let margin = BEFORE_EXPIRY
+        .min(left / 5)
+        .mul_f64(0.5 + 0.5 * fastrand::f64());
+    Instant::now().checked_add(left.saturating_sub(margin))
 }

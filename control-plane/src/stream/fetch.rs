@@ -1,13 +1,18 @@
 //! One full snapshot as readable resources, for grpcurl and backups.
 
-use std::sync::Arc;
-
-use meshlite_proto::{encode, v1, v1::fetch_snapshot_response::Kind};
-use meshlite_snapshot::{Name, ResourceType, Topic};
+use meshlite_proto::{decode, encode, v1, v1::fetch_snapshot_response::Kind, v1::resource::Body};
+use meshlite_snapshot::{Name, Resource, ResourceType, Topic};
 use tonic::Status;
 
 use super::{digest, hello};
-use crate::publish::{Content, TOPICS, View};
+use crate::publish::{Entry, TOPICS, View};
+
+/// Whether private keys are shown: to those that terminate TLS only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PrivateKeys {
+    Shown,
+    Hidden,
+}
 
 /// The resources of the topics that were asked for, between `CommitBegin` and `CommitEnd`.
 ///
@@ -17,6 +22,7 @@ pub(super) fn messages(
     view: &View,
     request: &v1::FetchSnapshotRequest,
     sources: Vec<v1::Watermark>,
+    keys: PrivateKeys,
 ) -> Result<impl Iterator<Item = v1::FetchSnapshotResponse> + Send + use<>, Status> {
     let topics = topics(&request.topics, &ResourceType::ALL.map(Topic::all))?;
     let proved = if request.topics.is_empty() {
@@ -25,6 +31,10 @@ pub(super) fn messages(
         &topics
     };
     let selected = select(view, &topics, "");
+    let bytes = selected
+        .iter()
+        .map(|(_, _, content)| content.body.len() as u64)
+        .sum();
     let begin = Kind::Begin(v1::CommitBegin {
         nonce: 1,
         epoch: view.epoch().to_owned(),
@@ -33,12 +43,9 @@ pub(super) fn messages(
         mode: v1::CommitMode::Full.into(),
         encoding: v1::Encoding::Identity.into(),
         frame_count: selected.len() as u64,
-        bytes: selected
-            .iter()
-            .map(|(_, _, content)| content.body.len() as u64)
-            .sum(),
+        bytes,
         replaced_buckets: Vec::new(),
-        raw_bytes: 0,
+        raw_bytes: bytes,
         topics: topics.iter().copied().map(encode::topic).collect(),
     });
     let end = Kind::End(v1::CommitEnd {
@@ -50,7 +57,7 @@ pub(super) fn messages(
     });
     let resources = selected
         .into_iter()
-        .map(|(topic, name, content)| Kind::Resource(readable(topic, &name, &content)));
+        .map(move |(topic, name, content)| Kind::Resource(show(topic, &name, &content, keys)));
     Ok(std::iter::once(begin)
         .chain(resources)
         .chain(std::iter::once(end))
@@ -58,7 +65,7 @@ pub(super) fn messages(
 }
 
 /// A resource that was asked for. It stays as it is, whatever is published meanwhile.
-pub(crate) type Selected = (Topic, Name, Arc<Content>);
+pub(crate) type Selected = (Topic, Name, Entry);
 
 /// The resources of these topics whose names begin with `prefix`.
 pub(crate) fn select(view: &View, topics: &[Topic], prefix: &str) -> Vec<Selected> {
@@ -66,14 +73,35 @@ pub(crate) fn select(view: &View, topics: &[Topic], prefix: &str) -> Vec<Selecte
         let topic = *topic;
         let entries = view.entries(topic);
         let wanted = entries.filter(|(name, _)| name.as_str().starts_with(prefix));
-        wanted.map(move |(name, entry)| (topic, name.clone(), Arc::clone(&entry.content)))
+        wanted.map(move |(name, entry)| (topic, name.clone(), entry.clone()))
     };
     topics.iter().flat_map(of_topic).collect()
 }
 
-/// A resource for people to read.
-pub(crate) fn readable(topic: Topic, name: &Name, content: &Content) -> v1::Resource {
-    encode::readable(topic, name, content.version, &content.resource)
+/// A resource for people to read, without private keys.
+pub(crate) fn readable(topic: Topic, name: &Name, content: &Entry) -> v1::Resource {
+    show(topic, name, content, PrivateKeys::Hidden)
+}
+
+fn show(topic: Topic, name: &Name, content: &Entry, keys: PrivateKeys) -> v1::Resource {
+    let Ok(resource) = decode::body(topic.kind, &content.body) else {
+        // It was encoded here; what cannot be read is shown by its version.
+        return v1::Resource {
+            r#type: encode::resource_type(topic.kind).into(),
+            scope: topic.scope.as_str().to_owned(),
+            name: name.to_string(),
+            version: content.version.to_string(),
+            body: None,
+        };
+    };
+    let mut shown = encode::readable(topic, name, content.version, &resource);
+    if keys == PrivateKeys::Shown
+        && let Resource::TlsSecret(secret) = &resource
+        && let Some(Body::TlsSecret(shown)) = &mut shown.body
+    {
+        shown.private_key = secret.private_key.0.clone();
+    }
+    shown
 }
 
 /// The topics that were asked for; `default` for none.

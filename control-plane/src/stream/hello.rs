@@ -10,7 +10,7 @@ use meshlite_proto::{
 use meshlite_snapshot::{ResourceType, SetDigest, Topic};
 use tonic::Status;
 
-use crate::publish::TOPICS;
+use crate::publish::{Held, TOPICS, TopicSet};
 
 /// The smallest chunk that is worth a message.
 const MIN_CHUNK_BYTES: usize = 1024;
@@ -23,32 +23,36 @@ const MOST_CLASSES: usize = 64;
 /// A client that may have what it asks for.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
-    pub(super) identity: v1::ClientIdentity,
+    pub(super) identity: Arc<v1::ClientIdentity>,
     pub(super) role: v1::Role,
-    /// Sorted as a commit is, without duplicates.
-    pub(super) topics: Arc<[Topic]>,
-    /// What it holds of each topic.
-    pub(super) held: BTreeMap<Topic, SetDigest>,
-    /// Epoch and generation of what it installed last.
-    pub(super) cursor: Option<(String, u64)>,
+    pub(super) topics: TopicSet,
+    pub(super) held: Held,
     pub(super) max_chunk: usize,
+    /// It takes compressed commits.
+    pub(super) zstd: bool,
 }
 
 impl Accepted {
-    /// Checks a Hello. The role decides which topics are allowed.
+    /// Checks a Hello. The role decides which topics are allowed; those that only newer control planes know are left out.
     pub(super) fn new(hello: v1::Hello) -> Result<Self, Status> {
         let role = hello.role();
+        let zstd = hello.accept.contains(&v1::Encoding::Zstd.into());
         let identity = identity(hello.client.unwrap_or_default())?;
         let cursor = hello.cursor.map(|cursor| (cursor.epoch, cursor.generation));
         if let Some((epoch, _)) = &cursor {
             short("Hello.cursor.epoch", epoch)?;
         }
         let held = held(&hello.subscriptions)?;
-        if held.is_empty() {
-            return Err(Status::invalid_argument("Hello.subscriptions is empty"));
+        let topics: TopicSet = held.keys().copied().collect();
+        if topics.is_empty() {
+            let asked = hello.subscriptions.first().and_then(|s| s.topic.clone());
+            return Err(match asked {
+                Some(unknown) => no_topic(&unknown),
+                None => Status::invalid_argument("Hello.subscriptions is empty"),
+            });
         }
-        for topic in held.keys() {
-            authorise(role, *topic)?;
+        for topic in topics.iter() {
+            authorise(role, topic)?;
         }
         let max_chunk = match usize::try_from(hello.max_chunk_bytes) {
             Ok(0) | Err(_) => MAX_CHUNK_BYTES,
@@ -60,15 +64,15 @@ impl Accepted {
             Ok(bytes) => bytes.min(MAX_CHUNK_BYTES),
         };
         Ok(Self {
-            identity,
+            identity: identity.into(),
             role,
-            topics: TOPICS
-                .into_iter()
-                .filter(|t| held.contains_key(t))
-                .collect(),
-            held,
-            cursor,
+            topics,
+            held: Held {
+                sets: held.into_iter().collect(),
+                cursor,
+            },
             max_chunk,
+            zstd,
         })
     }
 }
@@ -110,10 +114,13 @@ fn short(what: &str, text: &str) -> Result<(), Status> {
     Ok(())
 }
 
+/// What is held of the topics that are known.
 fn held(subscriptions: &[v1::Subscription]) -> Result<BTreeMap<Topic, SetDigest>, Status> {
     let mut held = BTreeMap::new();
     for subscription in subscriptions {
-        let topic = topic(&subscription.topic.clone().unwrap_or_default())?;
+        let Some(topic) = subscription.topic.as_ref().and_then(known) else {
+            continue;
+        };
         let digest = match subscription.set_digest.as_str() {
             "" => SetDigest::default(),
             digest => decode::set_digest("set_digest", digest)
@@ -126,12 +133,18 @@ fn held(subscriptions: &[v1::Subscription]) -> Result<BTreeMap<Topic, SetDigest>
 
 /// A topic that is published.
 pub(super) fn topic(wire: &v1::Topic) -> Result<Topic, Status> {
-    let known = decode::topic(wire).ok();
-    known.filter(|topic| TOPICS.contains(topic)).ok_or_else(|| {
-        let all = TOPICS.map(|topic| shown(&encode::topic(topic))).join(", ");
-        let asked = shown(wire);
-        Status::invalid_argument(format!("there is no topic {asked}; there are {all}"))
-    })
+    known(wire).ok_or_else(|| no_topic(wire))
+}
+
+fn known(wire: &v1::Topic) -> Option<Topic> {
+    let topic = decode::topic(wire).ok();
+    topic.filter(|topic| TOPICS.contains(topic))
+}
+
+fn no_topic(wire: &v1::Topic) -> Status {
+    let all = TOPICS.map(|topic| shown(&encode::topic(topic))).join(", ");
+    let asked = shown(wire);
+    Status::invalid_argument(format!("there is no topic {asked}; there are {all}"))
 }
 
 /// A topic as it is written in a request: `TYPE`, or `TYPE/scope`.
@@ -193,7 +206,7 @@ mod tests {
             assert!(refused.message().contains("TlsSecret"), "{refused}");
         }
         let accepted = Accepted::new(mk_hello(v1::Role::Ingress, &Topic::INGRESS)).unwrap();
-        assert!(accepted.topics.contains(&secrets));
+        assert!(accepted.topics.contains(secrets));
         assert!(Accepted::new(mk_hello(v1::Role::L4Node, &Topic::NODE)).is_ok());
     }
 
@@ -202,10 +215,20 @@ mod tests {
         let services = Topic::all(ResourceType::Service);
         let namespaces = Topic::all(ResourceType::Namespace);
         let hello = mk_hello(v1::Role::L4Node, &[services, namespaces, services]);
-        assert_eq!(
-            *Accepted::new(hello).unwrap().topics,
-            [namespaces, services]
-        );
+        let topics: Vec<_> = Accepted::new(hello).unwrap().topics.iter().collect();
+        assert_eq!(topics, [namespaces, services]);
+    }
+
+    #[test]
+    fn a_topic_of_a_newer_client_is_left_out() {
+        let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
+        hello.subscriptions[0].topic = Some(v1::Topic {
+            r#type: 77,
+            scope: String::new(),
+        });
+        let accepted = Accepted::new(hello).unwrap();
+        let topics: TopicSet = Topic::NODE[1..].iter().copied().collect();
+        assert_eq!(accepted.topics, topics);
     }
 
     #[test]
@@ -251,8 +274,8 @@ mod tests {
         hello.subscriptions[0].set_digest = "010203".into();
         let refused = Accepted::new(hello).unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
-        let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE);
-        hello.subscriptions[2].topic = Some(v1::Topic {
+        let mut hello = mk_hello(v1::Role::L4Node, &Topic::NODE[..1]);
+        hello.subscriptions[0].topic = Some(v1::Topic {
             r#type: v1::ResourceType::Service.into(),
             scope: "ingress".into(),
         });

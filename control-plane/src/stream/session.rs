@@ -1,86 +1,80 @@
 //! The server's side of one stream, without I/O: what to send next, and what the client's messages mean.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod standing;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use meshlite_proto::{
-    decode, encode,
+    decode,
     session::{HEARTBEAT, MOST_REJECTIONS, SILENCE},
     v1,
 };
-use meshlite_snapshot::{ResourceType, Topic};
+use meshlite_snapshot::{BucketDigests, ResourceType};
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::hello::Accepted;
-use crate::publish::{Resume, TopicState, View};
+use crate::publish::{Commit, Held, Range, Resume, TopicSet, TopicState, View};
+
+pub(super) use standing::Standing;
 
 /// The longest name or message of a rejection that is kept, in characters.
 const LONGEST_TEXT: usize = 1024;
+/// How long a client may take to say what its buckets hold.
+const COMPARING: Duration = HEARTBEAT;
 
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) client: Accepted,
+    topics: TopicSet,
     position: Position,
     /// Counts the commits of the stream.
     nonce: u64,
     /// The commit that was sent and is not acknowledged.
     in_flight: Option<InFlight>,
-    sent_generation: u64,
-    /// As the client counts: the generation of the last commit that it installed, on this stream or before.
-    client_generation: u64,
-    /// What that commit says the client holds.
-    expected: Option<Expected>,
-    /// What the client says it holds.
-    reported: Expected,
-    /// Everything that the client does not serve as it was sent, as it last said.
-    rejections: Vec<v1::Rejection>,
+    standing: Standing,
     heard: Instant,
     beat: Instant,
 }
 
-/// The sets of a stream's topics.
-type Expected = BTreeMap<Topic, TopicState>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Position {
-    /// The Hello decides.
-    Hello,
+    /// What it brings decides.
+    Hello(Box<Held>),
+    /// It was asked for the digests of its buckets, and has until then.
+    Asked(Instant),
+    /// It says that its buckets hold this.
+    Compared(BucketDigests),
     /// The client holds what was published at this generation.
     At(u64),
-    /// The client holds something else than it should.
+    /// The client holds something else than it should, and nobody knows what.
     Lost,
 }
 
+/// What is to be remembered of a commit until it is acknowledged.
 #[derive(Clone, Debug)]
 struct InFlight {
-    plan: Plan,
+    nonce: u64,
+    is_full: bool,
+    generation: u64,
+    expected: Arc<[TopicState]>,
     /// When the oldest change in it was published; none where it carries no change.
     published: Option<Instant>,
 }
 
-/// What the next commit brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Range {
-    /// Everything.
-    Full,
-    /// What changed after this generation.
-    Since(u64),
-    /// Only the position: the client holds the rest.
-    Nothing,
+/// What the client is to be sent next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Commit(Range),
+    /// The question what its buckets hold.
+    Compare,
 }
 
-/// A commit to be sent.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
+/// What differs by client in a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Opening {
     pub(super) nonce: u64,
-    pub(super) range: Range,
     pub(super) from_generation: u64,
-    pub(super) generation: u64,
-    pub(super) expected: Expected,
 }
 
 /// What a client's message means for others than the session.
@@ -107,76 +101,73 @@ pub(super) enum Due {
 }
 
 impl Session {
-    /// A stream whose Hello was accepted.
-    pub(super) fn new(client: Accepted, now: Instant) -> Self {
-        let cursor = client.cursor.as_ref();
+    /// A stream whose Hello was accepted. The first heartbeat is due `early` before a whole interval has passed: at
+    /// another time for each client.
+    pub(super) fn new(accepted: &Accepted, now: Instant, early: Duration) -> Self {
+        let held = accepted.held.clone();
+        let installed = held
+            .cursor
+            .as_ref()
+            .map_or(0, |(_, generation)| *generation);
         Self {
-            position: Position::Hello,
+            topics: accepted.topics,
+            position: Position::Hello(Box::new(held)),
             nonce: 0,
             in_flight: None,
-            sent_generation: 0,
-            client_generation: cursor.map_or(0, |(_, generation)| *generation),
-            expected: None,
-            reported: Expected::new(),
-            rejections: Vec::new(),
+            standing: Standing::new(installed),
             heard: now,
-            beat: now,
-            client,
+            beat: now.checked_sub(early.min(HEARTBEAT)).unwrap_or(now),
         }
     }
 
-    /// What the next commit would bring; none while one is not acknowledged, or where nothing changed for this client.
-    pub(super) fn wants(&mut self, view: &View) -> Option<Range> {
+    /// What is to be sent now; nothing while a commit is not acknowledged or an answer is awaited, or where nothing
+    /// changed for this client.
+    pub(super) fn next(&mut self, view: &View, now: Instant) -> Option<Next> {
         if self.in_flight.is_some() {
             return None;
         }
-        match self.position {
-            Position::Lost => Some(Range::Full),
-            Position::Hello => {
-                let cursor = self.client.cursor.as_ref();
-                let cursor = cursor.map(|(epoch, generation)| (epoch.as_str(), *generation));
-                Some(match view.resume(&self.client.held, cursor) {
-                    Resume::Full => Range::Full,
-                    Resume::Delta(from) => Range::Since(from),
-                    Resume::Confirm => Range::Nothing,
-                })
-            }
-            Position::At(from) if !view.reaches(from) => Some(Range::Full),
-            Position::At(from) if view.has_changes(&self.client.topics, from) => {
-                Some(Range::Since(from))
-            }
+        let range = match &self.position {
+            Position::Hello(held) => match view.resume(held) {
+                Resume::With(range) => range,
+                Resume::Compare => return Some(Next::Compare),
+            },
+            Position::Asked(until) if now < *until => return None,
+            Position::Asked(_) | Position::Lost => Range::Full,
+            Position::Compared(digests) => view.compare(self.topics, digests),
+            Position::At(from) if !view.reaches(*from) => Range::Full,
+            Position::At(from) if view.has_changes(self.topics, *from) => Range::Since(*from),
             Position::At(_) => {
                 // Nothing changed for these topics: whatever is forgotten before now does not matter to them.
-                self.position = Position::At(view.generation());
-                None
+                self.at(view.generation());
+                return None;
             }
-        }
+        };
+        Some(Next::Commit(range))
     }
 
-    /// Starts the commit that [`Session::wants`] named.
-    pub(super) fn begin(&mut self, view: &View, range: Range) -> Plan {
+    /// The client was asked what its buckets hold.
+    pub(super) fn asked(&mut self, now: Instant) {
+        self.position = Position::Asked(now + COMPARING);
+    }
+
+    /// Starts this commit, whose range [`Session::next`] named.
+    pub(super) fn begin(&mut self, commit: &Commit) -> Opening {
         self.nonce += 1;
-        self.sent_generation = view.generation();
-        let state = |topic: &Topic| (*topic, view.state(*topic));
-        let plan = Plan {
-            nonce: self.nonce,
-            range,
-            from_generation: match range {
-                Range::Full => 0,
-                Range::Since(_) | Range::Nothing => self.client_generation,
-            },
-            generation: view.generation(),
-            expected: self.client.topics.iter().map(state).collect(),
-        };
-        let published = match range {
-            Range::Since(from) => view.stamp_after(from).map(|stamp| stamp.at),
-            Range::Full | Range::Nothing => None,
-        };
+        self.standing.sent_generation = commit.generation;
         self.in_flight = Some(InFlight {
-            plan: plan.clone(),
-            published,
+            nonce: self.nonce,
+            is_full: commit.range == Range::Full,
+            generation: commit.generation,
+            expected: Arc::clone(&commit.expected),
+            published: commit.published,
         });
-        plan
+        Opening {
+            nonce: self.nonce,
+            from_generation: match commit.range {
+                Range::Full | Range::Buckets(_) => 0,
+                Range::Since(_) | Range::Nothing => self.standing.installed_generation,
+            },
+        }
     }
 
     /// Takes in a message. An error ends the stream.
@@ -190,6 +181,13 @@ impl Session {
         match request.kind {
             Some(Kind::Ack(ack)) => self.acknowledged(ack, now),
             Some(Kind::Heartbeat(heartbeat)) => Ok(self.heartbeat(heartbeat)),
+            Some(Kind::Held(held)) => {
+                if matches!(self.position, Position::Asked(_)) {
+                    let digests = BucketDigests::from_bytes(&held.bucket_digests);
+                    self.position = digests.map_or(Position::Lost, Position::Compared);
+                }
+                Ok(Heard::Alive)
+            }
             Some(Kind::Hello(_)) => Err(Status::invalid_argument(
                 "Hello is the first message of a stream, and only that",
             )),
@@ -210,73 +208,64 @@ impl Session {
         }
     }
 
-    /// When [`Session::due`] has something to say, at the earliest.
+    /// When [`Session::due`] or [`Session::next`] has something to say, at the earliest.
     pub(super) fn deadline(&self) -> Instant {
-        (self.beat + HEARTBEAT).min(self.heard + SILENCE)
-    }
-
-    /// The client as tools see it. Times are left to the caller.
-    pub(super) fn describe(&self) -> v1::Client {
-        let topics = self.client.topics.iter().copied();
-        let installed = topics.clone().filter_map(|topic| {
-            let state = self.reported.get(&topic)?;
-            Some(encode::topic_digest(topic, state.digest, state.count))
-        });
-        v1::Client {
-            identity: Some(self.client.identity.clone()),
-            role: self.client.role.into(),
-            installed: installed.collect(),
-            topics: topics.map(encode::topic).collect(),
-            connected_at: None,
-            sent_generation: self.sent_generation,
-            installed_generation: self.client_generation,
-            converged: self.is_converged(),
-            rejections: self.rejections.clone(),
-            last_heard: None,
-            ..v1::Client::default()
+        let due = (self.beat + HEARTBEAT).min(self.heard + SILENCE);
+        match self.position {
+            Position::Asked(until) if self.in_flight.is_none() => due.min(until),
+            _ => due,
         }
     }
 
-    /// Whether the client has proved that it holds exactly what it was last sent.
-    fn is_converged(&self) -> bool {
-        self.expected.as_ref() == Some(&self.reported)
+    /// Where the client stands.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     fn acknowledged(&mut self, ack: v1::Ack, now: Instant) -> Result<Heard, Status> {
-        let Some(InFlight { plan, published }) =
-            self.in_flight.take_if(|sent| sent.plan.nonce == ack.nonce)
-        else {
+        let Some(sent) = self.in_flight.take_if(|sent| sent.nonce == ack.nonce) else {
             // An acknowledgement of a commit that was given up.
             return Ok(Heard::Alive);
         };
         if ack.digest_mismatch {
-            if plan.range == Range::Full {
+            if sent.is_full {
                 return Err(Status::data_loss(
                     "a full snapshot did not match its digest; connect again",
                 ));
             }
-            self.position = Position::Lost;
+            self.lose();
             return Ok(Heard::Mismatch);
         }
-        self.position = Position::At(plan.generation);
-        self.client_generation = plan.generation;
-        self.expected = Some(plan.expected);
+        self.at(sent.generation);
+        self.standing.installed_generation = sent.generation;
+        self.standing.expected = Some(sent.expected);
         Ok(Heard::Reported {
-            convergence: published.map(|at| now - at),
+            convergence: sent.published.map(|at| now - at),
             rejections: self.report(&ack.installed, ack.rejections),
         })
+    }
+
+    fn at(&mut self, generation: u64) {
+        self.position = Position::At(generation);
+        self.standing.position = Some(generation);
+    }
+
+    fn lose(&mut self) {
+        self.position = Position::Lost;
+        self.standing.position = None;
     }
 
     fn heartbeat(&mut self, heartbeat: v1::Heartbeat) -> Heard {
         let says_what_it_holds = !heartbeat.digests.is_empty()
             && self.in_flight.is_none()
-            && heartbeat.generation == self.client_generation;
+            && heartbeat.generation == self.standing.installed_generation;
         if !says_what_it_holds {
             return Heard::Alive;
         }
         let rejections = self.report(&heartbeat.digests, heartbeat.rejections);
-        if self.expected.is_some() && !self.is_converged() && self.rejections.is_empty() {
-            self.position = Position::Lost;
+        let is_other = self.standing.expected.is_some() && !self.standing.is_converged();
+        if is_other && self.standing.rejections.is_empty() {
+            self.lose();
             return Heard::Mismatch;
         }
         Heard::Reported {
@@ -291,25 +280,25 @@ impl Session {
         installed: &[v1::TopicDigest],
         mut rejections: Vec<v1::Rejection>,
     ) -> Vec<v1::Rejection> {
-        self.reported = states(installed);
+        self.standing.report(self.topics, installed);
         rejections.truncate(MOST_REJECTIONS);
         for rejection in &mut rejections {
             shorten(&mut rejection.name);
             shorten(&mut rejection.message);
         }
-        let before = std::mem::replace(&mut self.rejections, rejections);
+        if *self.standing.rejections == *rejections {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.standing.rejections, rejections.into());
         let known: BTreeSet<_> = before.iter().map(identity).collect();
         let is_new = |rejection: &&v1::Rejection| !known.contains(&identity(rejection));
-        self.rejections.iter().filter(is_new).cloned().collect()
+        self.standing
+            .rejections
+            .iter()
+            .filter(is_new)
+            .cloned()
+            .collect()
     }
-}
-
-fn states(digests: &[v1::TopicDigest]) -> Expected {
-    let state = |said: &v1::TopicDigest| {
-        let (topic, digest, count) = decode::topic_digest(said).ok()?;
-        Some((topic, TopicState { digest, count }))
-    };
-    digests.iter().filter_map(state).collect()
 }
 
 /// What makes a rejection the same one as before.

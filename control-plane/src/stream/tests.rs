@@ -5,8 +5,9 @@ use meshlite_snapshot::{ResourceType, Topic, Version};
 use tonic::Code;
 
 use super::*;
+use crate::publish::Range;
 use crate::testing::{
-    PATIENCE, PRIVATE_KEY, Peer, Server, ack, discovery_client, eventually, mk_hello,
+    Commit, PATIENCE, PRIVATE_KEY, Peer, Server, ack, discovery_client, eventually, mk_hello,
     mk_namespaces, mk_resume, namespace_digest, status_client, with_secret,
 };
 
@@ -164,10 +165,89 @@ async fn a_client_of_another_epoch_that_holds_the_same_is_sent_nothing() {
     peer.acknowledge(&commit).await;
     new.publish(&mk_namespaces(&["a"]));
     assert_eq!(peer.commit().await.names(), ["b"]);
-    // Whoever holds something else gets everything.
-    let resume = mk_resume(&held, NODE, &Topic::NODE);
-    let full = Peer::connect(new.addr, resume).await.commit().await;
-    assert_eq!(full.begin.mode(), v1::CommitMode::Full);
+}
+
+/// A server with many namespaces, a client that holds them, and another server with one more.
+async fn mk_moved() -> (Peer, Commit, Server) {
+    let names: Vec<_> = (0..3000).map(|i| format!("namespace-{i}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let old = Server::with_namespaces(&names).await;
+    let mut peer = Peer::connect(old.addr, mk_hello(NODE, &Topic::NODE)).await;
+    let held = peer.commit().await;
+    let more: Vec<_> = names.iter().skip(1).copied().chain(["new"]).collect();
+    (peer, held, Server::with_namespaces(&more).await)
+}
+
+#[tokio::test]
+async fn a_client_that_comes_from_elsewhere_gets_the_buckets_that_differ() {
+    let (old, held, new) = mk_moved().await;
+    let mut peer = Peer::connect(new.addr, mk_resume(&held, NODE, &Topic::NODE)).await;
+    let asked = peer.hear().await.unwrap();
+    assert!(matches!(asked, Kind::DigestsWanted(_)), "{asked:?}");
+    peer.held = old.held;
+    let bucket_digests = peer.bucket_digests().to_bytes().into();
+    peer.say(discovery_request::Kind::Held(v1::Held { bucket_digests }))
+        .await;
+    let commit = peer.commit().await;
+    assert_eq!(commit.begin.mode(), v1::CommitMode::Buckets);
+    assert!(
+        commit.begin.replaced_buckets.len() <= 2,
+        "{:?}",
+        commit.begin
+    );
+    assert!(commit.frames.len() < 40, "{}", commit.frames.len());
+    assert_eq!(
+        commit.end.expected[0].digest,
+        namespace_digest(&peer).to_string()
+    );
+    peer.acknowledge(&commit).await;
+    eventually(
+        "it is converged",
+        async || new.clients().await,
+        |clients| clients[0].converged && clients[0].behind_since.is_none(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_say_what_it_holds_gets_everything() {
+    let (_old, held, new) = mk_moved().await;
+    let mut peer = Peer::connect(new.addr, mk_resume(&held, NODE, &Topic::NODE)).await;
+    let asked = peer.hear().await.unwrap();
+    assert!(matches!(asked, Kind::DigestsWanted(_)), "{asked:?}");
+    let bucket_digests = vec![0; 17].into();
+    peer.say(discovery_request::Kind::Held(v1::Held { bucket_digests }))
+        .await;
+    assert_eq!(peer.commit().await.begin.mode(), v1::CommitMode::Full);
+    let mut silent = Peer::connect(new.addr, mk_resume(&held, NODE, &Topic::NODE)).await;
+    let asked = silent.hear().await.unwrap();
+    assert!(matches!(asked, Kind::DigestsWanted(_)), "{asked:?}");
+    assert_eq!(silent.commit().await.begin.mode(), v1::CommitMode::Full);
+}
+
+#[tokio::test]
+async fn who_takes_compressed_commits_gets_them_where_it_is_worth_it() {
+    let mut server = Server::start().await;
+    server.publish(&mk_much());
+    let mut hello = mk_hello(NODE, &Topic::NODE);
+    hello.accept = vec![v1::Encoding::Zstd.into(), v1::Encoding::Identity.into()];
+    let mut peer = Peer::connect(server.addr, hello).await;
+    let full = peer.commit().await;
+    assert_eq!(full.begin.encoding(), v1::Encoding::Zstd);
+    assert!(
+        full.begin.bytes * 4 < full.begin.raw_bytes,
+        "{:?}",
+        full.begin
+    );
+    assert_eq!(peer.held.len(), 40_000);
+    peer.acknowledge(&full).await;
+    server.publish(&mk_namespaces(&["a"]));
+    assert_eq!(peer.commit().await.begin.encoding(), v1::Encoding::Zstd);
+    let small = Server::with_namespaces(&["a"]).await;
+    let mut hello = mk_hello(NODE, &Topic::NODE);
+    hello.accept = vec![v1::Encoding::Zstd.into()];
+    let commit = Peer::connect(small.addr, hello).await.commit().await;
+    assert_eq!(commit.begin.encoding(), v1::Encoding::Identity);
 }
 
 #[tokio::test]
@@ -380,23 +460,25 @@ async fn clients_of_the_same_commit_share_its_bytes() {
     server.publish(&mk_namespaces(&["a", "b"]));
     let view = server.discovery.views.borrow().clone().unwrap();
     let commits = Commits::default();
-    let topics: Arc<[Topic]> = Topic::NODE.into();
-    let one = commits.encoded(&view, &topics, Some(1));
-    let two = commits.encoded(&view, &topics, Some(1));
-    assert_eq!(one.data.as_ptr(), two.data.as_ptr());
+    let topics = Topic::NODE.into_iter().collect();
+    let get = async |view, range| commits.get(view, topics, range, true).await.unwrap();
+    let one = get(&view, Range::Since(1)).await;
+    let two = get(&view, Range::Since(1)).await;
+    assert!(Arc::ptr_eq(&one, &two));
     assert_eq!(one.frames, 1);
-    let full = commits.encoded(&view, &topics, None);
+    let full = get(&view, Range::Full).await;
     assert_eq!(full.frames, 2);
     // What leads to an older generation is let go.
     server.publish(&mk_namespaces(&["a"]));
     let newest = server.discovery.views.borrow().clone().unwrap();
-    commits.encoded(&newest, &topics, Some(2));
-    assert!(full.data.is_unique());
+    get(&newest, Range::Since(2)).await;
+    assert_eq!(Arc::strong_count(&full), 1);
 }
 
 #[tokio::test]
 async fn bulk_transfers_wait_for_their_turn_and_deltas_do_not() {
-    let mut server = Server::with_namespaces(&["a"]).await;
+    let mut server = Server::start().await;
+    server.publish(&mk_much());
     let mut healthy = Peer::connect(server.addr, mk_hello(NODE, &Topic::NODE)).await;
     let first = healthy.commit().await;
     healthy.acknowledge(&first).await;
@@ -410,19 +492,23 @@ async fn bulk_transfers_wait_for_their_turn_and_deltas_do_not() {
         |count| *count == 2,
     )
     .await;
-    server.publish(&mk_namespaces(&["a", "b"]));
-    assert_eq!(healthy.commit().await.names(), ["b"]);
+    server.publish(&mk_many(40_001));
+    assert_eq!(healthy.commit().await.frames.len(), 1);
     let early = timeout(Duration::from_millis(100), waiting.hear()).await;
     assert!(early.is_err(), "{early:?}");
     drop(others);
     let commit = waiting.commit().await;
     assert_eq!(commit.begin.generation, 2, "it is the newest by then");
-    assert_eq!(commit.names(), ["a", "b"]);
+    assert_eq!(commit.frames.len(), 40_001);
 }
 
 /// More than what the buffers between server and client take.
 fn mk_much() -> meshlite_compile::Compiled {
-    let names: Vec<_> = (0..40_000).map(|i| format!("namespace-{i:0>50}")).collect();
+    mk_many(40_000)
+}
+
+fn mk_many(count: u32) -> meshlite_compile::Compiled {
+    let names: Vec<_> = (0..count).map(|i| format!("namespace-{i:0>50}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     mk_namespaces(&names)
 }

@@ -5,14 +5,19 @@ use std::{
     time::SystemTime,
 };
 
+use meshlite_compile::Compiled;
 use meshlite_proto::decode::MAX_FRAME_BYTES;
 use meshlite_snapshot::{
-    AddressFamily, EndpointGroup, Namespace, Resource, SetDigest, Snapshot, Version,
+    AddressFamily, Bucket, BucketDigests, EndpointGroup, Namespace, Resource, SetDigest, Snapshot,
+    Version,
 };
 use proptest::prelude::*;
 
 use super::*;
-use crate::publish::Resume;
+use crate::{
+    publish::{Held as Brought, Range, Resume, TopicState},
+    testing::delta,
+};
 
 /// What a client holds: versions by topic and name.
 type Held = BTreeMap<(Topic, Name), Version>;
@@ -67,8 +72,17 @@ fn stamp_at(at: Instant) -> Stamp {
     }
 }
 
+fn publish_at(log: &mut ChangeLog, compiled: &Compiled, at: Instant) -> usize {
+    let mut delta = delta(Some(log.view()), compiled);
+    for name in &log.routed {
+        let groups = &mut delta.ingress_endpoint_groups;
+        groups.entry(name.clone()).or_insert(false);
+    }
+    log.publish(&delta, stamp_at(at), Vec::new())
+}
+
 fn publish(log: &mut ChangeLog, compiled: &Compiled) -> View {
-    log.publish(compiled, stamp_at(Instant::now()));
+    publish_at(log, compiled, Instant::now());
     log.view().clone()
 }
 
@@ -93,6 +107,40 @@ fn apply(held: &mut Held, view: &View, topics: &[Topic], from: Option<u64>) {
                 held.remove(&key);
             }
         }
+    }
+}
+
+const FULL: Resume = Resume::With(Range::Full);
+const CONFIRM: Resume = Resume::With(Range::Nothing);
+
+fn resume(view: &View, held: &BTreeMap<Topic, SetDigest>, cursor: Option<(&str, u64)>) -> Resume {
+    view.resume(&Brought {
+        sets: held.iter().map(|(t, d)| (*t, *d)).collect(),
+        cursor: cursor.map(|(epoch, generation)| (epoch.to_owned(), generation)),
+    })
+}
+
+/// What a client says that its buckets hold.
+fn bucket_digests(held: &Held) -> BucketDigests {
+    let mut by_topic: BTreeMap<Topic, BucketDigests> = BTreeMap::new();
+    for ((topic, name), version) in held {
+        by_topic.entry(*topic).or_default().add(name, *version);
+    }
+    let mut together = BucketDigests::default();
+    for (topic, digests) in by_topic {
+        for bucket in Bucket::all() {
+            together.add_topic(topic.kind, bucket, digests.get(bucket));
+        }
+    }
+    together
+}
+
+/// What a client does with whole buckets.
+fn replace_buckets(held: &mut Held, view: &View, buckets: &[Bucket]) {
+    held.retain(|(_, name), _| !buckets.contains(&Bucket::of(name)));
+    for change in view.in_buckets(TOPICS.into_iter().collect(), buckets) {
+        let version = change.content.unwrap().version;
+        held.insert((change.topic, change.name.clone()), version);
     }
 }
 
@@ -148,7 +196,8 @@ fn a_delta_names_what_changed_and_nothing_else() {
         ]
     );
     assert_eq!(view.changes(&TOPICS, Some(2)).len(), 0);
-    assert!(!view.has_changes(&[Topic::all(ResourceType::Node)], 1));
+    let nodes = TopicSet::from_iter([Topic::all(ResourceType::Node)]);
+    assert!(!view.has_changes(nodes, 1));
 }
 
 #[test]
@@ -162,7 +211,7 @@ fn the_ingress_scope_holds_the_groups_that_a_route_refers_to_and_shares_their_by
         .collect();
     let scoped: Vec<_> = view.entries(INGRESS_ENDPOINTS).collect();
     assert_eq!((all.len(), scoped.len()), (2, 1));
-    assert!(Arc::ptr_eq(&all[1].1.content, &scoped[0].1.content));
+    assert_eq!(all[1].1.body.as_ptr(), scoped[0].1.body.as_ptr());
     let removed: Vec<_> = view
         .changes(&[INGRESS_ENDPOINTS], Some(1))
         .iter()
@@ -170,7 +219,7 @@ fn the_ingress_scope_holds_the_groups_that_a_route_refers_to_and_shares_their_by
         .collect();
     assert_eq!(removed.len(), 2, "{removed:?}");
     assert!(removed.contains(&("default/web/a".to_owned(), true)));
-    assert!(!view.has_changes(&Topic::NODE, 1));
+    assert!(!view.has_changes(Topic::NODE.into_iter().collect(), 1));
 }
 
 #[test]
@@ -178,12 +227,15 @@ fn a_client_that_holds_exactly_this_is_only_told_the_position() {
     let mut log = ChangeLog::new("new epoch");
     let view = publish(&mut log, &compiled([mk_namespace("a"), mk_group("b", 1)]));
     let same = digests(&held(&view, &Topic::NODE), &Topic::NODE);
-    assert_eq!(view.resume(&same, Some(("old epoch", 77))), Resume::Confirm);
-    assert_eq!(view.resume(&same, Some(("new epoch", 1))), Resume::Confirm);
-    assert_eq!(view.resume(&same, None), Resume::Full);
+    assert_eq!(resume(&view, &same, Some(("old epoch", 77))), CONFIRM);
+    assert_eq!(resume(&view, &same, Some(("new epoch", 1))), CONFIRM);
+    assert_eq!(resume(&view, &same, None), FULL);
     let mut other = same;
     other.insert(Topic::all(ResourceType::Namespace), SetDigest::default());
-    assert_eq!(view.resume(&other, Some(("old epoch", 77))), Resume::Full);
+    assert_eq!(
+        resume(&view, &other, Some(("old epoch", 77))),
+        Resume::Compare
+    );
 }
 
 #[test]
@@ -193,49 +245,85 @@ fn a_cursor_counts_only_with_the_digests_of_its_generation() {
     let held_first = digests(&held(&first, &Topic::NODE), &Topic::NODE);
     publish(&mut log, &compiled([mk_namespace("b")]));
     let view = publish(&mut log, &compiled([mk_namespace("c")]));
-    let resume = |generation| view.resume(&held_first, Some(("epoch", generation)));
-    assert_eq!(resume(1), Resume::Delta(1));
-    assert_eq!(resume(2), Resume::Full, "it does not hold what 2 held");
-    assert_eq!(resume(4), Resume::Full, "there is no generation 4 yet");
-    assert_eq!(view.resume(&held_first, Some(("another", 1))), Resume::Full);
+    let at = |generation| resume(&view, &held_first, Some(("epoch", generation)));
+    assert_eq!(at(1), Resume::With(Range::Since(1)));
+    assert_eq!(at(2), Resume::Compare, "it does not hold what 2 held");
+    assert_eq!(at(4), Resume::Compare, "there is no generation 4 yet");
+    assert_eq!(
+        resume(&view, &held_first, Some(("another", 1))),
+        Resume::Compare
+    );
 }
 
 #[test]
 fn removals_are_forgotten_after_a_while_and_cursors_before_that_with_them() {
     let mut log = ChangeLog::new("epoch");
     let start = Instant::now();
-    log.publish(
+    publish_at(
+        &mut log,
         &compiled([mk_group("a", 1), mk_group("b", 1)]),
-        stamp_at(start),
+        start,
     );
     let before = digests(&held(log.view(), &Topic::NODE), &Topic::NODE);
-    log.publish(&compiled([mk_group("b", 1)]), stamp_at(start));
-    log.publish(&compiled([mk_group("b", 2)]), stamp_at(start));
+    publish_at(&mut log, &compiled([mk_group("b", 1)]), start);
+    publish_at(&mut log, &compiled([mk_group("b", 2)]), start);
     assert_eq!(
-        log.view().resume(&before, Some(("epoch", 1))),
-        Resume::Delta(1)
+        resume(log.view(), &before, Some(("epoch", 1))),
+        Resume::With(Range::Since(1))
     );
     let later = start + MAX_TOMBSTONE_AGE + Duration::from_secs(1);
-    log.publish(&compiled([mk_group("b", 3)]), stamp_at(later));
+    publish_at(&mut log, &compiled([mk_group("b", 3)]), later);
     let view = log.view();
-    assert_eq!(view.resume(&before, Some(("epoch", 1))), Resume::Full);
+    assert_eq!(resume(view, &before, Some(("epoch", 1))), Resume::Compare);
     assert!(view.reaches(2) && !view.reaches(1));
     let topic = Topic::all(ResourceType::EndpointGroup);
-    assert!(view.topics[&topic].removed.is_empty());
-    assert_eq!(view.topics[&topic].index.len(), 1);
+    let remembered = view.topics[place(topic).unwrap()].since(0);
+    assert_eq!(remembered.count(), 1, "only what is there");
     assert_eq!(view.state_at(topic, 1), None);
     assert_eq!(view.state_at(topic, 2).unwrap().count, 1);
+}
+
+#[test]
+fn what_a_client_lacks_is_told_by_its_buckets() {
+    let names: Vec<_> = (0..1000).map(|i| i.to_string()).collect();
+    let all = || names.iter().map(|name| mk_group(name, 1));
+    let mut log = ChangeLog::new("epoch");
+    let old = publish(&mut log, &compiled(all()));
+    let mut client = held(&old, &Topic::NODE);
+    let topics = Topic::NODE.into_iter().collect();
+    let mut log = ChangeLog::new("another");
+    let changed = all().skip(3).chain([mk_group("0", 2), mk_group("new", 1)]);
+    let view = publish(&mut log, &compiled(changed));
+    let Range::Buckets(buckets) = view.compare(topics, &bucket_digests(&client)) else {
+        panic!("few buckets differ");
+    };
+    assert!((1..=4).contains(&buckets.len()), "{buckets:?}");
+    replace_buckets(&mut client, &view, &buckets);
+    assert_eq!(client, held(&view, &Topic::NODE));
+    let nothing = BucketDigests::default();
+    assert!(matches!(view.compare(topics, &nothing), Range::Buckets(_)));
+    let all_the_same = bucket_digests(&client);
+    assert_eq!(view.compare(topics, &all_the_same), Range::Full);
+}
+
+#[test]
+fn where_most_buckets_differ_everything_is_sent() {
+    let names: Vec<_> = (0..3000).map(|i| i.to_string()).collect();
+    let mut log = ChangeLog::new("epoch");
+    let view = publish(&mut log, &compiled(names.iter().map(|n| mk_group(n, 1))));
+    let topics = Topic::NODE.into_iter().collect();
+    assert_eq!(view.compare(topics, &BucketDigests::default()), Range::Full);
 }
 
 #[test]
 fn a_name_that_came_back_is_not_forgotten_with_its_removal() {
     let mut log = ChangeLog::new("epoch");
     let start = Instant::now();
-    log.publish(&compiled([mk_group("a", 1)]), stamp_at(start));
-    log.publish(&compiled([]), stamp_at(start));
-    log.publish(&compiled([mk_group("a", 1)]), stamp_at(start));
+    publish_at(&mut log, &compiled([mk_group("a", 1)]), start);
+    publish_at(&mut log, &compiled([]), start);
+    publish_at(&mut log, &compiled([mk_group("a", 1)]), start);
     let later = start + MAX_TOMBSTONE_AGE + Duration::from_secs(1);
-    log.publish(&compiled([mk_group("a", 1)]), stamp_at(later));
+    publish_at(&mut log, &compiled([mk_group("a", 1)]), later);
     assert_eq!(log.view().changes(&TOPICS, Some(2)).len(), 1);
     assert_eq!(log.view().state(TOPICS[3]).count, 1);
 }
@@ -255,9 +343,12 @@ fn a_resource_that_no_client_could_read_is_told_and_keeps_what_it_was() {
     };
     let huge = (name.clone(), Resource::EndpointGroup(Arc::new(huge)));
     let snapshot = compiled([huge, mk_group("b", 2)]);
-    let outcome = log.publish(&snapshot, stamp_at(Instant::now()));
-    assert_eq!(outcome.changed, 1);
-    assert_eq!(outcome.too_large[0].name, name);
+    assert_eq!(publish_at(&mut log, &snapshot, Instant::now()), 1);
+    let standing: Vec<_> = log.too_large().collect();
+    assert_eq!(standing[0].name, name);
+    // It stands until the resource fits or is gone.
+    log.publish(&Delta::default(), stamp_at(Instant::now()), Vec::new());
+    assert_eq!(log.too_large().count(), 1);
     let key = (Topic::all(ResourceType::EndpointGroup), name);
     assert_eq!(
         held(log.view(), &TOPICS)[&key],
@@ -290,7 +381,7 @@ proptest! {
             let routed: Vec<_> = routed.iter().map(u8::to_string).collect();
             let routed: Vec<_> = routed.iter().map(String::as_str).collect();
             let compiled = with_routes_to(compiled(resources), &routed);
-            log.publish(&compiled, stamp_at(now));
+            publish_at(&mut log, &compiled, now);
             let view = log.view();
             let published = held(view, &TOPICS);
 
@@ -303,13 +394,16 @@ proptest! {
             for (generation, client) in &clients {
                 let said = digests(client, &TOPICS);
                 let mut after = client.clone();
-                match view.resume(&said, Some(("epoch", *generation))) {
-                    Resume::Full => {
+                match resume(view, &said, Some(("epoch", *generation))) {
+                    Resume::Compare => {
                         prop_assert!(!view.reaches(*generation));
-                        apply(&mut after, view, &TOPICS, None);
+                        match view.compare(TOPICS.into_iter().collect(), &bucket_digests(client)) {
+                            Range::Buckets(buckets) => replace_buckets(&mut after, view, &buckets),
+                            other => prop_assert!(false, "{other:?}"),
+                        }
                     }
-                    Resume::Delta(from) => apply(&mut after, view, &TOPICS, Some(from)),
-                    Resume::Confirm => {}
+                    Resume::With(Range::Since(from)) => apply(&mut after, view, &TOPICS, Some(from)),
+                    Resume::With(range) => prop_assert_eq!(range, Range::Nothing),
                 }
                 prop_assert_eq!(&after, &published);
                 if view.reaches(*generation) {

@@ -1,13 +1,14 @@
 //! The server's side of a stream, told the time and never waiting for it.
 
 use meshlite_compile::Compiled;
-use meshlite_proto::v1::discovery_request::Kind;
+use meshlite_proto::{encode, v1::discovery_request::Kind};
+use meshlite_snapshot::Topic;
 use tonic::Code;
 
 use super::*;
 use crate::{
-    publish::{Publisher, Stamp, Views},
-    testing::{mk_hello, mk_namespaces},
+    publish::{Commits, Publisher, Stamp, Views, digests},
+    testing::{delta, mk_hello, mk_namespaces},
 };
 
 struct Bench {
@@ -19,13 +20,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (publisher, views) = Publisher::new(std::sync::Arc::default());
+        let (publisher, views) = Publisher::new(Arc::default());
         let now = Instant::now();
         let accepted = Accepted::new(mk_hello(v1::Role::L4Node, &Topic::NODE)).unwrap();
         let mut bench = Self {
             publisher,
             views,
-            session: Session::new(accepted, now),
+            session: Session::new(&accepted, now, Duration::ZERO),
             now,
         };
         bench.publish(&mk_namespaces(&["a"]));
@@ -37,26 +38,31 @@ impl Bench {
             at: self.now,
             changed: std::time::SystemTime::UNIX_EPOCH,
         };
-        assert_eq!(self.publisher.publish(compiled, stamp), []);
+        let view = self.views.borrow().clone();
+        let delta = delta(view.as_deref(), compiled);
+        self.publisher.publish(&delta, stamp, Vec::new());
         self.publisher.announce();
     }
 
-    fn view(&self) -> std::sync::Arc<View> {
+    fn view(&self) -> Arc<View> {
         self.views.borrow().clone().unwrap()
     }
 
     fn wants(&mut self) -> Option<Range> {
         let view = self.view();
-        self.session.wants(&view)
+        match self.session.next(&view, self.now)? {
+            Next::Commit(range) => Some(range),
+            Next::Compare => panic!("the client brought nothing to compare"),
+        }
     }
 
     fn begin(&mut self) -> Plan {
-        let view = self.view();
-        let range = self
-            .session
-            .wants(&view)
-            .expect("there is something to send");
-        self.session.begin(&view, range)
+        let range = self.wants().expect("there is something to send");
+        let topics = self.session.topics;
+        let (commits, view) = (Commits::default(), self.view());
+        let commit = block_on(commits.get(&view, topics, range, false)).unwrap();
+        let opening = self.session.begin(&commit);
+        Plan { opening, commit }
     }
 
     fn hear(&mut self, kind: Kind) -> Result<Heard, Status> {
@@ -73,11 +79,19 @@ impl Bench {
     }
 }
 
-fn digests(expected: &Expected) -> Vec<v1::TopicDigest> {
-    expected
-        .iter()
-        .map(|(topic, state)| encode::topic_digest(*topic, state.digest, state.count))
-        .collect()
+/// A commit as one client gets it.
+struct Plan {
+    opening: Opening,
+    commit: Arc<Commit>,
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(future)
+}
+
+fn installed(plan: &Plan) -> Vec<v1::TopicDigest> {
+    digests(Topic::NODE.into_iter().collect(), &plan.commit.expected)
 }
 
 fn of_namespaces(digests: &mut [v1::TopicDigest]) -> &mut String {
@@ -90,17 +104,17 @@ fn of_namespaces(digests: &mut [v1::TopicDigest]) -> &mut String {
 
 fn ack(plan: &Plan) -> v1::Ack {
     v1::Ack {
-        nonce: plan.nonce,
-        generation: plan.generation,
-        installed: digests(&plan.expected),
+        nonce: plan.opening.nonce,
+        generation: plan.commit.generation,
+        installed: installed(plan),
         ..v1::Ack::default()
     }
 }
 
 fn heartbeat(plan: &Plan) -> v1::Heartbeat {
     v1::Heartbeat {
-        generation: plan.generation,
-        digests: digests(&plan.expected),
+        generation: plan.commit.generation,
+        digests: installed(plan),
         ..v1::Heartbeat::default()
     }
 }
@@ -109,7 +123,7 @@ fn heartbeat(plan: &Plan) -> v1::Heartbeat {
 fn the_next_commit_waits_for_the_acknowledgement_of_the_last() {
     let mut bench = Bench::new();
     let first = bench.begin();
-    assert_eq!(first.range, Range::Full);
+    assert_eq!(first.commit.range, Range::Full);
     bench.publish(&mk_namespaces(&["a", "b"]));
     assert_eq!(bench.wants(), None);
     let of_another = v1::Ack {
@@ -121,7 +135,10 @@ fn the_next_commit_waits_for_the_acknowledgement_of_the_last() {
     bench.acknowledge(&first);
     assert_eq!(bench.wants(), Some(Range::Since(1)));
     let second = bench.begin();
-    assert_eq!((second.nonce, second.from_generation), (2, 1));
+    assert_eq!(
+        (second.opening.nonce, second.opening.from_generation),
+        (2, 1)
+    );
     bench.acknowledge(&second);
     assert_eq!(bench.wants(), None);
 }
@@ -157,21 +174,21 @@ fn what_changes_elsewhere_does_not_concern_a_client() {
     assert_eq!(bench.wants(), None);
     bench.publish(&mk_namespaces(&["a", "b"]));
     let next = bench.begin();
-    assert_eq!(next.range, Range::Since(2));
-    assert_eq!(next.from_generation, 1, "as the client counts");
+    assert_eq!(next.commit.range, Range::Since(2));
+    assert_eq!(next.opening.from_generation, 1, "as the client counts");
 }
 
 #[test]
 fn a_client_is_converged_when_it_reports_the_published_digests() {
     let mut bench = Bench::new();
     let first = bench.begin();
-    assert!(!bench.session.describe().converged);
+    assert!(!bench.session.standing().is_converged());
     let mut wrong = ack(&first);
     *of_namespaces(&mut wrong.installed) = "0".repeat(32);
     bench.hear(Kind::Ack(wrong)).unwrap();
-    assert!(!bench.session.describe().converged);
+    assert!(!bench.session.standing().is_converged());
     bench.hear(Kind::Heartbeat(heartbeat(&first))).unwrap();
-    assert!(bench.session.describe().converged);
+    assert!(bench.session.standing().is_converged());
 }
 
 #[test]
@@ -222,12 +239,12 @@ fn a_rejection_is_news_once_and_explains_another_digest() {
     assert_eq!(bench.hear(Kind::Heartbeat(beat)).unwrap(), nothing_new);
     bench.publish(&mk_namespaces(&["a", "b"]));
     let second = bench.begin();
-    rejecting.nonce = second.nonce;
+    rejecting.nonce = second.opening.nonce;
     let Heard::Reported { rejections, .. } = bench.hear(Kind::Ack(rejecting)).unwrap() else {
         panic!("a commit with a rejection is installed");
     };
     assert_eq!(rejections, [], "it is known already");
-    assert_eq!(bench.session.describe().rejections.len(), 1);
+    assert_eq!(bench.session.standing().rejections.len(), 1);
 }
 
 #[test]
@@ -246,13 +263,13 @@ fn a_heartbeat_says_what_is_rejected_now() {
         panic!("a heartbeat reports");
     };
     assert_eq!(rejections.len(), MOST_REJECTIONS);
-    let kept = bench.session.describe();
-    assert_eq!(kept.rejections, rejections);
+    let kept = bench.session.standing();
+    assert_eq!(*kept.rejections, rejections);
     assert_eq!(kept.rejections[0].message, "é".repeat(LONGEST_TEXT));
     // What is served all the same may be complained about: the digests are right.
-    assert!(kept.converged);
+    assert!(kept.is_converged());
     bench.hear(Kind::Heartbeat(heartbeat(&first))).unwrap();
-    assert_eq!(bench.session.describe().rejections, []);
+    assert_eq!(*bench.session.standing().rejections, []);
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! Who may open a stream: rights, and bounds on how many and how often.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use meshlite_proto::v1;
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::hello::Accepted;
+use crate::auth::Caller;
+
+/// Streams of one caller for one node and role: one, and those that it lost and that this side has not noticed.
+const PER_IDENTITY: usize = 4;
+/// New streams in a second, and at once. A cluster of the largest size comes back within five seconds.
+const RATE: f64 = 1000.0;
+
+/// Why a call is refused, for the metric and for the caller.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) reason: &'static str,
+    pub(super) status: Status,
+}
+
+/// Counts streams. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Admission(Arc<Mutex<Counts>>);
+
+/// A place among the streams of an identity, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    admission: Admission,
+    identity: Identity,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    streams: HashMap<Identity, usize>,
+    bucket: Option<Tokens>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Identity {
+    caller: Arc<str>,
+    node: String,
+    role: i32,
+}
+
+/// What is left to be spent on new streams.
+#[derive(Clone, Copy, Debug)]
+struct Tokens {
+    left: f64,
+    at: Instant,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    pub(super) fn denied(reason: &'static str, message: String) -> Self {
+        Self {
+            reason,
+            status: Status::permission_denied(message),
+        }
+    }
+}
+
+/// Whether a caller may be what its Hello says.
+pub(super) fn authorise(caller: &Caller, accepted: &Accepted) -> Result<(), Refused> {
+    let is_allowed = match accepted.role {
+        v1::Role::L4Node => caller.rights.node,
+        v1::Role::Ingress => caller.rights.ingress,
+        v1::Role::Unspecified => false,
+    };
+    if !is_allowed {
+        let role = accepted.role.as_str_name();
+        return Err(Refused::denied(
+            "role",
+            format!("{} may not subscribe with the role {role}", caller.name),
+        ));
+    }
+    let claimed = &accepted.identity.node_name;
+    match &caller.node {
+        Some(node) if **node != **claimed => Err(Refused::denied(
+            "node",
+            format!(
+                "{} has credentials of the node {node:?} and may not be {claimed:?}",
+                caller.name
+            ),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// A new stream may be opened now.
+    pub(super) fn arrive(&self, now: Instant) -> Result<(), Refused> {
+        let mut counts = self.lock();
+        let mut tokens = counts.bucket.unwrap_or(Tokens {
+            left: RATE,
+            at: now,
+        });
+        let earned = now.saturating_duration_since(tokens.at).as_secs_f64() * RATE;
+        tokens = Tokens {
+            left: (tokens.left + earned).min(RATE),
+            at: now,
+        };
+        let may = tokens.left >= 1.0;
+        if may {
+            tokens.left -= 1.0;
+        }
+        counts.bucket = Some(tokens);
+        if may {
+            return Ok(());
+        }
+        let wait = Duration::from_millis(fastrand::u64(500..2000));
+        Err(Refused {
+            reason: "rate",
+            status: Status::resource_exhausted(format!(
+                "more than {RATE} clients connected within a second; try again in {} ms",
+                wait.as_millis()
+            )),
+        })
+    }
+
+    /// Counts a stream in that is authorised.
+    pub(super) fn enter(&self, caller: &Caller, accepted: &Accepted) -> Result<Admitted, Refused> {
+        let identity = Identity {
+            caller: Arc::clone(&caller.name),
+            node: accepted.identity.node_name.clone(),
+            role: accepted.role.into(),
+        };
+        let mut counts = self.lock();
+        let streams = counts.streams.entry(identity.clone()).or_default();
+        if *streams >= PER_IDENTITY && *caller != Caller::anyone() {
+            return Err(Refused {
+                reason: "too_many_streams",
+                status: Status::resource_exhausted(format!(
+                    "{} has {PER_IDENTITY} streams for the node {:?} already; try again when one has ended",
+                    caller.name, identity.node
+                )),
+            });
+        }
+        *streams += 1;
+        drop(counts);
+        Ok(Admitted {
+            admission: self.clone(),
+            identity,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut counts = self.admission.lock();
+        if let Some(streams) = counts.streams.get_mut(&self.identity) {
+            *streams -= 1;
+            if *streams == 0 {
+                counts.streams.remove(&self.identity);
+            }
+        }
+    }
+}
