@@ -168,7 +168,8 @@ impl Model {
                     self.stream.due = true;
                 }
             }
-            Some(discovery_request::Kind::Heartbeat(_)) | None => {}
+            Some(discovery_request::Kind::Heartbeat(_) | discovery_request::Kind::Held(_))
+            | None => {}
         }
     }
 

@@ -129,8 +129,13 @@ impl Session {
                 stream.drain(now, drain);
                 Ok(())
             }
+            Some(Kind::DigestsWanted(_)) => {
+                let bucket_digests = self.held.bucket_digests().to_bytes().into();
+                let held = v1::Held { bucket_digests };
+                return vec![send(v1::discovery_request::Kind::Held(held))];
+            }
             // A newer server may say more than this client understands.
-            Some(Kind::Heartbeat(_) | Kind::DigestsWanted(_)) | None => Ok(()),
+            Some(Kind::Heartbeat(_)) | None => Ok(()),
         };
         match result {
             Ok(()) => self.tick(now),
