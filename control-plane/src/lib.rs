@@ -20,6 +20,7 @@ mod once;
 mod peers;
 mod pipeline;
 mod publish;
+mod report;
 mod status;
 mod stream;
 mod watch;

@@ -1,5 +1,6 @@
 //! Where objects come from, and how far each source was read.
 
+mod facts;
 pub(crate) mod files;
 
 use std::{
@@ -10,6 +11,8 @@ use std::{
 
 use meshlite_proto::v1;
 use tokio::time::Instant;
+
+pub(crate) use self::facts::Facts;
 
 /// How far a source was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,5 +21,5 @@ pub use k8s_openapi::jiff::Timestamp;
 pub use kube::Client;
 pub use lease::{Candidate, Leadership};
 pub use programmed::{Programmed, ServiceState};
-pub use status_api::{StatusApi, StatusObject, WriteError};
+pub use status_api::{IngressApi, ServiceApi, StatusApi, StatusObject, WriteError};
 pub use watch::{Answer, Feed, Identity, Kind, Objects, Stream, Update, Watch};

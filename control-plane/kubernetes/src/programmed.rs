@@ -1,13 +1,13 @@
 //! "Programmed on n of N data planes": an annotation of an Ingress, a condition of a Service.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use k8s_openapi::{
     api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp,
 };
 use serde_json::{Value, json};
 
-use crate::status_api::StatusObject;
+use crate::{ingress_status::Address, status_api::StatusObject};
 
 /// The annotation of an Ingress.
 pub(crate) const ANNOTATION: &str = "meshlite.io/programmed";
@@ -36,6 +36,10 @@ pub struct ServiceState {
     pub version: String,
     /// Our condition.
     pub condition: Option<Condition>,
+    /// Where it is reached, as far as it says so itself.
+    pub addresses: BTreeSet<Address>,
+    /// It says nothing of addresses: it is reached at those of the nodes.
+    pub is_on_nodes: bool,
 }
 
 impl StatusObject for Service {
@@ -48,8 +52,41 @@ impl StatusObject for Service {
         ServiceState {
             version: self.metadata.resource_version.clone().unwrap_or_default(),
             condition: conditions.find(|c| c.type_ == CONDITION).cloned(),
+            addresses: addresses(self),
+            is_on_nodes: self.spec.as_ref().is_some_and(|spec| {
+                spec.type_.as_deref() == Some("NodePort")
+                    && spec.external_ips.as_deref().is_none_or(<[_]>::is_empty)
+            }),
         }
     }
+}
+
+/// Where whoever made a Service means it to be reached from outside: its external IPs and what its load balancer gave it.
+/// One without either is reached by its cluster IP, and an `ExternalName` under that name, as ingress-nginx has it.
+fn addresses(service: &Service) -> BTreeSet<Address> {
+    let Some(spec) = &service.spec else {
+        return BTreeSet::new();
+    };
+    let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
+    if kind == "ExternalName" {
+        let name = spec.external_name.as_deref();
+        return name.into_iter().map(Address::from).collect();
+    }
+    let external = spec.external_ips.iter().flatten();
+    let mut addresses: BTreeSet<_> = external.map(|ip| ip.as_str().into()).collect();
+    if kind == "LoadBalancer" {
+        let status = service.status.as_ref();
+        let given = status.and_then(|status| status.load_balancer.as_ref()?.ingress.as_deref());
+        let texts = given
+            .into_iter()
+            .flatten()
+            .filter_map(|given| given.ip.as_deref().or(given.hostname.as_deref()));
+        addresses.extend(texts.map(Address::from));
+    } else if kind == "ClusterIP" && addresses.is_empty() {
+        let cluster = spec.cluster_ip.as_deref().filter(|ip| *ip != "None");
+        addresses.extend(cluster.map(Address::from));
+    }
+    addresses
 }
 
 impl ServiceState {
@@ -114,13 +151,37 @@ mod tests {
     fn what_was_written_is_not_written_again() {
         let before = ServiceState {
             version: "3".into(),
-            condition: None,
+            ..ServiceState::default()
         };
         for (done, of) in [(0, 0), (0, 2), (1, 2), (2, 2)] {
             let programmed = Programmed { done, of };
             assert!(!before.says(programmed));
             assert!(written(&before, programmed, 5).says(programmed));
         }
+    }
+
+    #[test]
+    fn a_service_is_reached_where_its_owner_means_it_to_be() {
+        let addresses = |service: Value| {
+            let service: Service = serde_json::from_value(service).unwrap();
+            let state = service.state();
+            let addresses: Vec<_> = state.addresses.iter().map(ToString::to_string).collect();
+            (addresses.join(" "), state.is_on_nodes)
+        };
+        let balancer = json!({
+            "spec": {"type": "LoadBalancer", "clusterIP": "10.0.0.1", "externalIPs": ["192.0.2.1"]},
+            "status": {"loadBalancer": {"ingress": [{"hostname": "lb.example.com"}, {"ip": "192.0.2.2"}]}},
+        });
+        assert_eq!(
+            addresses(balancer),
+            ("192.0.2.1 192.0.2.2 lb.example.com".into(), false)
+        );
+        let pending = json!({"spec": {"type": "LoadBalancer", "clusterIP": "10.0.0.1"}});
+        assert_eq!(addresses(pending), (String::new(), false));
+        let nodes = json!({"spec": {"type": "NodePort", "clusterIP": "10.0.0.1"}});
+        assert_eq!(addresses(nodes), (String::new(), true));
+        let inside = json!({"spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1"}});
+        assert_eq!(addresses(inside), ("10.0.0.1".into(), false));
     }
 
     #[test]

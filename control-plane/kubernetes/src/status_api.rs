@@ -2,7 +2,10 @@
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{core::v1::Service, networking::v1::Ingress},
+};
 use kube::{
     Api, Client, Resource,
     api::{ListParams, Patch, PatchParams},
@@ -18,6 +21,15 @@ pub(crate) const FIELD_MANAGER: &str = "meshlite";
 const REQUEST: Duration = Duration::from_secs(10);
 /// Objects in one page of a list.
 const PAGE: u32 = 500;
+
+/// Ingresses.
+///
+/// Rights: `list` and `get` on `ingresses`, `patch` on `ingresses/status`.
+pub type IngressApi = StatusApi<Ingress>;
+/// Services.
+///
+/// Rights: `list` and `get` on `services`, `patch` on `services/status`.
+pub type ServiceApi = StatusApi<Service>;
 
 /// A kind of object whose status is written.
 pub trait StatusObject:
