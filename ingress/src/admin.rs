@@ -11,13 +11,14 @@ use axum::{
 };
 use meshlite_proto::{
     installed::{self, AnswerError, Filter},
-    subscribe::SessionStatus,
+    standing::Observer,
 };
 use meshlite_snapshot::Snapshot;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::gauge::ConstGauge,
+    registry::Unit,
 };
 use tokio::sync::watch;
 
@@ -25,17 +26,14 @@ use crate::install::Bound;
 
 /// `/snapshot`: where the subscription stands. `/resources/{type}`: what is installed. `/listeners`: where it is served.
 pub(crate) fn routes(
-    status: watch::Receiver<SessionStatus>,
+    session: Observer,
     installed: watch::Receiver<Snapshot>,
     bound: watch::Receiver<Bound>,
 ) -> Router {
     Router::new()
         .route("/resources/{kind}", get(resources))
         .with_state(installed)
-        .route(
-            "/snapshot",
-            get(async move || Json(status.borrow().clone())),
-        )
+        .route("/snapshot", get(async move || Json(session.standing())))
         .route(
             "/listeners",
             get(async move || Json(bound.borrow().clone())),
@@ -61,30 +59,39 @@ async fn resources(
 
 /// Tells scrapers where the subscription stands.
 #[derive(Debug)]
-pub(crate) struct Standing(pub(crate) watch::Receiver<SessionStatus>);
+pub(crate) struct Scraped(pub(crate) Observer);
 
-impl Collector for Standing {
+impl Collector for Scraped {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (connected, rejected) = {
-            let status = self.0.borrow();
-            (status.connected, status.rejections.len())
-        };
+        let standing = self.0.standing();
+        let status = &standing.status;
         let gauges = [
             (
                 "meshlite_ingress_control_plane_connected",
                 "Whether a control plane is followed at this time",
-                i64::from(connected),
+                i64::from(status.connected),
             ),
             (
                 "meshlite_ingress_rejected_resources",
                 "Resources that are not served as the control plane sent them",
-                i64::try_from(rejected).unwrap_or(i64::MAX),
+                i64::try_from(status.rejections.len()).unwrap_or(i64::MAX),
+            ),
+            (
+                "meshlite_ingress_snapshot_provisional",
+                "Whether what is served comes from disk, and no control plane has confirmed it yet",
+                i64::from(status.provisional),
             ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        Ok(())
+        let age = ConstGauge::new(standing.age_seconds);
+        age.encode(encoder.encode_descriptor(
+            "meshlite_ingress_snapshot_age",
+            "For how long no control plane has confirmed what is served",
+            Some(&Unit::Seconds),
+            age.metric_type(),
+        )?)
     }
 }

@@ -4,6 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::D
 
 use arc_swap::ArcSwap;
 use meshlite_proto::{
+    cache::CacheError,
+    standing::Observer,
     subscribe::{ClientConfig, Subscription, subscribe},
     v1,
 };
@@ -46,6 +48,9 @@ pub enum BindError {
     /// The admin address cannot be bound.
     #[error(transparent)]
     Admin(#[from] listen::ListenError),
+    /// The last good snapshot, or its private keys, cannot be kept where it was asked for.
+    #[error("--state-dir, --secrets-dir: {0}")]
+    Cache(#[from] CacheError),
 }
 
 /// Why an ingress ended by itself.
@@ -62,6 +67,9 @@ pub enum RunError {
 impl Ingress {
     /// Binds the admin server. The listeners' own ports follow from the snapshot.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
+        if let Some(cache) = &config.cache {
+            cache.check()?;
+        }
         let admin = match config.admin_listen {
             Some(address) => Some(listen::tcp(address, "the ingress's admin server").await?),
             None => None,
@@ -91,10 +99,10 @@ impl Ingress {
         let admin_server = admin.map(|listener| {
             let mut registry = Registry::default();
             shared.metrics.register(&mut registry);
-            registry.register_collector(Box::new(own_admin::Standing(subscription.status())));
-            let router = admin::router(readiness.clone(), Arc::new(registry)).merge(
-                own_admin::routes(subscription.status(), installer.installed(), bound),
-            );
+            let session = Observer::new(subscription.status());
+            registry.register_collector(Box::new(own_admin::Scraped(session.clone())));
+            let router = admin::router(readiness.clone(), Arc::new(registry))
+                .merge(own_admin::routes(session, installer.installed(), bound));
             tokio::spawn(admin::serve(listener, router, admin_stop.clone()))
         });
         follow(&mut installer, subscription, ready, &stop).await;
@@ -187,6 +195,9 @@ async fn follow(
             return;
         };
         installer.install(&mut commit).await;
+        if commit.provisional() {
+            warn!("what is served comes from disk, until a control plane confirms it");
+        }
         commit.acknowledge();
         drop(installed.take());
         if installer.serves() {

@@ -80,7 +80,7 @@ fn a_server_that_is_not_there_is_a_failure_that_says_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(
-        said.contains("cannot fetch the snapshot from http://127.0.0.1:1"),
+        said.contains("cannot fetch the snapshot: cannot connect to http://127.0.0.1:1"),
         "{said}"
     );
     assert!(said.contains("--control-plane"), "{said}");

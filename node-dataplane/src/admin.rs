@@ -1,6 +1,6 @@
 //! The node's own routes on the metrics server: `/proxyMode`, `/snapshot`, `/resources/{type}`, `/virtualservers`.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -11,11 +11,16 @@ use axum::{
 };
 use meshlite_proto::{
     installed::{self, AnswerError, Filter},
-    subscribe::SessionStatus,
+    standing::{Observer, Standing},
 };
 use meshlite_runtime::{admin, readiness::Readiness};
 use meshlite_snapshot::Snapshot;
-use prometheus_client::registry::Registry;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::gauge::ConstGauge,
+    registry::{Registry, Unit},
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
@@ -29,7 +34,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 struct Shared {
     mode: &'static str,
-    session: watch::Receiver<SessionStatus>,
+    session: Observer,
     installed: watch::Receiver<Snapshot>,
     queries: mpsc::Sender<run::Query>,
 }
@@ -39,7 +44,7 @@ pub(crate) fn router(
     mode: &'static str,
     readiness: Readiness,
     metrics: Arc<Registry>,
-    session: watch::Receiver<SessionStatus>,
+    session: Observer,
     installed: watch::Receiver<Snapshot>,
     queries: mpsc::Sender<run::Query>,
 ) -> Router {
@@ -61,9 +66,8 @@ async fn proxy_mode(State(shared): State<Shared>) -> &'static str {
     shared.mode
 }
 
-async fn snapshot(State(shared): State<Shared>) -> Json<SessionStatus> {
-    let status = shared.session.borrow().clone();
-    Json(status)
+async fn snapshot(State(shared): State<Shared>) -> Json<Standing> {
+    Json(shared.session.standing())
 }
 
 async fn resources(
@@ -96,5 +100,38 @@ async fn virtual_servers(State(shared): State<Shared>) -> Response {
             "the table cannot be read now\n",
         )
             .into_response(),
+    }
+}
+
+/// Tells scrapers where the subscription stands.
+#[derive(Debug)]
+pub(crate) struct Scraped(pub(crate) Observer);
+
+impl Collector for Scraped {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let standing = self.0.standing();
+        let gauges = [
+            (
+                "meshlite_node_control_plane_connected",
+                "Whether a control plane is followed at this time",
+                standing.status.connected,
+            ),
+            (
+                "meshlite_node_snapshot_provisional",
+                "Whether what is programmed comes from disk, and no control plane has confirmed it yet",
+                standing.status.provisional,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::from(value));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let age = ConstGauge::new(standing.age_seconds);
+        age.encode(encoder.encode_descriptor(
+            "meshlite_node_snapshot_age",
+            "For how long no control plane has confirmed what is programmed",
+            Some(&Unit::Seconds),
+            age.metric_type(),
+        )?)
     }
 }

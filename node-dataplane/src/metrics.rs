@@ -1,6 +1,6 @@
 //! What a node counts: kube-proxy's names where they mean the same, `meshlite_…` for the rest.
 
-use std::{sync::Arc, sync::atomic::AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -78,7 +78,7 @@ pub(crate) struct CodeLabel {
 
 impl Metrics {
     /// The metrics, and the registry that shows them.
-    pub(crate) fn new() -> (Self, Arc<Registry>) {
+    pub(crate) fn new() -> (Self, Registry) {
         // 1 ms to about 16 s, as kube-proxy's.
         let metrics = Self {
             sync_duration: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
@@ -107,7 +107,7 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("meshlite_node");
         metrics.register_ours(ours);
         metrics.traffic.register(ours);
-        (metrics, Arc::new(registry))
+        (metrics, registry)
     }
 
     fn register_kube_proxy(&self, registry: &mut Registry) {

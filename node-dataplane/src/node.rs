@@ -5,6 +5,8 @@ use std::{io, net::SocketAddr, sync::Arc};
 use axum::Router;
 use ipnet::IpNet;
 use meshlite_proto::{
+    cache::CacheError,
+    standing::Observer,
     subscribe::{ClientConfig, subscribe},
     v1::{ClientIdentity, Role},
 };
@@ -60,6 +62,9 @@ pub enum BindError {
     /// An address is taken or not allowed.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The last good snapshot cannot be kept where it was asked for.
+    #[error("--state-dir: {0}")]
+    Cache(#[from] CacheError),
 }
 
 /// Why a node data plane ended by itself.
@@ -85,6 +90,9 @@ impl Node {
     /// Chooses the kernel and binds the servers for metrics and health. Virtual addresses follow from the snapshot.
     pub async fn bind(mut config: Config) -> Result<Self, BindError> {
         let choice = Mode::choose(config.mode, config.dry_run)?;
+        if let Some(cache) = &config.cache {
+            cache.check()?;
+        }
         if config.node_name.is_empty() {
             config.node_name = facts::host_name().map_err(BindError::NodeName)?;
         }
@@ -144,7 +152,7 @@ impl Node {
     async fn program<K: Kernel>(
         self,
         kernel: K,
-        (metrics, registry): (Metrics, Arc<Registry>),
+        (metrics, mut registry): (Metrics, Registry),
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         let config = self.config;
@@ -179,7 +187,9 @@ impl Node {
         let health = HealthState::new(config.sync_period);
         let (queries, asked) = mpsc::channel(16);
         let (snapshot, installed) = watch::channel(Snapshot::default());
-        let session = subscription.status();
+        let session = Observer::new(subscription.status());
+        registry.register_collector(Box::new(admin::Scraped(session.clone())));
+        let registry = Arc::new(registry);
         let admin = admin::router(mode, readiness, registry, session, installed, queries);
         let probes = health::router(health.clone(), metrics.probes);
         let runner = Runner {

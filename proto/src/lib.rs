@@ -19,5 +19,6 @@ pub mod installed;
 #[cfg(test)]
 mod model;
 pub mod session;
+pub mod standing;
 pub mod subscribe;
 pub mod v1;

@@ -112,8 +112,12 @@ impl<K: Kernel> Runner<K> {
             generation = commit.generation(),
             virtual_servers = table.virtual_servers.len(),
             findings = self.program.findings.len(),
+            provisional = commit.provisional(),
             "snapshot is programmed"
         );
+        if commit.provisional() {
+            warn!("what is programmed comes from disk, until a control plane confirms it");
+        }
         self.snapshot.send_replace(commit.snapshot().clone());
         commit.acknowledge();
         drop(self.ready.take());
