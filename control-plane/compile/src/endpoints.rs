@@ -30,7 +30,8 @@ pub(crate) fn group(
     let mut endpoints: Vec<_> = slice
         .endpoints()
         .iter()
-        .map(|endpoint| endpoint.endpoint(publish_not_ready))
+        .zip(slice.targets())
+        .map(|(endpoint, target)| endpoint.endpoint(target, publish_not_ready))
         .collect();
     // Where all are ready, entries of one address may have become the same.
     endpoints.dedup();

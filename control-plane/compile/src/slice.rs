@@ -27,6 +27,9 @@ pub struct Slice {
     ports: Box<[EndpointPort]>,
     /// Sorted by address. Entries of one address stay in the slice's order.
     endpoints: Box<[Packed]>,
+    /// The names of the endpoints' targets, one after the other: hundreds of thousands of texts are a third of all memory
+    /// when each is allocated alone.
+    targets: Box<str>,
     problems: Box<[Problem]>,
 }
 
@@ -37,9 +40,10 @@ pub(crate) struct Packed {
     ready: bool,
     serving: bool,
     terminating: bool,
+    /// Where its target's name ends, in bytes. It begins where that of the endpoint before it ends.
+    target_end: u32,
     node: Option<Arc<str>>,
     zone: Option<Arc<str>>,
-    target: Option<Box<str>>,
     rare: Option<Box<Rare>>,
 }
 
@@ -66,19 +70,20 @@ impl Slice {
         let mut problems = Vec::new();
         let family =
             values::family(&slice.address_type).ok_or_else(|| slice.address_type.as_str().into());
-        let (ports, endpoints) = match &family {
-            Ok(family) => (
-                ports::ports(slice, &mut problems),
-                endpoints(slice, *family, names, &mut problems),
-            ),
-            // Nothing of it is served, so nothing of it is kept.
-            Err(_) => (vec![], vec![]),
-        };
+        // Where there is no family, nothing of it is served, so nothing of it is kept.
+        let (ports, (endpoints, targets)) = family.as_ref().map_or_else(
+            |_| Default::default(),
+            |family| {
+                let ports = ports::ports(slice, &mut problems);
+                (ports, endpoints(slice, *family, names, &mut problems))
+            },
+        );
         Self {
             service: service_of(slice).map(Into::into),
             family,
             ports: ports.into(),
             endpoints: endpoints.into(),
+            targets: targets.into(),
             problems: problems.into(),
         }
     }
@@ -102,6 +107,17 @@ impl Slice {
 
     pub(crate) fn endpoints(&self) -> &[Packed] {
         &self.endpoints
+    }
+
+    /// The name of each endpoint's target; empty for none.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.endpoints.iter().map(move |endpoint| {
+            let end = usize::try_from(endpoint.target_end).unwrap_or(usize::MAX);
+            let target = self.targets.get(start..end);
+            start = end;
+            target.unwrap_or_default()
+        })
     }
 
     /// The endpoints with this address.
@@ -142,7 +158,7 @@ impl Packed {
     }
 
     /// The endpoint as it is handed out; where the Service publishes addresses that are not ready, all are.
-    pub(crate) fn endpoint(&self, publish_not_ready: bool) -> Endpoint {
+    pub(crate) fn endpoint(&self, target: &str, publish_not_ready: bool) -> Endpoint {
         let rare = self.rare.as_deref();
         Endpoint {
             address: self.address,
@@ -152,7 +168,7 @@ impl Packed {
             node: self.node.clone(),
             zone: self.zone.clone(),
             hostname: rare.and_then(|rare| rare.hostname.as_deref().map(Arc::from)),
-            target: self.target.as_deref().map(Arc::from),
+            target: (!target.is_empty()).then(|| Arc::from(target)),
             hint_zones: rare.map_or_else(Vec::new, |rare| rare.hint_zones.to_vec()),
             hint_nodes: rare.map_or_else(Vec::new, |rare| rare.hint_nodes.to_vec()),
         }
@@ -166,17 +182,21 @@ fn service_of(slice: &k8s::EndpointSlice) -> Option<&str> {
     (!service.is_empty()).then_some(service.as_str())
 }
 
+/// The endpoints, and the names of their targets one after the other.
 fn endpoints(
     slice: &k8s::EndpointSlice,
     family: AddressFamily,
     names: &mut Interner,
     problems: &mut Vec<Problem>,
-) -> Vec<Packed> {
+) -> (Vec<Packed>, String) {
     let listed = slice.endpoints.as_deref().unwrap_or_default();
-    let mut endpoints = Vec::with_capacity(listed.len());
+    let mut read = Vec::with_capacity(listed.len());
     for (i, entry) in listed.iter().enumerate() {
         match address(entry, family) {
-            Ok(address) => endpoints.push(packed(address, entry, names)),
+            Ok(address) => {
+                let target = entry.target_ref.as_ref().and_then(|t| t.name.as_deref());
+                read.push((packed(address, entry, names), target.unwrap_or_default()));
+            }
             Err(problem) => problems.push(Problem {
                 field: format!("endpoints[{i}].addresses").into(),
                 reason: "InvalidAddress",
@@ -185,9 +205,16 @@ fn endpoints(
         }
     }
     // Stable, so that the order of one address's entries stays the slice's.
-    endpoints.sort_by_key(|endpoint| endpoint.address);
-    endpoints.dedup();
-    endpoints
+    read.sort_by_key(|(endpoint, _)| endpoint.address);
+    read.dedup();
+    let mut targets = String::with_capacity(read.iter().map(|(_, target)| target.len()).sum());
+    let mut endpoints = Vec::with_capacity(read.len());
+    for (mut endpoint, target) in read {
+        targets.push_str(target);
+        endpoint.target_end = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        endpoints.push(endpoint);
+    }
+    (endpoints, targets)
 }
 
 /// The first address; the others, where a slice has them, mean the same.
@@ -207,16 +234,15 @@ fn address(entry: &k8s::Endpoint, family: AddressFamily) -> Result<IpAddr, Strin
 fn packed(address: IpAddr, entry: &k8s::Endpoint, names: &mut Interner) -> Packed {
     let conditions = entry.conditions.as_ref();
     let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
-    let target = entry.target_ref.as_ref().and_then(|t| t.name.as_ref());
     let rare = rare(entry, names);
     Packed {
         address,
         ready,
         serving: conditions.and_then(|c| c.serving).unwrap_or(ready),
         terminating: conditions.and_then(|c| c.terminating).unwrap_or(false),
+        target_end: 0,
         node: names.shared(entry.node_name.as_deref()),
         zone: names.shared(entry.zone.as_deref()),
-        target: own(target),
         rare: (rare != Rare::default()).then(|| Box::new(rare)),
     }
 }
@@ -243,4 +269,62 @@ fn rare(entry: &k8s::Endpoint, names: &mut Interner) -> Rare {
 fn own(text: Option<&String>) -> Option<Box<str>> {
     text.filter(|text| !text.is_empty())
         .map(|text| text.as_str().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1 as core;
+
+    use super::*;
+
+    fn endpoint(address: &str, target: Option<&str>) -> k8s::Endpoint {
+        let target_ref = target.map(|name| core::ObjectReference {
+            name: Some(name.to_owned()),
+            ..core::ObjectReference::default()
+        });
+        k8s::Endpoint {
+            addresses: vec![address.to_owned()],
+            target_ref,
+            ..k8s::Endpoint::default()
+        }
+    }
+
+    #[test]
+    fn each_endpoint_keeps_its_target_wherever_it_is_sorted() {
+        let written = [
+            ("10.0.0.9", Some("last")),
+            ("10.0.0.2", None),
+            ("10.0.0.1", Some("first")),
+            ("10.0.0.1", Some("first")),
+            ("10.0.0.1", Some("again")),
+            ("10.0.0.3", Some("")),
+        ];
+        let slice = k8s::EndpointSlice {
+            address_type: "IPv4".to_owned(),
+            endpoints: Some(
+                written
+                    .map(|(address, name)| endpoint(address, name))
+                    .into(),
+            ),
+            ..k8s::EndpointSlice::default()
+        };
+        let slice = Slice::read(&slice, &mut Interner::default());
+        let endpoints = slice.endpoints().iter().zip(slice.targets());
+        let read: Vec<_> = endpoints
+            .map(|(endpoint, target)| endpoint.endpoint(target, false))
+            .map(|endpoint| (endpoint.address.to_string(), endpoint.target))
+            .collect();
+        let expected = [
+            ("10.0.0.1", Some("first")),
+            ("10.0.0.1", Some("again")),
+            ("10.0.0.2", None),
+            ("10.0.0.3", None),
+            ("10.0.0.9", Some("last")),
+        ];
+        let expected = expected.map(|(address, name)| (address.to_owned(), name.map(Arc::from)));
+        assert_eq!(read, expected);
+        let same = slice.at("10.0.0.1".parse().unwrap());
+        assert_eq!(same.len(), 2);
+        assert!(slice.at("10.0.0.4".parse().unwrap()).is_empty());
+    }
 }

@@ -97,6 +97,7 @@ fn endpoint() -> impl Strategy<Value = Value> {
             let hints = zone.map(|zone| json!({"forZones": [{"name": zone}]}));
             json!({
                 "addresses": [address], "nodeName": node, "hints": hints,
+                "targetRef": {"name": format!("pod-on-{}", node.unwrap_or("none"))},
                 "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
             })
         })
