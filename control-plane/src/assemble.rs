@@ -2,7 +2,8 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use meshlite_kubernetes::Leadership;
+use meshlite_compile::Settings;
+use meshlite_kubernetes::{ConnectError, Leadership};
 use meshlite_proto::v1::{FILE_DESCRIPTOR_SET, snapshot_status_server::SnapshotStatusServer};
 use meshlite_runtime::{
     admin,
@@ -11,7 +12,6 @@ use meshlite_runtime::{
 };
 use tokio::{
     net::TcpListener,
-    sync::watch,
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,13 +29,13 @@ use crate::{
     findings::{FindingBook, Findings},
     metrics::Metrics,
     peers::Peers,
-    pipeline::{self, Pipeline},
+    pipeline::{FilePipeline, Output, Source},
     publish::Publisher,
     status::StatusService,
     stream::{Clients, Discovery},
     watch::{
         Sources,
-        files::{self, AllocationStore, Reader},
+        files::{AllocationStore, Reader},
     },
 };
 
@@ -58,8 +58,7 @@ pub struct ControlPlane {
     grpc: TcpListener,
     grpc_addr: SocketAddr,
     admin: Option<(TcpListener, SocketAddr)>,
-    reader: Reader,
-    pipeline: Pipeline,
+    source: Source,
     discovery: Discovery,
     findings: Findings,
     replica: String,
@@ -81,8 +80,8 @@ pub enum BindError {
     Manifests { path: PathBuf, error: io::Error },
     #[error("--state-dir {}: {error}", path.display())]
     StateDir { path: PathBuf, error: io::Error },
-    #[error("there are no manifests; give --manifests")]
-    Source,
+    #[error(transparent)]
+    ApiServer(#[from] ConnectError),
 }
 
 /// Why a control plane that was running ended. The caller has nothing to do but to start another one.
@@ -113,24 +112,6 @@ impl ControlPlane {
             security: _,
             replica,
         } = config;
-        let SourceConfig::Files {
-            manifests,
-            state_dir,
-            admit,
-            pods,
-        } = source
-        else {
-            return Err(BindError::Source);
-        };
-        let reader = Reader::open(&manifests).map_err(|error| BindError::Manifests {
-            path: manifests,
-            error,
-        })?;
-        let allocations =
-            AllocationStore::open(state_dir.as_deref()).map_err(|error| BindError::StateDir {
-                path: state_dir.unwrap_or_default(),
-                error,
-            })?;
         let (grpc, grpc_addr) = bind(listen, "gRPC (--listen)").await?;
         let admin = match admin_listen {
             Some(addr) => Some(bind(addr, "admin (--admin-listen)").await?),
@@ -140,24 +121,17 @@ impl ControlPlane {
         let metrics = Arc::new(Metrics::default());
         let (publisher, views) = Publisher::new(Arc::clone(&metrics));
         let (book, findings) = FindingBook::new(Arc::clone(&metrics));
+        let sources = Sources::default();
+        let output = Output::new(publisher, book, Arc::clone(&metrics), sources.clone());
+        let source = open(source, settings, output).await?;
         Ok(Self {
             grpc,
             grpc_addr,
             admin,
-            reader,
-            pipeline: Pipeline {
-                settings,
-                admit,
-                pods,
-                allocations,
-                publisher,
-                published: meshlite_compile::Compiled::default(),
-                findings: book,
-                metrics: Arc::clone(&metrics),
-            },
+            source,
             discovery: Discovery::new(
                 views.clone(),
-                Sources::default(),
+                sources,
                 Clients::new(&replica, views, Arc::clone(&metrics)),
                 Arc::clone(&metrics),
                 stop.clone(),
@@ -185,8 +159,7 @@ impl ControlPlane {
             grpc,
             grpc_addr: _,
             admin,
-            reader,
-            pipeline,
+            source,
             discovery,
             findings,
             replica,
@@ -200,17 +173,13 @@ impl ControlPlane {
         tell(&health, ServingStatus::NotServing).await;
         let mut tasks = JoinSet::new();
 
-        let (loads, loaded) = watch::channel(None);
-        let watching = files::watch(reader, loads, discovery.sources.clone(), inner.clone());
-        tasks.spawn(async move { Ok(watching.await?) });
-
         let token = readiness.task("snapshot");
         let ready = health.clone();
         let first = async move {
             tell(&ready, ServingStatus::Serving).await;
             drop(token);
         };
-        let publishing = pipeline::run(pipeline, loaded, first, inner.clone());
+        let publishing = source.run(first, inner.clone());
         tasks.spawn(async move { Ok(publishing.await?) });
 
         if let Some((listener, _)) = admin {
@@ -235,6 +204,40 @@ impl ControlPlane {
         info!("control plane stopped");
         result
     }
+}
+
+/// Finds the source.
+async fn open(
+    config: SourceConfig,
+    settings: Settings,
+    output: Output,
+) -> Result<Source, BindError> {
+    let (manifests, state_dir, admit, pods) = match config {
+        SourceConfig::Files {
+            manifests,
+            state_dir,
+            admit,
+            pods,
+        } => (manifests, state_dir, admit, pods),
+        SourceConfig::Kubernetes(config) => {
+            let client = config.connection.client().await?;
+            return Ok(Source::cluster(client, &config, settings, output));
+        }
+    };
+    let reader = Reader::open(&manifests).map_err(|error| BindError::Manifests {
+        path: manifests,
+        error,
+    })?;
+    let allocations =
+        AllocationStore::open(state_dir.as_deref()).map_err(|error| BindError::StateDir {
+            path: state_dir.unwrap_or_default(),
+            error,
+        })?;
+    let pipeline = FilePipeline::new(settings, admit, pods, allocations, output);
+    Ok(Source::Files {
+        reader,
+        pipeline: Box::new(pipeline),
+    })
 }
 
 async fn bind(addr: SocketAddr, what: &str) -> Result<(TcpListener, SocketAddr), ListenError> {

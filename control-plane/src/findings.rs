@@ -35,6 +35,11 @@ impl FindingBook {
         (Self { findings, metrics }, readers)
     }
 
+    /// All findings.
+    pub(crate) fn current(&self) -> Arc<[Finding]> {
+        Arc::clone(&self.findings.borrow())
+    }
+
     /// Replaces all findings.
     pub(crate) fn replace(&mut self, mut findings: Vec<Finding>) {
         findings.sort();

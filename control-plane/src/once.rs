@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, io, path::PathBuf};
 
-use meshlite_compile::{Compiled, Settings};
+use meshlite_compile::{Compiled, Settings, compile};
+use meshlite_manifests::admit::{Admitted, admit};
 use meshlite_snapshot::Finding;
 
 use crate::{
     SourceConfig,
-    pipeline::{Meaning, mean},
+    pipeline::files::all_findings,
     watch::files::{AllocationStore, read_once},
 };
 
@@ -43,7 +44,7 @@ pub fn compile_once(source: &SourceConfig, settings: &Settings) -> Result<OneSho
     let SourceConfig::Files {
         manifests,
         state_dir,
-        admit,
+        admit: admission,
         pods: _,
     } = source
     else {
@@ -58,13 +59,16 @@ pub fn compile_once(source: &SourceConfig, settings: &Settings) -> Result<OneSho
             path: state_dir.clone().unwrap_or_default(),
             error,
         })?;
-    let Meaning {
-        compiled,
-        mut findings,
+    let Admitted {
+        inputs,
+        findings,
         allocations: _,
+        sources,
         skipped,
-        compile_time: _,
-    } = mean(&loaded.files, &allocations, admit, &[], settings);
+    } = admit(&loaded.files, &allocations, admission, &[]);
+    let compiled = compile(&inputs, settings);
+    let by_compiler = compiled.findings.iter().cloned();
+    let mut findings = all_findings(&loaded.files, findings, by_compiler, &sources);
     findings.extend(loaded.findings);
     findings.sort();
     Ok(OneShot {

@@ -61,7 +61,7 @@ impl Kind {
     }
 
     /// The plural that URLs and RBAC rules use.
-    pub(super) const fn plural(self) -> &'static str {
+    pub const fn plural(self) -> &'static str {
         match self {
             Self::Namespace => Namespace::URL_PATH_SEGMENT,
             Self::Node => Node::URL_PATH_SEGMENT,

@@ -47,6 +47,10 @@ impl Known {
         gone.collect()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, Identity>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

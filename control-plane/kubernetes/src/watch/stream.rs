@@ -74,6 +74,16 @@ impl Stream {
         self.known.get(key)
     }
 
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is no object.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn hear(&self, is_connected: bool) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.is_connected = is_connected;

@@ -1,0 +1,95 @@
+//! A source and what is made of it: files, or an API server.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use meshlite_compile::Settings;
+use meshlite_kubernetes::{Client, Feed, Watch};
+use tokio::{sync::watch, task::JoinError};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Output, cluster,
+    files::{self, FilePipeline},
+};
+use crate::{
+    config::KubernetesConfig,
+    watch::{
+        Facts,
+        files::{Reader, watch as watch_files},
+    },
+};
+
+/// Where objects come from, and the pipeline that publishes what they mean.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Files {
+        reader: Reader,
+        pipeline: Box<FilePipeline>,
+    },
+    Cluster {
+        watch: Watch,
+        feed: Feed,
+        settings: Settings,
+        output: Output,
+    },
+}
+
+impl Source {
+    /// The objects of an API server.
+    pub(crate) fn cluster(
+        client: Client,
+        config: &KubernetesConfig,
+        settings: Settings,
+        output: Output,
+    ) -> Self {
+        let namespaces = config.watch_namespaces.iter().cloned().collect();
+        // The default certificate may be elsewhere.
+        let certificate = settings.default_certificate.as_ref();
+        let elsewhere: BTreeSet<_> = certificate
+            .and_then(|name| Some(name.as_str().split_once('/')?.0.to_owned()))
+            .into_iter()
+            .collect();
+        let (watch, feed) = Watch::new(client, &namespaces, &elsewhere);
+        Self::Cluster {
+            watch,
+            feed,
+            settings,
+            output,
+        }
+    }
+
+    /// What is known of the objects, for whoever writes something back.
+    pub(crate) fn facts(&self) -> watch::Receiver<Arc<Facts>> {
+        match self {
+            Self::Files { pipeline, .. } => pipeline.facts(),
+            Self::Cluster { output, .. } => output.facts.subscribe(),
+        }
+    }
+
+    /// Watches and publishes until `stop`. `first` is awaited once something was published.
+    pub(crate) async fn run(
+        self,
+        first: impl Future<Output = ()>,
+        stop: CancellationToken,
+    ) -> Result<(), JoinError> {
+        match self {
+            Self::Files { reader, pipeline } => {
+                let (loads, loaded) = watch::channel(None);
+                let watching = watch_files(reader, loads, pipeline.sources(), stop.clone());
+                let publishing = files::run(*pipeline, loaded, first, stop);
+                tokio::try_join!(watching, publishing)?;
+            }
+            Self::Cluster {
+                watch,
+                feed,
+                settings,
+                output,
+            } => {
+                let watching = watch.run(stop.clone());
+                let publishing = cluster::run(settings, output, feed, first, stop);
+                tokio::try_join!(watching, publishing)?;
+            }
+        }
+        Ok(())
+    }
+}
