@@ -20,6 +20,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     tonic_prost_build::configure()
         .bytes(".")
+        // They may hold private keys.
+        .skip_debug([
+            "meshlite.discovery.v1.TlsSecret",
+            "meshlite.discovery.v1.ResourceFrame",
+            "meshlite.discovery.v1.ResourceChunk",
+        ])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -357,7 +357,6 @@ impl Session {
                     None => String::new(),
                 },
                 provisional: self.held.is_provisional(),
-                ..v1::Subscription::default()
             });
         v1::Hello {
             client: Some(self.identity.clone()),

@@ -136,13 +136,13 @@ impl Content {
             } else if self.end.is_none() {
                 self.end = Some(read(message)?);
             } else {
-                self.frame(read(message)?)?;
+                self.frame(&read(message)?)?;
             }
         }
         Ok(())
     }
 
-    fn frame(&mut self, frame: v1::ResourceFrame) -> Result<(), Unreadable> {
+    fn frame(&mut self, frame: &v1::ResourceFrame) -> Result<(), Unreadable> {
         self.frames += 1;
         let version = Version(frame.version);
         if frame.removed || Version::of(&frame.body) != version {

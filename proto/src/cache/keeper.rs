@@ -1,6 +1,10 @@
 //! When what is installed is written, and by whom: a blocking task in the background, seldom.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use meshlite_snapshot::ResourceType;
 use tokio::{
@@ -143,7 +147,7 @@ impl Files {
         let mut kept = load(&self.snapshot)?;
         kept.resources
             .retain(|(topic, ..)| topic.kind != ResourceType::TlsSecret);
-        if let Some(secrets) = self.secrets.as_ref().and_then(load) {
+        if let Some(secrets) = self.secrets.as_deref().and_then(load) {
             let mut resources = secrets.resources;
             resources.retain(|(topic, ..)| topic.kind == ResourceType::TlsSecret);
             kept.resources.append(&mut resources);
@@ -167,7 +171,7 @@ impl Files {
 }
 
 /// What a file holds. What cannot be read is ignored and put aside.
-fn load(path: &PathBuf) -> Option<Kept> {
+fn load(path: &Path) -> Option<Kept> {
     let file = path.display();
     let bytes = match disk::read(path) {
         Ok(bytes) => bytes?,
@@ -183,5 +187,76 @@ fn load(path: &PathBuf) -> Option<Kept> {
             tracing::warn!(%file, %error, ?aside, "the last snapshot is damaged, starting without it");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use meshlite_snapshot::{Name, Topic, Version};
+
+    use super::*;
+
+    fn mk_keeper(folder: &Path, secrets: Option<&str>) -> Keeper {
+        let cache = Cache {
+            folder: folder.to_owned(),
+            secrets: secrets.map(|secrets| folder.join(secrets)),
+        };
+        for made in cache.secrets.iter().chain([&cache.folder]) {
+            disk::make(made).unwrap();
+        }
+        Keeper::new(cache, Role::Ingress)
+    }
+
+    fn mk_kept() -> Kept {
+        let resource = |kind, body: &'static [u8]| {
+            let (topic, name) = (Topic::all(kind), Name::new("a").unwrap());
+            (topic, name, Version::of(body), Bytes::from_static(body))
+        };
+        Kept {
+            epoch: "a".into(),
+            resources: vec![
+                resource(ResourceType::Cluster, b"cluster"),
+                resource(ResourceType::TlsSecret, b"hunter2"),
+            ],
+            ..Kept::default()
+        }
+    }
+
+    #[test]
+    fn private_keys_are_only_in_the_folder_for_them_and_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = mk_keeper(folder.path(), Some("memory"));
+        keeper.files.write(mk_kept()).unwrap();
+        let snapshot = unpack(&std::fs::read(&keeper.files.snapshot).unwrap()).unwrap();
+        assert_eq!(snapshot.resources, mk_kept().resources[..1]);
+        assert_eq!(keeper.files.load(), Some(mk_kept()));
+
+        let nowhere = mk_keeper(folder.path(), None);
+        let loaded = nowhere.files.load().unwrap();
+        assert_eq!(loaded.resources, mk_kept().resources[..1]);
+    }
+
+    #[test]
+    fn private_keys_that_were_put_into_the_wrong_file_are_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = mk_keeper(folder.path(), None);
+        disk::write(&keeper.files.snapshot, &pack(&mk_kept()).unwrap()).unwrap();
+        assert_eq!(keeper.files.load().unwrap().resources.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_put_aside_and_the_rest_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = mk_keeper(folder.path(), Some("memory"));
+        keeper.files.write(mk_kept()).unwrap();
+        let secrets = keeper.files.secrets.clone().unwrap();
+        std::fs::write(&secrets, b"damaged").unwrap();
+        assert_eq!(keeper.files.load().unwrap().resources.len(), 1);
+        assert!(!secrets.exists());
+        assert!(secrets.with_extension("secrets.damaged").exists());
+        std::fs::write(&keeper.files.snapshot, b"damaged").unwrap();
+        assert_eq!(keeper.files.load(), None);
+        assert_eq!(keeper.files.load(), None, "and there is nothing any more");
     }
 }

@@ -47,12 +47,8 @@ pub(super) struct Held {
     /// What the plane could not program, to be tried again.
     refused: BTreeMap<Key, What>,
     rejections: BTreeMap<WireKey, Rejection>,
-    /// How far the sources of what is installed, and of what is offered, were read.
-    sources: Vec<v1::Watermark>,
-    offered_sources: Vec<v1::Watermark>,
-    /// What is installed, and what is offered, comes from disk.
-    provisional: bool,
-    provisional_offer: bool,
+    offered_from: Origin,
+    installed_from: Origin,
     /// Bodies of what is installed are kept, to be written to disk.
     keep_bodies: bool,
 }
@@ -62,12 +58,20 @@ type Key = (Topic, Name);
 /// Type, scope and name as the server calls them.
 pub(super) type WireKey = (i32, String, String);
 
+/// Where a state comes from.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    /// How far its sources were read.
+    sources: Vec<v1::Watermark>,
+    /// From disk.
+    provisional: bool,
+}
+
 #[derive(Debug)]
 struct InFlight {
     at: Option<Position>,
     changes: BTreeMap<Key, What>,
-    sources: Vec<v1::Watermark>,
-    provisional: bool,
+    from: Origin,
 }
 
 /// A commit that would take away most of a set.
@@ -107,10 +111,8 @@ impl Held {
             in_flight: None,
             refused: BTreeMap::new(),
             rejections: BTreeMap::new(),
-            sources: Vec::new(),
-            offered_sources: Vec::new(),
-            provisional: false,
-            provisional_offer: false,
+            offered_from: Origin::default(),
+            installed_from: Origin::default(),
             keep_bodies: false,
         }
     }
@@ -133,11 +135,11 @@ impl Held {
     }
 
     pub(super) fn sources(&self) -> &[v1::Watermark] {
-        &self.sources
+        &self.installed_from.sources
     }
 
     pub(super) fn is_provisional(&self) -> bool {
-        self.provisional
+        self.installed_from.provisional
     }
 
     pub(super) fn subscribes(&self, topic: Topic) -> bool {
@@ -210,8 +212,10 @@ impl Held {
             .into_iter()
             .chain(staged.oldest_change)
             .min();
-        self.offered_sources = staged.sources;
-        self.provisional_offer = staged.base == Base::Disk;
+        self.offered_from = Origin {
+            sources: staged.sources,
+            provisional: staged.base == Base::Disk,
+        };
         self.offered_at = Some(at);
         self.ready = true;
     }
@@ -232,7 +236,7 @@ impl Held {
 
     /// Goes back in time because it was decided: from now on, what is offered is the newest.
     pub(super) fn forget_sources(&mut self) {
-        self.sources = Vec::new();
+        self.installed_from.sources = Vec::new();
     }
 
     /// What would change was compiled from older objects than what is installed.
@@ -244,7 +248,8 @@ impl Held {
         };
         let changed = self.pending.iter().filter(differs);
         let topics: BTreeSet<Topic> = changed.map(|((topic, _), _)| *topic).collect();
-        sources::step_back(topics, &self.sources, &self.offered_sources)
+        let (installed, offered) = (&self.installed_from, &self.offered_from);
+        sources::step_back(topics, &installed.sources, &offered.sources)
     }
 
     /// What is installed, as it was sent.
@@ -262,7 +267,7 @@ impl Held {
             epoch: at.epoch.clone(),
             generation: at.generation,
             topics: self.topics().collect(),
-            sources: self.sources.clone(),
+            sources: self.sources().to_vec(),
             resources,
         })
     }

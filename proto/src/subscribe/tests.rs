@@ -1,5 +1,7 @@
 //! A subscription against a real gRPC server on loopback.
 
+mod restart;
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -161,6 +163,10 @@ impl Running {
 }
 
 fn follow(endpoints: Vec<String>) -> (Subscription, CancellationToken) {
+    follow_with(endpoints, None)
+}
+
+fn follow_with(endpoints: Vec<String>, cache: Option<Cache>) -> (Subscription, CancellationToken) {
     let stop = CancellationToken::new();
     let config = ClientConfig {
         endpoints,
@@ -168,7 +174,7 @@ fn follow(endpoints: Vec<String>) -> (Subscription, CancellationToken) {
         role: v1::Role::L4Node,
         topics: vec![NODES, NAMESPACES],
         security: Security::Plaintext,
-        cache: None,
+        cache,
     };
     (subscribe(config, stop.clone()), stop)
 }

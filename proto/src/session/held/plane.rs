@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use meshlite_snapshot::Version;
 
-use super::{Held, InFlight, Key, Next, wire_key};
+use super::{Held, InFlight, Key, Next, Origin, wire_key};
 use crate::{
     encode,
     session::{
@@ -23,7 +23,10 @@ impl Held {
         };
         self.ready = false;
         let oldest_change = self.oldest_change.take();
-        let sources = sources::newest(&self.sources, self.offered_sources.clone());
+        let from = Origin {
+            sources: sources::newest(self.sources(), self.offered_from.sources.clone()),
+            provisional: self.offered_from.provisional,
+        };
         let mut snapshot = self.snapshot.clone();
         let mut changes = BTreeMap::new();
         for (key, what) in std::mem::take(&mut self.pending) {
@@ -55,8 +58,7 @@ impl Held {
         }
         if changes.is_empty() && self.installed_at.is_some() {
             self.installed_at = Some(at);
-            self.sources = sources;
-            self.provisional &= self.provisional_offer;
+            self.installed_from = from;
             return Next::Done;
         }
         let delivery = Delivery {
@@ -72,13 +74,12 @@ impl Held {
                 })
                 .collect(),
             oldest_change,
-            provisional: self.provisional_offer,
+            provisional: from.provisional,
         };
         self.in_flight = Some(InFlight {
             at: Some(at),
             changes,
-            sources,
-            provisional: self.provisional_offer,
+            from,
         });
         Next::Deliver(delivery)
     }
@@ -90,8 +91,7 @@ impl Held {
         };
         self.snapshot = installed.snapshot;
         self.installed_at = in_flight.at;
-        self.sources = in_flight.sources;
-        self.provisional = in_flight.provisional;
+        self.installed_from = in_flight.from;
         let mut rejected: BTreeMap<Key, Rejected> = installed
             .rejected
             .into_iter()

@@ -26,24 +26,33 @@ fn topic() -> impl Strategy<Value = v1::Topic> {
 
 fn begin() -> impl Strategy<Value = v1::CommitBegin> {
     let numbers = (1..4_u64, 0..6_u64, 0..6_u64, 0..4_u64, 0..80_u64);
-    (numbers, epoch(), 0..5_i32, 0..10_i32, vec(topic(), 0..2)).prop_map(
-        |(numbers, epoch, mode, encoding, topics)| {
-            let (nonce, from_generation, generation, frame_count, bytes) = numbers;
-            v1::CommitBegin {
-                nonce,
-                epoch,
-                from_generation,
-                generation,
-                mode,
-                encoding: (encoding == 0).into(),
-                frame_count,
-                bytes,
-                replaced_buckets: vec![],
-                raw_bytes: 0,
-                topics,
-            }
-        },
+    let buckets = vec(0..2000_u32, 0..3);
+    (
+        numbers,
+        epoch(),
+        0..5_i32,
+        0..3_i32,
+        vec(topic(), 0..2),
+        buckets,
     )
+        .prop_map(
+            |(numbers, epoch, mode, encoding, topics, replaced_buckets)| {
+                let (nonce, from_generation, generation, frame_count, bytes) = numbers;
+                v1::CommitBegin {
+                    nonce,
+                    epoch,
+                    from_generation,
+                    generation,
+                    mode,
+                    encoding,
+                    frame_count,
+                    bytes,
+                    replaced_buckets,
+                    raw_bytes: bytes * 2,
+                    topics,
+                }
+            },
+        )
 }
 
 fn end() -> impl Strategy<Value = v1::CommitEnd> {
@@ -75,7 +84,14 @@ fn chunk() -> impl Strategy<Value = Bytes> {
             out.freeze()
         },
     );
-    prop_oneof![frame, vec(any::<u8>(), 0..30).prop_map(Bytes::from)]
+    let frame = (frame, any::<bool>()).prop_map(|(frame, packed)| {
+        if packed {
+            zstd::encode_all(frame.as_ref(), 3).unwrap().into()
+        } else {
+            frame
+        }
+    });
+    prop_oneof![2 => frame, 1 => vec(any::<u8>(), 0..30).prop_map(Bytes::from)]
 }
 
 fn message() -> impl Strategy<Value = v1::DiscoveryResponse> {
