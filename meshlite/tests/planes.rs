@@ -6,10 +6,12 @@ use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-const DEADLINE: Duration = Duration::from_secs(60);
+use tokio::time::Instant;
+
+const DEADLINE: Duration = Duration::from_mins(1);
 const ANY: &str = "127.0.0.1:0";
 
 /// A process that is killed when it goes out of scope.
@@ -163,6 +165,15 @@ fn start_backend() -> SocketAddr {
     addr
 }
 
+/// Between two looks at another process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no runtime here to block"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
 /// What is answered at an address, once `is_right` says that it is.
 fn get(addr: &str, path: &str, is_right: impl Fn(&str) -> bool) -> String {
     let ask = || {
@@ -182,7 +193,7 @@ fn get(addr: &str, path: &str, is_right: impl Fn(&str) -> bool) -> String {
             Ok(answer) if is_right(&answer) => return answer,
             nearest => assert!(start.elapsed() < DEADLINE, "{path}: {nearest:?}"),
         }
-        std::thread::sleep(Duration::from_millis(20));
+        pause();
     }
 }
 
@@ -223,7 +234,7 @@ fn prints(status: i32, args: &[&str]) -> String {
             return String::from_utf8_lossy(&output.stdout).into_owned();
         }
         assert!(start.elapsed() < DEADLINE, "{args:?}: {output:?}");
-        std::thread::sleep(Duration::from_millis(50));
+        pause();
     }
 }
 
@@ -244,7 +255,7 @@ fn data_planes_restart_without_a_control_plane_and_traffic_flows() {
         };
         while !is_kept() {
             assert!(start.elapsed() < DEADLINE, "nothing in {kept}");
-            std::thread::sleep(Duration::from_millis(20));
+            pause();
         }
     }
     // Killed, so that nothing is put in order for the restart.
