@@ -241,3 +241,6 @@ impl Term {
         now >= since + PATIENCE
     }
 }
+
+#[cfg(test)]
+mod tests;
