@@ -34,3 +34,5 @@ pub use config::{
     TlsConfig, TokenConfig,
 };
 pub use once::{OneShot, SourceError, compile_once};
+#[doc(hidden)]
+pub use stream::fuzzing;

@@ -4,6 +4,7 @@ mod admission;
 mod client;
 mod clients;
 mod fetch;
+pub mod fuzzing;
 mod hello;
 mod outbound;
 mod service;

@@ -169,3 +169,82 @@ impl Drop for Admitted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use meshlite_snapshot::Topic;
+    use tonic::Code;
+
+    use super::*;
+    use crate::{auth::Rights, testing::mk_hello};
+
+    fn mk_accepted(role: v1::Role) -> Accepted {
+        let topics = match role {
+            v1::Role::Ingress => Topic::INGRESS,
+            _ => Topic::NODE,
+        };
+        Accepted::new(mk_hello(role, &topics)).unwrap()
+    }
+
+    fn mk_caller(node: Option<&str>) -> Caller {
+        Caller {
+            name: "system:serviceaccount:meshlite:meshlite-node".into(),
+            rights: Rights {
+                node: true,
+                ..Rights::default()
+            },
+            node: node.map(Into::into),
+            expires: None,
+        }
+    }
+
+    #[test]
+    fn a_node_may_not_be_an_ingress_nor_another_node() {
+        let node = mk_accepted(v1::Role::L4Node);
+        assert!(authorise(&mk_caller(None), &node).is_ok());
+        assert!(authorise(&mk_caller(Some("node-a")), &node).is_ok());
+        let refused = authorise(&mk_caller(Some("node-b")), &node).unwrap_err();
+        assert_eq!(refused.reason, "node");
+        assert!(refused.status.message().contains("node-b"), "{refused:?}");
+        let ingress = mk_accepted(v1::Role::Ingress);
+        let refused = authorise(&mk_caller(None), &ingress).unwrap_err();
+        assert_eq!(refused.reason, "role");
+        assert_eq!(refused.status.code(), Code::PermissionDenied);
+        assert!(refused.status.message().ends_with("the role INGRESS"));
+    }
+
+    #[test]
+    fn one_identity_has_few_streams_and_gets_another_when_one_ends() {
+        let admission = Admission::default();
+        let (caller, node) = (mk_caller(None), mk_accepted(v1::Role::L4Node));
+        let enter = || admission.enter(&caller, &node);
+        let mut streams: Vec<_> = (0..PER_IDENTITY).map(|_| enter().unwrap()).collect();
+        let refused = enter().unwrap_err();
+        assert_eq!(refused.reason, "too_many_streams");
+        assert_eq!(refused.status.code(), Code::ResourceExhausted);
+        streams.pop();
+        streams.push(enter().unwrap());
+        // Where nobody says who they are, nobody is counted against another.
+        let anyone = Caller::anyone();
+        let all: Vec<_> = (0..20).map(|_| admission.enter(&anyone, &node)).collect();
+        assert!(all.iter().all(Result::is_ok));
+        drop((all, streams));
+        assert!(admission.lock().streams.is_empty());
+    }
+
+    #[test]
+    fn more_streams_than_the_rate_allows_are_told_to_come_back() {
+        let admission = Admission::default();
+        let start = Instant::now();
+        for _ in 0..1000 {
+            admission.arrive(start).unwrap();
+        }
+        let refused = admission.arrive(start).unwrap_err();
+        assert_eq!(refused.reason, "rate");
+        assert!(refused.status.message().contains("try again"));
+        let later = start + Duration::from_millis(100);
+        for _ in 0..99 {
+            admission.arrive(later).unwrap();
+        }
+    }
+}

@@ -340,3 +340,25 @@ fn expiry(caller: &Caller) -> Option<Instant> {
         .mul_f64(0.5 + 0.5 * fastrand::f64());
     Instant::now().checked_add(left.saturating_sub(margin))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_ends_before_its_credentials_do_and_each_at_another_time() {
+        let expires = |left: u64| Caller {
+            expires: Some(clock::wall() + Duration::from_secs(left)),
+            ..Caller::anyone()
+        };
+        let left = |caller: &Caller| expiry(caller).unwrap() - Instant::now();
+        for (seconds, earliest) in [(3600, 3540), (100, 80)] {
+            let ends: Vec<_> = (0..20).map(|_| left(&expires(seconds))).collect();
+            let bounds = Duration::from_secs(earliest - 1)..Duration::from_secs(seconds - 5);
+            assert!(ends.iter().all(|end| bounds.contains(end)), "{ends:?}");
+            assert!(ends.iter().any(|end| end.as_secs() != ends[0].as_secs()));
+        }
+        assert_eq!(expiry(&Caller::anyone()), None);
+        assert!(left(&expires(0)) < Duration::from_secs(1));
+    }
+}

@@ -257,3 +257,116 @@ impl Drop for Sending {
 fn lock(turn: &Turn) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
     turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+    use crate::publish::{Commits, Range};
+
+    fn drain() -> Kind {
+        Kind::Drain(v1::Drain::default())
+    }
+
+    async fn mk_commit() -> Arc<Commit> {
+        let (mut publisher, views) = crate::publish::Publisher::new(Arc::default());
+        let stamp = crate::publish::Stamp {
+            at: Instant::now(),
+            changed: std::time::SystemTime::UNIX_EPOCH,
+        };
+        let names: Vec<_> = (0..100).map(|i| i.to_string()).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let compiled = crate::testing::mk_namespaces(&names);
+        let delta = crate::testing::delta(None, &compiled);
+        publisher.publish(&delta, stamp, Vec::new());
+        publisher.announce();
+        let view = views.borrow().clone().unwrap();
+        let topics = crate::publish::TOPICS.into_iter().collect();
+        let made = Commits::default()
+            .get(&view, topics, Range::Full, false)
+            .await;
+        made.unwrap()
+    }
+
+    const OPENING: Opening = Opening {
+        nonce: 1,
+        from_generation: 0,
+    };
+
+    #[tokio::test]
+    async fn a_commit_is_cut_only_as_it_is_taken_and_shares_its_bytes() {
+        let commit = mk_commit().await;
+        let (mut outbox, mut outbound) = channel(Instant::now());
+        outbox
+            .commit(Arc::clone(&commit), OPENING, 1024, None)
+            .unwrap();
+        assert!(outbox.is_waiting());
+        let mut taken = 0;
+        let mut pieces = Vec::new();
+        while outbox.is_waiting() {
+            let piece = outbound.next().await.unwrap().unwrap();
+            if let Piece::Chunk(data) = &piece {
+                assert_eq!(data.as_ptr(), commit.data[taken..].as_ptr());
+                taken += data.len();
+            }
+            pieces.push(piece);
+        }
+        assert_eq!(taken, commit.data.len());
+        assert!(matches!(
+            pieces.first(),
+            Some(Piece::Begin { nonce: 1, .. })
+        ));
+        assert!(matches!(pieces.last(), Some(Piece::End { nonce: 1, .. })));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_for_a_minute_is_gone_and_before_that_holds_little() {
+        let start = Instant::now();
+        let (mut outbox, mut outbound) = channel(start);
+        assert!(outbox.check(start + 2 * STALLED).is_ok(), "nothing waits");
+        outbox.check(start).unwrap();
+        for _ in 0..QUEUE {
+            outbox.message(drain()).unwrap();
+        }
+        assert!(outbox.message(drain()).is_err(), "more is not kept for it");
+        outbox.check(start + STALLED / 2).unwrap();
+        outbound.next().await.unwrap().unwrap();
+        outbox.check(start + STALLED).unwrap();
+        let deadline = outbox.deadline().unwrap();
+        assert_eq!(deadline, start + 2 * STALLED);
+        assert!(outbox.check(deadline).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_bulk_transfer_keeps_its_place_while_anything_of_it_is_taken() {
+        let commit = mk_commit().await;
+        let places = Arc::new(Semaphore::new(1));
+        let start = Instant::now();
+        let (mut outbox, mut outbound) = channel(start);
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        outbox
+            .commit(Arc::clone(&commit), OPENING, 1024, Some(place))
+            .unwrap();
+        for turn in 1..3 {
+            outbound.next().await.unwrap().unwrap();
+            outbox.check(start + turn * TURN).unwrap();
+            assert_eq!(places.available_permits(), 0);
+        }
+        outbox.check(start + 3 * TURN).unwrap();
+        assert_eq!(
+            places.available_permits(),
+            1,
+            "it took nothing for two seconds"
+        );
+        let (mut outbox, mut outbound) = channel(start);
+        let place = Arc::clone(&places).try_acquire_owned().unwrap();
+        outbox.commit(commit, OPENING, 1024, Some(place)).unwrap();
+        while outbox.is_waiting() {
+            assert_eq!(places.available_permits(), 0);
+            outbound.next().await.unwrap().unwrap();
+        }
+        assert_eq!(places.available_permits(), 1, "it has everything");
+    }
+}

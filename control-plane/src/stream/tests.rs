@@ -2,14 +2,15 @@
 
 use meshlite_proto::v1::{discovery_request, discovery_response::Kind};
 use meshlite_snapshot::{ResourceType, Topic, Version};
+use tokio_stream::StreamExt as _;
 use tonic::Code;
 
 use super::*;
-use crate::publish::Range;
 use crate::testing::{
     Commit, PATIENCE, PRIVATE_KEY, Peer, Server, ack, discovery_client, eventually, mk_hello,
     mk_namespaces, mk_resume, namespace_digest, status_client, with_secret,
 };
+use crate::{auth::Rights, publish::Range};
 
 const NODE: v1::Role = v1::Role::L4Node;
 
@@ -56,6 +57,76 @@ async fn a_slow_client_gets_one_commit_for_all_that_it_missed() {
     let expected = &second.end.expected[0];
     assert_eq!(expected.digest, namespace_digest(&peer).to_string());
     assert_eq!(expected.count, 3);
+}
+
+#[tokio::test]
+async fn ten_thousand_changes_that_a_client_did_not_see_are_one_commit() {
+    let mut server = Server::with_namespaces(&["a"]).await;
+    let mut peer = Peer::connect(server.addr, mk_hello(NODE, &Topic::NODE)).await;
+    let first = peer.commit().await;
+    let one_of = |names: &[&str]| crate::testing::delta(None, &mk_namespaces(names));
+    let names = ["b", "c", "d", "e", "f"];
+    let (b, mut gone) = (one_of(&names), one_of(&names));
+    for resource in gone.resources.values_mut() {
+        *resource = None;
+    }
+    let stamp = crate::publish::Stamp {
+        at: Instant::now(),
+        changed: std::time::SystemTime::UNIX_EPOCH,
+    };
+    for change in 0..2000 {
+        let delta = if change % 2 == 0 { &b } else { &gone };
+        server.publisher.publish(delta, stamp, Vec::new());
+        server.publisher.announce();
+    }
+    let view = server.discovery.views.borrow().clone().unwrap();
+    assert_eq!(
+        view.changes(&Topic::NODE, Some(1)).len(),
+        5,
+        "all that is kept for it"
+    );
+    peer.acknowledge(&first).await;
+    let second = peer.commit().await;
+    assert_eq!((second.begin.nonce, second.begin.generation), (2, 2001));
+    assert_eq!(second.names(), names);
+}
+
+#[tokio::test]
+async fn only_who_terminates_tls_fetches_private_keys() {
+    use v1::fetch_snapshot_response::Kind;
+    let mut server = Server::start().await;
+    server.publish(&with_secret(mk_namespaces(&["a"])));
+    let mut request = Request::new(v1::FetchSnapshotRequest::default());
+    let rights = |read, ingress| Rights {
+        read,
+        ingress,
+        ..Rights::default()
+    };
+    for (rights, shown) in [
+        (rights(true, false), Some(false)),
+        (rights(false, true), Some(true)),
+        (Caller::anyone().rights, Some(true)),
+        (rights(false, false), None),
+    ] {
+        request.extensions_mut().insert(Caller {
+            name: "somebody".into(),
+            rights,
+            ..Caller::anyone()
+        });
+        let Ok(mut fetched) = server.discovery.fetch(&request) else {
+            assert_eq!(shown, None);
+            continue;
+        };
+        let mut keys = Vec::new();
+        while let Some(message) = fetched.next().await {
+            if let Some(Kind::Resource(resource)) = message.unwrap().kind
+                && let Some(v1::resource::Body::TlsSecret(secret)) = resource.body
+            {
+                keys.push(!secret.private_key.is_empty());
+            }
+        }
+        assert_eq!(keys, [shown.expect("it is refused")]);
+    }
 }
 
 #[tokio::test]
