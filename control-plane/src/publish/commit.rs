@@ -42,11 +42,11 @@ pub(crate) struct Commit {
     /// When the oldest change in it was published; none where it carries no change.
     pub(crate) published: Option<Instant>,
     pub(crate) frames: u64,
-    /// `CommitBegin` without nonce and from_generation.
+    /// `CommitBegin` without `nonce` and `from_generation`.
     pub(crate) begin: Bytes,
     /// The data of all chunks.
     pub(crate) data: Bytes,
-    /// `CommitEnd` without nonce.
+    /// `CommitEnd` without `nonce`.
     pub(crate) end: Bytes,
 }
 

@@ -174,9 +174,10 @@ impl ChangeLog {
     /// The scope `ingress` holds what the scope of all holds, where a route refers to it.
     fn follow(&mut self, turn: &mut Turn, name: &Name) {
         let all = Topic::all(ResourceType::EndpointGroup);
-        let wanted = match self.routed.contains(name) {
-            true => self.topic(all).get(name).cloned(),
-            false => None,
+        let wanted = if self.routed.contains(name) {
+            self.topic(all).get(name).cloned()
+        } else {
+            None
         };
         let entry = wanted.map(|entry| Entry {
             generation: turn.generation,

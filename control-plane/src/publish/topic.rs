@@ -129,27 +129,24 @@ impl TopicLog {
         }
         self.index.insert_mut((generation, name.clone()));
         let was_live = before.is_some();
-        match entry {
-            Some(entry) => {
-                self.state.digest.add(name, entry.version);
-                self.state.count += 1;
-                self.bytes += entry.body.len() as u64;
-                digests.add(name, entry.version);
-                self.live.insert_mut(name.clone(), entry);
-                self.removed.remove_mut(name);
-                if !was_live {
-                    self.change_bucket(name, |names| names.insert_mut(name.clone()));
-                }
+        let Some(entry) = entry else {
+            self.live.remove_mut(name);
+            self.removed.insert_mut(name.clone(), generation);
+            if was_live {
+                self.change_bucket(name, |names| {
+                    names.remove_mut(name);
+                });
             }
-            None => {
-                self.live.remove_mut(name);
-                self.removed.insert_mut(name.clone(), generation);
-                if was_live {
-                    self.change_bucket(name, |names| {
-                        names.remove_mut(name);
-                    });
-                }
-            }
+            return;
+        };
+        self.state.digest.add(name, entry.version);
+        self.state.count += 1;
+        self.bytes += entry.body.len() as u64;
+        digests.add(name, entry.version);
+        self.live.insert_mut(name.clone(), entry);
+        self.removed.remove_mut(name);
+        if !was_live {
+            self.change_bucket(name, |names| names.insert_mut(name.clone()));
         }
     }
 

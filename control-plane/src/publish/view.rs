@@ -110,19 +110,9 @@ impl View {
         self.log(topic)?.state_at(generation)
     }
 
-    /// The last generation that changed this topic.
-    pub(crate) fn topic_generation(&self, topic: Topic) -> u64 {
-        self.log(topic).map_or(0, TopicLog::generation)
-    }
-
     /// Bytes of the bodies of a topic.
     pub(crate) fn bytes(&self, topic: Topic) -> u64 {
         self.log(topic).map_or(0, TopicLog::bytes)
-    }
-
-    /// When this generation was published, while it is remembered.
-    pub(crate) fn stamp(&self, generation: u64) -> Option<Stamp> {
-        self.stamps.get(&generation).copied()
     }
 
     /// When the first generation after `from` was published, while it is remembered.

@@ -1,7 +1,7 @@
 //! Who may open a stream: rights, and bounds on how many and how often.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,11 +38,11 @@ pub(super) struct Admitted {
 
 #[derive(Debug, Default)]
 struct Counts {
-    streams: HashMap<Identity, usize>,
+    streams: BTreeMap<Identity, usize>,
     bucket: Option<Tokens>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Identity {
     caller: Arc<str>,
     node: String,

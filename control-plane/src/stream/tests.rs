@@ -98,8 +98,8 @@ async fn only_who_terminates_tls_fetches_private_keys() {
     server.publish(&with_secret(mk_namespaces(&["a"])));
     let mut request = Request::new(v1::FetchSnapshotRequest::default());
     let rights = |read, ingress| Rights {
-        read,
         ingress,
+        read,
         ..Rights::default()
     };
     for (rights, shown) in [
