@@ -72,7 +72,7 @@ pub(crate) struct ControlPlaneCommand {
     pub(crate) servers: ServerArgs,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
-    /// The name of this replica in status, Lease and Events. Default: POD_NAME, else the host's name.
+    /// The name of this replica in status, Lease and Events. Default: `POD_NAME`, else the host's name.
     #[arg(
         long,
         value_name = "NAME",

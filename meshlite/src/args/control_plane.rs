@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Kubernetes")]
 pub(crate) struct KubernetesArgs {
-    /// Watch the API server of the cluster that this Pod runs in; elsewhere, that of KUBECONFIG or ~/.kube/config.
+    /// Watch the API server of the cluster that this Pod runs in; elsewhere, that of `KUBECONFIG` or ~/.kube/config.
     #[arg(long, hide_env_values = true, env = "MESHLITE_KUBERNETES")]
     pub(crate) kubernetes: bool,
     /// Watch the API server of the current context of this kubeconfig.
@@ -19,7 +19,7 @@ pub(crate) struct KubernetesArgs {
         env = "MESHLITE_KUBECONFIG"
     )]
     pub(crate) kubeconfig: Option<PathBuf>,
-    /// Reach the API server directly at this URL, such as https://10.0.0.1:6443, with the credentials of the Pod or of
+    /// Reach the API server directly at this URL, such as `https://10.0.0.1:6443`, with the credentials of the Pod or of
     /// the kubeconfig. It needs no Service VIP, so that Meshlite can be what serves them.
     #[arg(
         long,
@@ -44,7 +44,7 @@ pub(crate) struct KubernetesArgs {
         env = "MESHLITE_WATCH_INGRESS_WITHOUT_CLASS"
     )]
     pub(crate) watch_ingress_without_class: bool,
-    /// Where the Lease and the CA of the control plane live. Default: POD_NAMESPACE, else `meshlite`.
+    /// Where the Lease and the CA of the control plane live. Default: `POD_NAMESPACE`, else `meshlite`.
     #[arg(
         long,
         value_name = "NAMESPACE",

@@ -136,7 +136,7 @@ pub(crate) struct OutputArgs {
 #[derive(Debug, Args)]
 pub(crate) struct NodeUrlArgs {
     /// Ask this node or ingress what it has installed, instead of a control plane: the URL of its admin server, such as
-    /// http://127.0.0.1:10249 for a node or http://127.0.0.1:10254 for an ingress.
+    /// `http://127.0.0.1:10249` for a node or `http://127.0.0.1:10254` for an ingress.
     #[arg(
         long,
         value_name = "URL",
