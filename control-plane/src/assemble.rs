@@ -1,9 +1,11 @@
 //! Puts a control plane together: the only place that starts tasks, and waits for them to end.
 
+mod gate;
+
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use meshlite_compile::Settings;
-use meshlite_kubernetes::{ConnectError, Leadership};
+use meshlite_kubernetes::{Client, ConnectError, Leadership, TrustStore};
 use meshlite_proto::v1::{FILE_DESCRIPTOR_SET, snapshot_status_server::SnapshotStatusServer};
 use meshlite_runtime::{
     admin,
@@ -12,20 +14,21 @@ use meshlite_runtime::{
 };
 use tokio::{
     net::TcpListener,
+    sync::mpsc,
     task::{JoinError, JoinSet},
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    server::NamedService as _,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{server::NamedService as _, transport::Server};
 use tonic_health::{ServingStatus, pb as health_pb, server::HealthReporter};
 use tracing::{Instrument, error, info, info_span};
 
+pub(crate) use self::gate::Gate;
+
+use self::gate::Upkeep;
 use crate::{
     Config, SourceConfig,
     admin::router,
-    auth::Gate,
     findings::{FindingBook, Findings},
     metrics::Metrics,
     peers::Peers,
@@ -33,6 +36,7 @@ use crate::{
     publish::Publisher,
     status::StatusService,
     stream::{Clients, Discovery},
+    tls::{Store, accept},
     watch::{
         Sources,
         files::{AllocationStore, Reader},
@@ -42,6 +46,18 @@ use crate::{
 /// HTTP/2 pings, so that a peer that is gone is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a call may take until its answer begins.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Calls at the same time on a connection. A data plane makes one, a person who looks a few.
+const MAX_STREAMS: u32 = 128;
+/// Headers of a call, in bytes: a token of 8 KiB, and what grpcurl adds.
+const MAX_HEADERS: u32 = 16 * 1024;
+/// What a client may send before it is read, in bytes.
+const WINDOW: u32 = 64 * 1024;
+/// The largest question of a person or tool, in bytes.
+const MAX_QUESTION: usize = 64 * 1024;
+/// Connections that wait to be served.
+const ACCEPTED: usize = 64;
 /// How long connections may stay open after stop. Clients have a second to read that they should leave.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -58,6 +74,8 @@ pub struct ControlPlane {
     grpc: TcpListener,
     grpc_addr: SocketAddr,
     admin: Option<(TcpListener, SocketAddr)>,
+    gate: Gate,
+    upkeep: Upkeep,
     source: Source,
     discovery: Discovery,
     findings: Findings,
@@ -82,6 +100,16 @@ pub enum BindError {
     StateDir { path: PathBuf, error: io::Error },
     #[error(transparent)]
     ApiServer(#[from] ConnectError),
+    #[error("TLS: {0}")]
+    Tls(Box<dyn std::error::Error + Send + Sync>),
+    #[error(
+        "tokens are verified by an API server's keys; with --manifests give --client-ca instead"
+    )]
+    Tokens,
+    #[error(
+        "nobody could connect: there is neither an API server to verify tokens with nor a --client-ca"
+    )]
+    Nobody,
 }
 
 /// Why a control plane that was running ended. The caller has nothing to do but to start another one.
@@ -109,9 +137,10 @@ impl ControlPlane {
             admin_listen,
             source,
             settings,
-            security: _,
+            security,
             replica,
         } = config;
+        let (client, store) = shared(&source).await?;
         let (grpc, grpc_addr) = bind(listen, "gRPC (--listen)").await?;
         let admin = match admin_listen {
             Some(addr) => Some(bind(addr, "admin (--admin-listen)").await?),
@@ -119,6 +148,8 @@ impl ControlPlane {
         };
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
+        let (gate, upkeep) =
+            Gate::new(security, store, client.clone(), Arc::clone(&metrics)).await?;
         let (publisher, views) = Publisher::new(Arc::clone(&metrics));
         let (book, findings) = FindingBook::new(Arc::clone(&metrics));
         let sources = Sources::default();
@@ -128,6 +159,8 @@ impl ControlPlane {
             grpc,
             grpc_addr,
             admin,
+            gate,
+            upkeep,
             source,
             discovery: Discovery::new(
                 views.clone(),
@@ -159,6 +192,8 @@ impl ControlPlane {
             grpc,
             grpc_addr: _,
             admin,
+            gate,
+            upkeep,
             source,
             discovery,
             findings,
@@ -172,6 +207,7 @@ impl ControlPlane {
         let health = HealthReporter::new();
         tell(&health, ServingStatus::NotServing).await;
         let mut tasks = JoinSet::new();
+        upkeep.start(&readiness, &mut tasks, &inner);
 
         let token = readiness.task("snapshot");
         let ready = health.clone();
@@ -188,7 +224,6 @@ impl ControlPlane {
             tasks.spawn(async move { serving.await.map_err(RunError::Admin) });
         }
         let clients = discovery.tasks.clone();
-        let gate = Gate::open();
         let status = StatusService {
             // Nobody else serves these files, and nothing is written back to them.
             peers: Peers::none(discovery.clients.clone(), &replica),
@@ -204,6 +239,20 @@ impl ControlPlane {
         info!("control plane stopped");
         result
     }
+}
+
+/// A client of the API server, where there is one, and where our CA is kept.
+async fn shared(config: &SourceConfig) -> Result<(Option<Client>, Store), BindError> {
+    Ok(match config {
+        SourceConfig::Files { state_dir, .. } => {
+            (None, state_dir.clone().map_or(Store::Memory, Store::Folder))
+        }
+        SourceConfig::Kubernetes(config) => {
+            let client = config.connection.client().await?;
+            let store = TrustStore::new(client.clone(), &config.namespace, "meshlite-ca");
+            (Some(client), Store::Kubernetes(store))
+        }
+    })
 }
 
 /// Finds the source.
@@ -290,7 +339,6 @@ pub(crate) async fn serve_grpc(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(health_pb::FILE_DESCRIPTOR_SET)
     };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let health_service = tonic_health::server::HealthService::from_health_reporter(health.clone());
     let stopped = {
         let stop = stop.clone();
@@ -299,25 +347,39 @@ pub(crate) async fn serve_grpc(
             tell(&health, ServingStatus::NotServing).await;
         }
     };
-    let serving = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(gate.callers())
+    let (ready, incoming) = mpsc::channel(ACCEPTED);
+    let accepting = accept(listener, gate.shown, Arc::clone(&discovery.metrics), ready);
+    let serving = server()
+        .layer(gate.access)
         .add_service(discovery)
-        .add_service(SnapshotStatusServer::new(status))
+        .add_service(SnapshotStatusServer::new(status).max_decoding_message_size(MAX_QUESTION))
         .add_service(health_pb::health_server::HealthServer::new(health_service))
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .serve_with_incoming_shutdown(incoming, stopped)
+        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped)
         .instrument(info_span!("grpc"));
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
+    let serving = async { tokio::join!(serving, accepting).0 };
     tokio::select! {
         served = serving => Ok(served?),
         () = overdue => Ok(()),
     }
+}
+
+/// Streams are few and long, and clients send little: windows are small, so that no client can make us keep much.
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .timeout(ANSWER)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_max_header_list_size(MAX_HEADERS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_adaptive_window(Some(false))
 }
 
 async fn tell(health: &HealthReporter, status: ServingStatus) {

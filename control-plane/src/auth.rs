@@ -1,13 +1,26 @@
 //! Who calls, and what they may do: put into a request's extensions before any service sees it.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::SystemTime,
-};
+mod certificate;
+mod failures;
+mod layer;
+mod peer;
+mod refusal;
+#[cfg(test)]
+pub(crate) mod testing;
+mod token;
+mod tokens;
+mod verified;
+
+use std::{sync::Arc, time::SystemTime};
 
 use tonic::{Request, Status};
-use tower::{Layer, Service};
+
+pub(crate) use self::{
+    certificate::caller as certified,
+    layer::{Access, Authenticator},
+    peer::Peer,
+    tokens::Tokens,
+};
 
 /// Whoever makes a request, as their credentials say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,54 +72,5 @@ impl Caller {
             node: None,
             expires: None,
         }
-    }
-}
-
-/// What stands before the services. Clones share it.
-#[derive(Clone, Debug)]
-pub(crate) struct Gate {}
-
-impl Gate {
-    /// Plaintext, and everybody may do everything.
-    pub(crate) fn open() -> Self {
-        Self {}
-    }
-
-    /// Says of each request who makes it.
-    pub(crate) fn callers(&self) -> CallersLayer {
-        CallersLayer(self.clone())
-    }
-}
-
-/// Makes [`Callers`].
-#[derive(Clone, Debug)]
-pub(crate) struct CallersLayer(Gate);
-
-/// Puts a [`Caller`] into each request.
-#[derive(Clone, Debug)]
-pub(crate) struct Callers<S> {
-    inner: S,
-}
-
-impl<S> Layer<S> for CallersLayer {
-    type Service = Callers<S>;
-
-    fn layer(&self, inner: S) -> Callers<S> {
-        Callers { inner }
-    }
-}
-
-impl<S: Service<http::Request<B>>, B> Service<http::Request<B>> for Callers<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<B>) -> S::Future {
-        request.extensions_mut().insert(Caller::anyone());
-        self.inner.call(request)
     }
 }

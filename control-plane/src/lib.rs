@@ -23,6 +23,7 @@ mod publish;
 mod report;
 mod status;
 mod stream;
+mod tls;
 mod watch;
 
 #[cfg(test)]

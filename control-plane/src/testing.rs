@@ -36,8 +36,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::{
     RunError,
-    assemble::serve_grpc,
-    auth::Gate,
+    assemble::{Gate, serve_grpc},
     findings::FindingBook,
     metrics::Metrics,
     peers::Peers,
