@@ -10,7 +10,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-/// Copies of whole objects, written by kubectl.
+/// Copies of whole objects, written by kubectl; and what we write ourselves, which must not look like a change.
+const UNUSED_ANNOTATIONS: [&str; 2] = [LAST_APPLIED, crate::programmed::ANNOTATION];
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An object that can lose what is not needed to compile it.
@@ -90,12 +91,14 @@ fn metadata(metadata: &mut ObjectMeta) {
         deletion_timestamp,
         ..
     } = std::mem::take(metadata);
-    let without_copies = |mut annotations: BTreeMap<String, String>| {
-        annotations.remove(LAST_APPLIED);
+    let used = |mut annotations: BTreeMap<String, String>| {
+        for unused in UNUSED_ANNOTATIONS {
+            annotations.remove(unused);
+        }
         (!annotations.is_empty()).then_some(annotations)
     };
     *metadata = ObjectMeta {
-        annotations: annotations.and_then(without_copies),
+        annotations: annotations.and_then(used),
         labels,
         name,
         namespace,
@@ -139,7 +142,7 @@ mod tests {
         let mut ingress: Ingress = serde_json::from_value(json!({
             "metadata": {
                 "name": "i", "namespace": "d", "uid": "u", "generation": 3,
-                "annotations": {LAST_APPLIED: "{}", "meshlite.io/a": "b"},
+                "annotations": {LAST_APPLIED: "{}", "meshlite.io/programmed": "1 of 2", "meshlite.io/a": "b"},
                 "managedFields": [{"manager": "kubectl"}],
             },
             "spec": {"ingressClassName": "meshlite"},
