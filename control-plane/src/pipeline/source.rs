@@ -30,7 +30,7 @@ pub(crate) enum Source {
         watch: Watch,
         feed: Feed,
         settings: Settings,
-        output: Output,
+        output: Box<Output>,
     },
 }
 
@@ -54,7 +54,7 @@ impl Source {
             watch,
             feed,
             settings,
-            output,
+            output: Box::new(output),
         }
     }
 
@@ -76,7 +76,7 @@ impl Source {
             Self::Files { reader, pipeline } => {
                 let (loads, loaded) = watch::channel(None);
                 let watching = watch_files(reader, loads, pipeline.sources(), stop.clone());
-                let publishing = files::run(*pipeline, loaded, first, stop);
+                let publishing = Box::pin(files::run(*pipeline, loaded, first, stop));
                 tokio::try_join!(watching, publishing)?;
             }
             Self::Cluster {
@@ -86,7 +86,7 @@ impl Source {
                 output,
             } => {
                 let watching = watch.run(stop.clone());
-                let publishing = cluster::run(settings, output, feed, first, stop);
+                let publishing = Box::pin(cluster::run(settings, *output, feed, first, stop));
                 tokio::try_join!(watching, publishing)?;
             }
         }

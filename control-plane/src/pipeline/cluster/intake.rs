@@ -196,28 +196,26 @@ impl Intake {
         let until = applied
             .takes_away
             .map_or(now + SECRETS, |since| since + REMOVAL);
-        match &mut self.held {
-            Some(held) => {
-                held.turn.delta.merge(delta);
-                held.turn.changed = held.turn.changed.min(applied.changed);
-                held.turn.has_findings |= has_findings;
-                held.until = held.until.min(until);
-            }
-            None => {
-                let turn = Turn {
-                    delta,
-                    changed: applied.changed,
-                    has_findings,
-                };
-                self.held = Some(Held { turn, until });
-            }
+        if let Some(held) = &mut self.held {
+            held.turn.delta.merge(delta);
+            held.turn.changed = held.turn.changed.min(applied.changed);
+            held.turn.has_findings |= has_findings;
+            held.until = held.until.min(until);
+        } else {
+            let turn = Turn {
+                delta,
+                changed: applied.changed,
+                has_findings,
+            };
+            self.held = Some(Held { turn, until });
         }
     }
 
     /// What is to be published now.
     pub(super) fn release(&mut self, now: Instant) -> Option<Turn> {
         let until = self.held.as_ref()?.until;
-        if !self.is_answered() && !(self.was_published && now >= until) {
+        let is_overdue = self.was_published && now >= until;
+        if !(self.is_answered() || is_overdue) {
             return None;
         }
         self.was_published = true;
