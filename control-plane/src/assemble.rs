@@ -1,12 +1,12 @@
 //! Puts a control plane together: the only place that starts tasks, and waits for them to end.
 
 mod gate;
+mod serve;
+mod source;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use meshlite_compile::Settings;
-use meshlite_kubernetes::{Client, ConnectError, Leadership, TrustStore};
-use meshlite_proto::v1::{FILE_DESCRIPTOR_SET, snapshot_status_server::SnapshotStatusServer};
+use meshlite_kubernetes::ConnectError;
 use meshlite_runtime::{
     admin,
     listen::{self, ListenError},
@@ -14,59 +14,30 @@ use meshlite_runtime::{
 };
 use tokio::{
     net::TcpListener,
-    sync::mpsc,
     task::{JoinError, JoinSet},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{server::NamedService as _, transport::Server};
-use tonic_health::{ServingStatus, pb as health_pb, server::HealthReporter};
-use tracing::{Instrument, error, info, info_span};
+use tonic_health::{ServingStatus, server::HealthReporter};
+use tracing::{error, info};
 
-pub(crate) use self::gate::Gate;
+pub(crate) use self::{gate::Gate, serve::serve_grpc};
 
-use self::gate::Upkeep;
+use self::{
+    gate::Upkeep,
+    serve::tell,
+    source::{Origin, Replicas},
+};
 use crate::{
-    Config, SourceConfig,
+    Config,
     admin::router,
     findings::{FindingBook, Findings},
     metrics::Metrics,
-    peers::Peers,
-    pipeline::{FilePipeline, Output, Source},
+    pipeline::{Output, Source},
     publish::Publisher,
     status::StatusService,
     stream::{Clients, Discovery},
-    tls::{Store, accept},
-    watch::{
-        Sources,
-        files::{AllocationStore, Reader},
-    },
+    watch::Sources,
 };
-
-/// HTTP/2 pings, so that a peer that is gone is noticed.
-const KEEPALIVE: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a call may take until its answer begins.
-const ANSWER: Duration = Duration::from_secs(30);
-/// Calls at the same time on a connection. A data plane makes one, a person who looks a few.
-const MAX_STREAMS: u32 = 128;
-/// Headers of a call, in bytes: a token of 8 KiB, and what grpcurl adds.
-const MAX_HEADERS: u32 = 16 * 1024;
-/// What a client may send before it is read, in bytes.
-const WINDOW: u32 = 64 * 1024;
-/// The largest question of a person or tool, in bytes.
-const MAX_QUESTION: usize = 64 * 1024;
-/// Connections that wait to be served.
-const ACCEPTED: usize = 64;
-/// How long connections may stay open after stop. Clients have a second to read that they should leave.
-const DRAIN: Duration = Duration::from_secs(2);
-
-/// The services whose health is told, with that of the server as a whole.
-const HEALTH: [&str; 3] = [
-    "",
-    Discovery::NAME,
-    SnapshotStatusServer::<StatusService>::NAME,
-];
 
 /// A control plane whose listeners are bound and whose source was found.
 #[derive(Debug)]
@@ -77,9 +48,9 @@ pub struct ControlPlane {
     gate: Gate,
     upkeep: Upkeep,
     source: Source,
+    replicas: Replicas,
     discovery: Discovery,
     findings: Findings,
-    replica: String,
     metrics: Arc<Metrics>,
     /// Ends everything, also where one part fails.
     stop: CancellationToken,
@@ -140,7 +111,6 @@ impl ControlPlane {
             security,
             replica,
         } = config;
-        let (client, store) = shared(&source).await?;
         let (grpc, grpc_addr) = bind(listen, "gRPC (--listen)").await?;
         let admin = match admin_listen {
             Some(addr) => Some(bind(addr, "admin (--admin-listen)").await?),
@@ -148,13 +118,20 @@ impl ControlPlane {
         };
         let stop = CancellationToken::new();
         let metrics = Arc::new(Metrics::default());
-        let (gate, upkeep) =
-            Gate::new(security, store, client.clone(), Arc::clone(&metrics)).await?;
+        let origin = Origin::new(source).await?;
+        let (gate, upkeep) = Gate::new(security, &origin, Arc::clone(&metrics)).await?;
         let (publisher, views) = Publisher::new(Arc::clone(&metrics));
         let (book, findings) = FindingBook::new(Arc::clone(&metrics));
         let sources = Sources::default();
         let output = Output::new(publisher, book, Arc::clone(&metrics), sources.clone());
-        let source = open(source, settings, output).await?;
+        let discovery = Discovery::new(
+            views.clone(),
+            sources,
+            Clients::new(&replica, views, Arc::clone(&metrics)),
+            Arc::clone(&metrics),
+            stop.clone(),
+        );
+        let (source, replicas) = origin.open(settings, output, &discovery, &replica, &gate)?;
         Ok(Self {
             grpc,
             grpc_addr,
@@ -162,15 +139,9 @@ impl ControlPlane {
             gate,
             upkeep,
             source,
-            discovery: Discovery::new(
-                views.clone(),
-                sources,
-                Clients::new(&replica, views, Arc::clone(&metrics)),
-                Arc::clone(&metrics),
-                stop.clone(),
-            ),
+            replicas,
+            discovery,
             findings,
-            replica,
             metrics,
             stop,
         })
@@ -195,9 +166,9 @@ impl ControlPlane {
             gate,
             upkeep,
             source,
+            replicas,
             discovery,
             findings,
-            replica,
             metrics,
             stop: inner,
         } = self;
@@ -223,11 +194,22 @@ impl ControlPlane {
             let serving = admin::serve(listener, router, inner.clone());
             tasks.spawn(async move { serving.await.map_err(RunError::Admin) });
         }
+        let Replicas {
+            peers,
+            leadership,
+            reporter,
+        } = replicas;
+        if let Some(reporter) = reporter {
+            let reporting = reporter.run(inner.clone());
+            tasks.spawn(async move {
+                reporting.await;
+                Ok(())
+            });
+        }
         let clients = discovery.tasks.clone();
         let status = StatusService {
-            // Nobody else serves these files, and nothing is written back to them.
-            peers: Peers::none(discovery.clients.clone(), &replica),
-            leadership: Leadership::none(),
+            peers,
+            leadership,
             discovery,
             findings,
         };
@@ -239,54 +221,6 @@ impl ControlPlane {
         info!("control plane stopped");
         result
     }
-}
-
-/// A client of the API server, where there is one, and where our CA is kept.
-async fn shared(config: &SourceConfig) -> Result<(Option<Client>, Store), BindError> {
-    Ok(match config {
-        SourceConfig::Files { state_dir, .. } => {
-            (None, state_dir.clone().map_or(Store::Memory, Store::Folder))
-        }
-        SourceConfig::Kubernetes(config) => {
-            let client = config.connection.client().await?;
-            let store = TrustStore::new(client.clone(), &config.namespace, "meshlite-ca");
-            (Some(client), Store::Kubernetes(store))
-        }
-    })
-}
-
-/// Finds the source.
-async fn open(
-    config: SourceConfig,
-    settings: Settings,
-    output: Output,
-) -> Result<Source, BindError> {
-    let (manifests, state_dir, admit, pods) = match config {
-        SourceConfig::Files {
-            manifests,
-            state_dir,
-            admit,
-            pods,
-        } => (manifests, state_dir, admit, pods),
-        SourceConfig::Kubernetes(config) => {
-            let client = config.connection.client().await?;
-            return Ok(Source::cluster(client, &config, settings, output));
-        }
-    };
-    let reader = Reader::open(&manifests).map_err(|error| BindError::Manifests {
-        path: manifests,
-        error,
-    })?;
-    let allocations =
-        AllocationStore::open(state_dir.as_deref()).map_err(|error| BindError::StateDir {
-            path: state_dir.unwrap_or_default(),
-            error,
-        })?;
-    let pipeline = FilePipeline::new(settings, admit, pods, allocations, output);
-    Ok(Source::Files {
-        reader,
-        pipeline: Box::new(pipeline),
-    })
 }
 
 async fn bind(addr: SocketAddr, what: &str) -> Result<(TcpListener, SocketAddr), ListenError> {
@@ -324,68 +258,6 @@ async fn join(
         result = result.and(ended);
     }
     result
-}
-
-pub(crate) async fn serve_grpc(
-    listener: TcpListener,
-    gate: Gate,
-    status: StatusService,
-    health: HealthReporter,
-    stop: CancellationToken,
-) -> Result<(), RunError> {
-    let discovery = status.discovery.clone();
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(health_pb::FILE_DESCRIPTOR_SET)
-    };
-    let health_service = tonic_health::server::HealthService::from_health_reporter(health.clone());
-    let stopped = {
-        let stop = stop.clone();
-        async move {
-            stop.cancelled().await;
-            tell(&health, ServingStatus::NotServing).await;
-        }
-    };
-    let (ready, incoming) = mpsc::channel(ACCEPTED);
-    let accepting = accept(listener, gate.shown, Arc::clone(&discovery.metrics), ready);
-    let serving = server()
-        .layer(gate.access)
-        .add_service(discovery)
-        .add_service(SnapshotStatusServer::new(status).max_decoding_message_size(MAX_QUESTION))
-        .add_service(health_pb::health_server::HealthServer::new(health_service))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), stopped)
-        .instrument(info_span!("grpc"));
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    let serving = async { tokio::join!(serving, accepting).0 };
-    tokio::select! {
-        served = serving => Ok(served?),
-        () = overdue => Ok(()),
-    }
-}
-
-/// Streams are few and long, and clients send little: windows are small, so that no client can make us keep much.
-fn server() -> Server {
-    Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .timeout(ANSWER)
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_max_header_list_size(MAX_HEADERS)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .http2_adaptive_window(Some(false))
-}
-
-async fn tell(health: &HealthReporter, status: ServingStatus) {
-    for service in HEALTH {
-        health.set_service_status(service, status).await;
-    }
 }
 
 #[cfg(test)]

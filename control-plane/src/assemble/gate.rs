@@ -2,20 +2,24 @@
 
 use std::sync::Arc;
 
-use meshlite_kubernetes::Client;
+use meshlite_proto::connect::{self, Credentials};
 use meshlite_runtime::readiness::Readiness;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{BindError, RunError};
+use super::{BindError, RunError, source::Origin};
 use crate::{
     Security, ServerCertificate,
     auth::{Access, Authenticator, Tokens},
     clock,
     metrics::Metrics,
-    tls::{Keeper, Shown, Store},
+    tls::{Keeper, Shown},
 };
+
+/// The token with which this replica calls the others: projected into its Pod for our audience, as into those of the data
+/// planes.
+const OWN_TOKEN: &str = "/var/run/secrets/meshlite.io/token";
 
 /// What stands before the services.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct Gate {
     /// What connections are shown; none for plaintext.
     pub(crate) shown: Option<Shown>,
     pub(crate) access: Access,
+    /// How this replica calls the others.
+    pub(super) to_peers: watch::Receiver<connect::Security>,
 }
 
 /// What keeps a gate up to date.
@@ -38,14 +44,14 @@ impl Gate {
         Self {
             shown: None,
             access: Access::Anyone,
+            to_peers: watch::channel(connect::Security::Plaintext).1,
         }
     }
 
     /// As it is configured. Files that were given must be right now; a CA that is shared may come later.
     pub(super) async fn new(
         security: Security,
-        store: Store,
-        client: Option<Client>,
+        origin: &Origin,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Upkeep), BindError> {
         let Security::Tls(tls) = security else {
@@ -56,10 +62,11 @@ impl Gate {
             };
             return Ok((Self::open(), upkeep));
         };
-        let is_shared = matches!(store, Store::Kubernetes(_));
+        let client = origin.client();
         let is_given = matches!(tls.certificate, ServerCertificate::Files { .. });
-        let (mut keeper, shown) = Keeper::new(&tls, store);
-        if is_given || !is_shared {
+        let credentials = Credentials::TokenFile(OWN_TOKEN.into());
+        let (mut keeper, shown, to_peers) = Keeper::new(&tls, origin.ca(), credentials);
+        if is_given || client.is_none() {
             let looked = keeper.look(clock::wall()).await;
             looked.map_err(|error| BindError::Tls(error.into()))?;
         }
@@ -74,6 +81,7 @@ impl Gate {
         let gate = Self {
             shown: Some(shown),
             access: Access::Checked(Arc::new(authenticator)),
+            to_peers,
         };
         let upkeep = Upkeep {
             keeper: Some(keeper),

@@ -5,8 +5,9 @@ mod support;
 use std::{
     fs,
     os::unix::fs::symlink,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use meshlite_manifests::admit::{RunningPod, Workload};
@@ -24,7 +25,7 @@ use tonic_health::pb::{
 use self::support::{Plane, Running, cluster_ips, mk_config, mk_folder, port_of, service};
 use super::*;
 use crate::{
-    PodRuntime,
+    PodRuntime, SourceConfig,
     testing::{PATIENCE, discovery_client, eventually, status_client},
 };
 
@@ -325,7 +326,7 @@ async fn it_is_ready_and_healthy_once_the_first_compile_is_done() {
         let answer = health.check(HealthCheckRequest { service }).await.unwrap();
         answer.into_inner().status()
     };
-    for service in HEALTH {
+    for service in serve::HEALTH {
         assert_eq!(
             check(service).await,
             ServingStatus::NotServing,
@@ -349,7 +350,7 @@ async fn it_is_ready_and_healthy_once_the_first_compile_is_done() {
         answer.starts_with("HTTP/1.1 200")
     })
     .await;
-    for service in HEALTH {
+    for service in serve::HEALTH {
         assert_eq!(check(service).await, ServingStatus::Serving, "{service:?}");
     }
     let metrics = running.get("/metrics").await;

@@ -70,9 +70,7 @@ impl Held {
     /// What clients should trust, in PEM.
     pub(super) fn bundle(&self, now: SystemTime) -> String {
         let valid = self.authorities.iter().filter(|a| !a.lifetime.is_over(now));
-        let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
-        let text = |a: &Authority| encode_config(&Pem::new("CERTIFICATE", a.der.to_vec()), lines);
-        valid.map(text).collect()
+        pem_of(valid.map(|authority| &authority.der))
     }
 
     /// What the plan needs to know, with the bundle that clients see.
@@ -121,4 +119,15 @@ fn certificates_of(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Authorit
     CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|_broken| AuthorityError::Read("it is no PEM"))
+}
+
+/// Certificates as PEM.
+#[expect(single_use_lifetimes, reason = "impl Trait cannot elide it")]
+pub(super) fn pem_of<'a>(
+    certificates: impl IntoIterator<Item = &'a CertificateDer<'static>>,
+) -> String {
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let text =
+        |der: &CertificateDer<'_>| encode_config(&Pem::new("CERTIFICATE", der.to_vec()), lines);
+    certificates.into_iter().map(text).collect()
 }

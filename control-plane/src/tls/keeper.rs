@@ -7,6 +7,7 @@ use std::{
 };
 
 use meshlite_kubernetes::Written;
+use meshlite_proto::connect::{self, Ca, Credentials};
 use meshlite_runtime::{backoff::Backoff, readiness::ReadyToken};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
@@ -16,7 +17,7 @@ use tracing::{info, warn};
 
 use super::{
     authority::{AuthorityError, Serving},
-    held::Held,
+    held::{Held, pem_of},
     names::names,
     plan::{Step, step},
     server::{FileError, Material, ServerError, Shown, config, read, read_certificates},
@@ -39,6 +40,10 @@ pub(crate) struct Keeper {
     /// What is shown, and whose client certificates are taken with it.
     current: Option<(Material, Option<Vec<CertificateDer<'static>>>)>,
     shown: watch::Sender<Option<Arc<ServerConfig>>>,
+    /// What callers of our own kind trust, and how they are told.
+    trusted: Vec<u8>,
+    to_peers: watch::Sender<connect::Security>,
+    credentials: Credentials,
 }
 
 #[derive(Debug)]
@@ -74,9 +79,16 @@ pub(crate) enum KeepError {
 }
 
 impl Keeper {
-    /// Shows nothing until it looks.
-    pub(crate) fn new(tls: &TlsConfig, store: Store) -> (Self, Shown) {
+    /// Shows nothing until it looks. The last of the result is how other replicas are called with these `credentials`.
+    pub(crate) fn new(
+        tls: &TlsConfig,
+        store: Store,
+        credentials: Credentials,
+    ) -> (Self, Shown, watch::Receiver<connect::Security>) {
         let (shown, receiver) = watch::channel(None);
+        // Nobody is trusted before something is shown.
+        let nobody = security(Vec::new(), &credentials);
+        let (to_peers, of_peers) = watch::channel(nobody);
         let source = match tls.certificate.clone() {
             ServerCertificate::SelfManaged { names } => Source::Own(Own {
                 store,
@@ -91,8 +103,11 @@ impl Keeper {
             client_ca: tls.client_ca.clone(),
             current: None,
             shown,
+            trusted: Vec::new(),
+            to_peers,
+            credentials,
         };
-        (keeper, receiver)
+        (keeper, receiver, of_peers)
     }
 
     /// Looks again and again, until `stop`. `ready` once there is something to show.
@@ -130,6 +145,7 @@ impl Keeper {
             Source::Own(own) => own.look(now).await?,
             Source::Given { certificate, key } => read(certificate, key)?,
         };
+        self.trust(now, &material);
         let now_shown = (material, authorities);
         if self.current.as_ref() == Some(&now_shown) {
             return Ok(());
@@ -140,6 +156,23 @@ impl Keeper {
         self.current = Some(now_shown);
         Ok(())
     }
+
+    /// Tells callers of our own kind whom to trust: our CAs, or the chain that was given to all replicas.
+    fn trust(&mut self, now: SystemTime, material: &Material) {
+        let trusted = match &self.source {
+            Source::Own(own) => own.held.bundle(now),
+            Source::Given { .. } => pem_of(&material.chain),
+        };
+        if self.trusted != trusted.as_bytes() {
+            self.trusted = trusted.into_bytes();
+            let security = security(self.trusted.clone(), &self.credentials);
+            self.to_peers.send_replace(security);
+        }
+    }
+}
+
+fn security(trusted: Vec<u8>, credentials: &Credentials) -> connect::Security {
+    connect::Security::Tls(connect::Tls::new(Ca::Pem(trusted), credentials.clone()))
 }
 
 impl Own {

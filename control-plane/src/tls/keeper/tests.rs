@@ -19,6 +19,11 @@ fn own() -> TlsConfig {
     }
 }
 
+fn new(tls: &TlsConfig, store: Store) -> (Keeper, Shown) {
+    let (keeper, shown, _to_peers) = Keeper::new(tls, store, Credentials::None);
+    (keeper, shown)
+}
+
 fn chain(keeper: &Keeper) -> Vec<CertificateDer<'static>> {
     keeper.current.as_ref().unwrap().0.chain.clone()
 }
@@ -27,14 +32,14 @@ fn chain(keeper: &Keeper) -> Vec<CertificateDer<'static>> {
 async fn a_folder_keeps_the_ca_over_restarts_and_its_key_for_itself() {
     let folder = tempfile::tempdir().unwrap();
     let store = || Store::Folder(folder.path().to_owned());
-    let (mut keeper, shown) = Keeper::new(&own(), store());
+    let (mut keeper, shown) = new(&own(), store());
     assert!(shown.borrow().is_none());
     keeper.look(at(0)).await.unwrap();
     assert!(shown.borrow().is_some());
     let bundle = fs::read_to_string(folder.path().join("ca.crt")).unwrap();
     let key = fs::metadata(folder.path().join("ca.key")).unwrap();
     assert_eq!(key.permissions().mode() & 0o777, 0o600);
-    let (mut again, _) = Keeper::new(&own(), store());
+    let (mut again, _) = new(&own(), store());
     again.look(at(1)).await.unwrap();
     let after = fs::read_to_string(folder.path().join("ca.crt")).unwrap();
     assert_eq!(bundle, after);
@@ -43,7 +48,7 @@ async fn a_folder_keeps_the_ca_over_restarts_and_its_key_for_itself() {
 
 #[tokio::test]
 async fn a_serving_certificate_is_renewed_after_two_thirds_of_its_day() {
-    let (mut keeper, mut shown) = Keeper::new(&own(), Store::Memory);
+    let (mut keeper, mut shown) = new(&own(), Store::Memory);
     keeper.look(at(0)).await.unwrap();
     shown.mark_unchanged();
     let hours = |hours| at(0) + Duration::from_hours(hours);
@@ -59,7 +64,7 @@ async fn a_serving_certificate_is_renewed_after_two_thirds_of_its_day() {
 async fn over_twenty_years_every_certificate_is_signed_by_a_ca_that_clients_knew_the_day_before() {
     let folder = tempfile::tempdir().unwrap();
     let bundle = folder.path().join("ca.crt");
-    let (mut keeper, _shown) = Keeper::new(&own(), Store::Folder(folder.path().to_owned()));
+    let (mut keeper, _shown) = new(&own(), Store::Folder(folder.path().to_owned()));
     keeper.look(at(0)).await.unwrap();
     let mut signers = std::collections::BTreeSet::new();
     for month in 0..12 * 20 {
@@ -86,11 +91,11 @@ async fn over_twenty_years_every_certificate_is_signed_by_a_ca_that_clients_knew
 async fn what_a_crash_leaves_in_the_folder_is_taken_up() {
     let folder = tempfile::tempdir().unwrap();
     let store = || Store::Folder(folder.path().to_owned());
-    let (mut keeper, _) = Keeper::new(&own(), store());
+    let (mut keeper, _) = new(&own(), store());
     keeper.look(at(0)).await.unwrap();
     // The key was not written any more: a new CA, and clients are told of both.
     fs::remove_file(folder.path().join("ca.key")).unwrap();
-    let (mut again, _) = Keeper::new(&own(), store());
+    let (mut again, _) = new(&own(), store());
     again.look(at(0)).await.unwrap();
     let bundle = fs::read_to_string(folder.path().join("ca.crt")).unwrap();
     assert_eq!(bundle.matches("BEGIN CERTIFICATE").count(), 2);
@@ -100,7 +105,7 @@ async fn what_a_crash_leaves_in_the_folder_is_taken_up() {
         folder.path().join("ca-next.key"),
     )
     .unwrap();
-    let (mut third, _) = Keeper::new(&own(), store());
+    let (mut third, _) = new(&own(), store());
     third.look(at(2)).await.unwrap();
     let after = fs::read_to_string(folder.path().join("ca.crt")).unwrap();
     assert_eq!(bundle, after);
@@ -114,7 +119,7 @@ async fn a_broken_store_is_told_and_replaces_nothing() {
         "-----BEGIN CERTIFICATE-----\nnonsense",
     )
     .unwrap();
-    let (mut keeper, shown) = Keeper::new(&own(), Store::Folder(folder.path().to_owned()));
+    let (mut keeper, shown) = new(&own(), Store::Folder(folder.path().to_owned()));
     keeper.look(at(0)).await.unwrap_err();
     assert!(shown.borrow().is_none());
     assert!(!folder.path().join("ca.key").exists());
@@ -139,7 +144,7 @@ async fn given_files_are_read_again_when_they_change_and_bad_ones_change_nothing
         client_ca: Some(path("tls.crt")),
         tokens: None,
     };
-    let (mut keeper, mut shown) = Keeper::new(&given, Store::Memory);
+    let (mut keeper, mut shown) = new(&given, Store::Memory);
     keeper.look(at(0)).await.unwrap();
     shown.mark_unchanged();
     keeper.look(at(0)).await.unwrap();
