@@ -200,7 +200,7 @@ impl ControlPlane {
             reporter,
         } = replicas;
         if let Some(reporter) = reporter {
-            let reporting = reporter.run(inner.clone());
+            let reporting = Box::pin(reporter.run(inner.clone()));
             tasks.spawn(async move {
                 reporting.await;
                 Ok(())

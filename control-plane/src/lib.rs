@@ -1,12 +1,15 @@
 //! Watches, compiles, publishes and streams snapshots.
 //!
 //! ```text
-//! files ─> watch ─> admit ─> compile ─> publish ─> change log ─┬─> stream ═gRPC═> data planes
-//!                     └────────┴─> findings ───────────────────┴─> status, admin
+//! files ──────> watch ─> admit ─┬─> compile ─> publish ─> change log ─┬─> stream ─┬─> TLS ═gRPC═> data planes
+//! API server ─> watch ──────────┘      └─> findings ──────────────────┴─> status ─┘    ^
+//!      ^ └─> keys of tokens, our CA ─> auth: who calls, and what they may do ──────────┘
+//!      └──── report: Ingress status, Events (one replica, by Lease) <─ findings, what data planes acknowledge
 //! ```
 //!
-//! Input: a folder of Kubernetes manifests ([`SourceConfig`]). Output: commits to every data plane that subscribes, and
-//! the same as readable resources, clients and findings to people. Nothing is served before the first compile is done,
+//! Input: a folder of Kubernetes manifests or an API server ([`SourceConfig`]), and what callers prove of themselves
+//! ([`Security`]). Output: commits to every data plane that subscribes, the same as readable resources, clients and findings
+//! to people, and to the API server what became of its objects. Nothing is served before the first compile is done,
 //! and after that nothing that goes wrong with the input takes anything away that is served.
 
 mod admin;

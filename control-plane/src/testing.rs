@@ -65,6 +65,14 @@ impl Server {
 
     /// A server that knows other replicas.
     pub(crate) async fn start_with(peers: impl FnOnce(Clients, Views) -> Peers) -> Self {
+        Self::start_behind(Gate::open(), peers).await
+    }
+
+    /// A server that does not let everybody in.
+    pub(crate) async fn start_behind(
+        gate: Gate,
+        peers: impl FnOnce(Clients, Views) -> Peers,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let metrics = Arc::new(Metrics::default());
@@ -85,13 +93,7 @@ impl Server {
             leadership: Leadership::none(),
         };
         let health = HealthReporter::new();
-        let running = tokio::spawn(serve_grpc(
-            listener,
-            Gate::open(),
-            status,
-            health,
-            stop.clone(),
-        ));
+        let running = tokio::spawn(serve_grpc(listener, gate, status, health, stop.clone()));
         Self {
             addr,
             publisher,

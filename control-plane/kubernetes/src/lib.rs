@@ -25,5 +25,5 @@ pub use lease::{Candidate, Leadership};
 pub use programmed::{Programmed, ServiceState};
 pub use status_api::{IngressApi, ServiceApi, StatusApi, StatusObject, WriteError};
 pub use tokens::{TokenIssuer, TokenVerdict, review_token, token_issuer};
-pub use trust::{Trust, TrustStore, Written};
+pub use trust::{Stored, Trust, TrustStore, Written};
 pub use watch::{Answer, Feed, Identity, Kind, Objects, Stream, Update, Watch};

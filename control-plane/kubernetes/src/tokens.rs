@@ -48,7 +48,7 @@ fn get(path: &str) -> Result<Request<Vec<u8>>, Error> {
         .map_err(Error::HttpError)
 }
 
-/// Asks the API server whether a token is (still) good for an audience. Needs the right to create TokenReviews
+/// Asks the API server whether a token is (still) good for an audience. Needs the right to create `TokenReview`s
 /// (`system:auth-delegator`).
 pub async fn review_token(
     client: &Client,

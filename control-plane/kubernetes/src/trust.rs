@@ -28,12 +28,20 @@ pub struct TrustStore {
 }
 
 /// What is kept there now.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Trust {
-    /// The Secret's data and version.
-    pub secret: Option<(BTreeMap<String, Vec<u8>>, String)>,
-    /// The ConfigMap's bundle (empty where it has none) and version.
-    pub bundle: Option<(String, String)>,
+    /// The Secret's data.
+    pub secret: Option<Stored<BTreeMap<String, Vec<u8>>>>,
+    /// The ConfigMap's bundle; empty where it has none.
+    pub bundle: Option<Stored<String>>,
+}
+
+/// What an object holds, in this version.
+#[derive(Clone)]
+pub struct Stored<T> {
+    /// What it holds.
+    pub data: T,
+    version: String,
 }
 
 /// What became of a write.
@@ -62,14 +70,21 @@ impl TrustStore {
         let version = |meta: ObjectMeta| meta.resource_version.unwrap_or_default();
         let bundle = |map: ConfigMap| {
             let text = map.data.and_then(|mut data| data.remove(BUNDLE));
-            (text.unwrap_or_default(), version(map.metadata))
+            Stored {
+                data: text.unwrap_or_default(),
+                version: version(map.metadata),
+            }
         };
-        let data = |data: BTreeMap<String, ByteString>| {
+        let keys = |secret: Secret| {
             let bytes = |(key, value): (String, ByteString)| (key, value.0);
-            data.into_iter().map(bytes).collect()
+            let data = secret.data.unwrap_or_default();
+            Stored {
+                data: data.into_iter().map(bytes).collect(),
+                version: version(secret.metadata),
+            }
         };
         Ok(Trust {
-            secret: secret.map(|s| (data(s.data.unwrap_or_default()), version(s.metadata))),
+            secret: secret.map(keys),
             bundle: map.map(bundle),
         })
     }
@@ -80,7 +95,7 @@ impl TrustStore {
         data: BTreeMap<&'static str, Option<Vec<u8>>>,
         read: &Trust,
     ) -> Result<Written, Error> {
-        let version = read.secret.as_ref().map(|(_, version)| version.as_str());
+        let version = read.secret.as_ref().map(|stored| stored.version.as_str());
         let encoded = |(key, value): (_, Option<_>)| (key, value.map(ByteString));
         let data: BTreeMap<_, _> = data.into_iter().map(encoded).collect();
         self.put("secrets", "Secret", json!(data), version).await
@@ -88,7 +103,7 @@ impl TrustStore {
 
     /// Writes the bundle where the ConfigMap is as it was read.
     pub async fn publish(&self, bundle: &str, read: &Trust) -> Result<Written, Error> {
-        let version = read.bundle.as_ref().map(|(_, version)| version.as_str());
+        let version = read.bundle.as_ref().map(|stored| stored.version.as_str());
         let data = json!({BUNDLE: bundle});
         self.put("configmaps", "ConfigMap", data, version).await
     }
@@ -159,9 +174,9 @@ impl std::fmt::Debug for TrustStore {
     }
 }
 
-impl std::fmt::Debug for Trust {
+impl<T> std::fmt::Debug for Stored<T> {
     /// Without what it holds: a private key is among it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Trust")
+        write!(f, "Stored({})", self.version)
     }
 }

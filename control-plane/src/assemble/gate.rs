@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use meshlite_kubernetes::Client;
 use meshlite_proto::connect::{self, Credentials};
 use meshlite_runtime::readiness::Readiness;
 use tokio::{sync::watch, task::JoinSet};
@@ -10,11 +11,11 @@ use tracing::warn;
 
 use super::{BindError, RunError, source::Origin};
 use crate::{
-    Security, ServerCertificate,
+    Security, ServerCertificate, TlsConfig,
     auth::{Access, Authenticator, Tokens},
     clock,
     metrics::Metrics,
-    tls::{Keeper, Shown},
+    tls::{Keeper, Shown, Store},
 };
 
 /// The token with which this replica calls the others: projected into its Pod for our audience, as into those of the data
@@ -62,11 +63,21 @@ impl Gate {
             };
             return Ok((Self::open(), upkeep));
         };
-        let client = origin.client();
+        Self::with(tls, origin.client(), origin.ca(), metrics).await
+    }
+
+    /// TLS, with our own CA kept in `store`, and tokens that `client`'s API server issues.
+    pub(super) async fn with(
+        tls: TlsConfig,
+        client: Option<Client>,
+        store: Store,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Self, Upkeep), BindError> {
+        let is_shared = matches!(store, Store::Kubernetes(_));
         let is_given = matches!(tls.certificate, ServerCertificate::Files { .. });
         let credentials = Credentials::TokenFile(OWN_TOKEN.into());
-        let (mut keeper, shown, to_peers) = Keeper::new(&tls, origin.ca(), credentials);
-        if is_given || client.is_none() {
+        let (mut keeper, shown, to_peers) = Keeper::new(&tls, store, credentials);
+        if is_given || !is_shared {
             let looked = keeper.look(clock::wall()).await;
             looked.map_err(|error| BindError::Tls(error.into()))?;
         }

@@ -25,10 +25,10 @@ pub(super) enum Origin {
     Files {
         manifests: PathBuf,
         state_dir: Option<PathBuf>,
-        admit: AdmitSettings,
+        admit: Box<AdmitSettings>,
         pods: Option<Arc<dyn PodRuntime>>,
     },
-    Cluster(KubernetesConfig, Client),
+    Cluster(Box<KubernetesConfig>, Client),
 }
 
 /// Who else there is, and who writes.
@@ -45,7 +45,7 @@ impl Origin {
         Ok(match config {
             SourceConfig::Kubernetes(config) => {
                 let client = config.connection.client().await?;
-                Self::Cluster(config, client)
+                Self::Cluster(Box::new(config), client)
             }
             SourceConfig::Files {
                 manifests,
@@ -55,7 +55,7 @@ impl Origin {
             } => Self::Files {
                 manifests,
                 state_dir,
-                admit,
+                admit: Box::new(admit),
                 pods,
             },
         })
@@ -110,7 +110,7 @@ impl Origin {
                 path: state_dir.unwrap_or_default(),
                 error,
             })?;
-        let pipeline = FilePipeline::new(settings, admit, pods, allocations, output);
+        let pipeline = FilePipeline::new(settings, *admit, pods, allocations, output);
         let source = Source::Files {
             reader,
             pipeline: Box::new(pipeline),

@@ -1,5 +1,6 @@
 //! A whole control plane on real folders, with clients as the data planes use them.
 
+mod secure;
 mod support;
 
 use std::{

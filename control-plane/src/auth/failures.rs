@@ -1,7 +1,7 @@
 //! How often each address was refused lately: who only makes mistakes is not worth a signature check.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
     time::Duration,
 };
@@ -18,7 +18,7 @@ const MOST: usize = 4096;
 /// The addresses that were refused lately, and until when they have to pay for it.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    debts: HashMap<IpAddr, Instant>,
+    debts: BTreeMap<IpAddr, Instant>,
 }
 
 impl Failures {

@@ -1,11 +1,15 @@
 //! An API server's signing key, and the tokens that it makes.
 
+mod api;
+
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use meshlite_compile::ObjectKey;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
+
+pub(crate) use self::api::FakeApi;
 
 use crate::TokenConfig;
 

@@ -1,7 +1,7 @@
 //! Tokens that were good a moment ago, so that five thousand clients that return cost no five thousand signatures.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     mem,
     time::{Duration, SystemTime},
 };
@@ -17,14 +17,14 @@ const REVIEW: Duration = Duration::from_mins(1);
 const MOST: usize = 8192;
 
 /// What stands for a token: its SHA-256. A token itself is kept nowhere.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TokenHash([u8; 32]);
 
 /// The tokens that were verified lately. The least used half is forgotten where there are too many.
 #[derive(Default)]
 pub(super) struct Verified {
-    young: HashMap<TokenHash, Entry>,
-    old: HashMap<TokenHash, Entry>,
+    young: BTreeMap<TokenHash, Entry>,
+    old: BTreeMap<TokenHash, Entry>,
 }
 
 #[derive(Clone)]
@@ -135,7 +135,7 @@ mod tests {
             verified.get(TokenHash::of("two"), wall, now),
             Known::Nothing
         );
-        let end = wall + Duration::from_secs(600);
+        let end = wall + Duration::from_mins(10);
         assert_eq!(verified.get(hash, end, now), Known::Nothing);
     }
 

@@ -98,14 +98,7 @@ impl Authority {
     pub(super) fn new(now: SystemTime) -> Result<(Self, Key), AuthorityError> {
         let (key, pair) = Key::new()?;
         // Each has its own name, so that a client finds the right one of several.
-        let number: String = key
-            .public
-            .iter()
-            .rev()
-            .take(4)
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        let mut params = named(&format!("meshlite-ca-{number}"));
+        let mut params = named(&format!("meshlite-ca-{:016x}", fastrand::u64(..)));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.not_before = (now - SKEW).into();
@@ -139,10 +132,10 @@ impl Authority {
             .to_owned();
         let public_key = parsed.public_key().subject_public_key.data.to_vec();
         Ok(Self {
+            der,
             lifetime,
             name,
             public_key,
-            der,
         })
     }
 
@@ -160,7 +153,7 @@ impl Authority {
             until: (now + SERVING_LIFE).min(self.lifetime.until),
         };
         let mut params = named("meshlite-control-plane");
-        params.subject_alt_names = names.clone();
+        params.subject_alt_names.clone_from(&names);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;

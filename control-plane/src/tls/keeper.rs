@@ -48,7 +48,7 @@ pub(crate) struct Keeper {
 
 #[derive(Debug)]
 enum Source {
-    Own(Own),
+    Own(Box<Own>),
     Given { certificate: PathBuf, key: PathBuf },
 }
 
@@ -90,12 +90,12 @@ impl Keeper {
         let nobody = security(Vec::new(), &credentials);
         let (to_peers, of_peers) = watch::channel(nobody);
         let source = match tls.certificate.clone() {
-            ServerCertificate::SelfManaged { names } => Source::Own(Own {
+            ServerCertificate::SelfManaged { names } => Source::Own(Box::new(Own {
                 store,
                 further: names,
                 held: Held::default(),
                 serving: None,
-            }),
+            })),
             ServerCertificate::Files { certificate, key } => Source::Given { certificate, key },
         };
         let keeper = Self {

@@ -63,15 +63,15 @@ impl Store {
             Self::Kubernetes(store) => {
                 let trust = store.read().await?;
                 let none = BTreeMap::new();
-                let data = trust.secret.as_ref().map_or(&none, |(data, _)| data);
-                let bytes = |key| data.get(key).map(|value| value.as_slice());
+                let data = trust.secret.as_ref().map_or(&none, |stored| &stored.data);
+                let bytes = |key| data.get(key).map(Vec::as_slice);
                 let key = |name| bytes(name).map(|pem| String::from_utf8_lossy(pem));
                 let held = Held::read(
                     bytes(CERTIFICATES).unwrap_or_default(),
                     key(KEY).as_deref(),
                     key(NEXT_KEY).as_deref(),
                 )?;
-                let published = trust.bundle.as_ref().map(|(bundle, _)| bundle.clone());
+                let published = trust.bundle.as_ref().map(|stored| stored.data.clone());
                 Ok(Loaded {
                     held,
                     published: published.unwrap_or_default(),

@@ -90,9 +90,20 @@ pub(super) struct Plane {
 
 impl Plane {
     pub(super) fn new(grpc: SocketAddr, role: v1::Role, topics: &[Topic]) -> Self {
+        let url = format!("http://{grpc}");
+        Self::of(url, role, topics, connect::Security::Plaintext)
+    }
+
+    /// A node that shows who it is.
+    pub(super) fn secured(grpc: SocketAddr, security: connect::Security) -> Self {
+        let url = format!("https://{grpc}");
+        Self::of(url, v1::Role::L4Node, &Topic::NODE, security)
+    }
+
+    fn of(url: String, role: v1::Role, topics: &[Topic], security: connect::Security) -> Self {
         let stop = CancellationToken::new();
         let config = ClientConfig {
-            endpoints: vec![format!("http://{grpc}")],
+            endpoints: vec![url],
             identity: v1::ClientIdentity {
                 id: format!("plane-{}", role.as_str_name()),
                 node_name: "node-a".into(),
@@ -100,7 +111,7 @@ impl Plane {
             },
             role,
             topics: topics.to_vec(),
-            security: connect::Security::Plaintext,
+            security,
             cache: None,
         };
         Self {
