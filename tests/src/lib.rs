@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! a size   ─> fixture   ─> manifests          ─┬─> tests, benchmarks ─> figures
-//! programs ─> apiserver ─> a Kubernetes API   ─┘
+//! programs ─> apiserver ─> a Kubernetes API   ─┤
+//!             replica   ─> a control plane    ─┘
 //! ```
 //!
 //! Input: how much to generate, Kubernetes' programs, what was measured. Output: manifests, a running API server, and tables
@@ -11,3 +12,4 @@
 pub mod apiserver;
 pub mod figures;
 pub mod fixture;
+pub mod replica;

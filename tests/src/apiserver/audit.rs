@@ -23,6 +23,8 @@ pub struct Entry {
     pub name: String,
     /// Such as `system:serviceaccount:NAMESPACE:NAME`.
     pub user: String,
+    /// Which of the user's credentials: for a service account `JTI=` and the token's claim `jti`; else empty.
+    pub credential: String,
     /// The HTTP status of the answer.
     pub code: u16,
 }
@@ -44,6 +46,14 @@ struct Event {
 struct User {
     #[serde(default)]
     username: String,
+    #[serde(default)]
+    extra: Extra,
+}
+
+#[derive(Default, Deserialize)]
+struct Extra {
+    #[serde(default, rename = "authentication.kubernetes.io/credential-id")]
+    credential: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -86,6 +96,7 @@ fn entries(log: &str) -> Vec<Entry> {
             namespace: event.object_ref.namespace,
             name: event.object_ref.name,
             user: event.user.username,
+            credential: event.user.extra.credential.concat(),
             code: event.response_status.code,
         })
         .collect()

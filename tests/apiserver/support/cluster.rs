@@ -1,0 +1,162 @@
+//! A namespace with the rights and service accounts of a mesh, and fast ways to write into it.
+
+use std::time::Duration;
+
+use meshlite_kubernetes::Connection;
+use meshlite_tests::{
+    apiserver::{ApiServer, TokenRequest},
+    replica::{Replica, ReplicaConfig},
+};
+use serde_json::{Value, json};
+
+use super::program;
+
+const RBAC: &str = include_str!("../rbac.yaml");
+/// Longer than any test.
+const LIFETIME: Duration = Duration::from_hours(4);
+
+/// A namespace in which control planes run, and which is all that they serve.
+pub(crate) struct Cluster {
+    pub(crate) namespace: String,
+    client: kube::Client,
+}
+
+impl Cluster {
+    /// Makes the namespace, with RBAC and service accounts.
+    pub(crate) async fn new(api: &ApiServer, prefix: &str) -> Self {
+        let namespace = api.namespace(prefix).await.unwrap();
+        api.apply(&rbac(&namespace)).await.unwrap();
+        let admin = Connection {
+            kubeconfig: Some(api.kubeconfig().to_owned()),
+            api_server: None,
+        };
+        Self {
+            client: admin.client().await.unwrap(),
+            namespace,
+        }
+    }
+
+    /// A control plane without TLS that serves this namespace and the ingress class of its name. It has a token of its
+    /// own, by which the audit log knows it from other replicas.
+    pub(crate) async fn config(&self, api: &ApiServer, name: &str) -> ReplicaConfig {
+        let token = api.token(TokenRequest {
+            namespace: &self.namespace,
+            service_account: "meshlite-control-plane",
+            audience: "",
+            lifetime: LIFETIME,
+            bound_to: None,
+        });
+        let token = token.await.unwrap();
+        let file = format!("{}-{name}", self.namespace);
+        ReplicaConfig {
+            name: name.to_owned(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            kubeconfig: api.kubeconfig_for_token(&file, &token).unwrap(),
+            api_server: None,
+            namespace: self.namespace.clone(),
+            watch_namespaces: vec![self.namespace.clone()],
+            ingress_class: self.namespace.clone(),
+            publish_addresses: Vec::new(),
+            peer_service: None,
+            secure: false,
+        }
+    }
+
+    /// Starts a control plane with [`Self::config`].
+    pub(crate) async fn replica(&self, api: &ApiServer, name: &str) -> Replica {
+        start(self.config(api, name).await)
+    }
+
+    /// The user that control planes of this namespace are to the API server.
+    pub(crate) fn user(&self) -> String {
+        format!(
+            "system:serviceaccount:{}:meshlite-control-plane",
+            self.namespace
+        )
+    }
+
+    /// The path of an object, or of all of them, such as `services/web`.
+    fn path(&self, object: &str) -> String {
+        let group = match object.split('/').next().unwrap() {
+            "ingresses" => "apis/networking.k8s.io",
+            "endpointslices" => "apis/discovery.k8s.io",
+            _ => "api",
+        };
+        format!("/{group}/v1/namespaces/{}/{object}", self.namespace)
+    }
+
+    /// An object of this namespace, such as `ingresses/web`.
+    pub(crate) async fn get(&self, object: &str) -> Value {
+        self.request("GET", "", &self.path(object), &Value::Null)
+            .await
+    }
+
+    /// Makes an object of this namespace; `objects` is such as `services`.
+    pub(crate) async fn create(&self, objects: &str, body: &Value) -> Value {
+        self.request("POST", "application/json", &self.path(objects), body)
+            .await
+    }
+
+    /// Patches an object of this namespace, such as `services/web`.
+    pub(crate) async fn merge(&self, object: &str, patch: &Value) -> Value {
+        let media_type = "application/merge-patch+json";
+        self.request("PATCH", media_type, &self.path(object), patch)
+            .await
+    }
+
+    /// Deletes an object of this namespace, such as `services/web`.
+    pub(crate) async fn delete(&self, object: &str) {
+        let path = self.path(object);
+        self.request("DELETE", "application/json", &path, &json!({}))
+            .await;
+    }
+
+    async fn request(&self, method: &str, media_type: &str, path: &str, body: &Value) -> Value {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", media_type)
+            .body(body.to_string().into_bytes())
+            .unwrap();
+        let answer = self.client.request(request).await;
+        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+}
+
+/// Starts a control plane.
+pub(crate) fn start(config: ReplicaConfig) -> Replica {
+    Replica::start(program(), config).unwrap()
+}
+
+/// The product's rights, for a control plane in this namespace.
+fn rbac(namespace: &str) -> String {
+    let cluster_wide = "metadata: {name: meshlite-control-plane}";
+    let named = format!("metadata: {{name: {namespace}}}");
+    let role = "kind: ClusterRole, name: meshlite-control-plane";
+    RBAC.replace(cluster_wide, &named)
+        .replace(role, &format!("kind: ClusterRole, name: {namespace}"))
+        .replace("namespace: meshlite}", &format!("namespace: {namespace}}}"))
+}
+
+/// The plain objects that scenarios are made of, without their namespace.
+pub(crate) mod objects {
+    use serde_json::{Value, json};
+
+    /// A Service with one port.
+    pub(crate) fn service(name: &str, port: u16) -> Value {
+        json!({
+            "metadata": {"name": name},
+            "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port}]},
+        })
+    }
+
+    /// An Ingress that sends all of a host to port 80 of a Service.
+    pub(crate) fn ingress(name: &str, class: &str, host: &str, service: &str) -> Value {
+        let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+        json!({
+            "metadata": {"name": name},
+            "spec": {"ingressClassName": class, "rules": [{"host": host, "http": {"paths": [path]}}]},
+        })
+    }
+}
