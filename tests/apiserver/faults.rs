@@ -126,7 +126,7 @@ async fn where_the_past_was_compacted_all_is_listed_again_and_only_what_went_is_
         .await;
     let wire = Forwarder::to(api.port()).await;
     let mut config = cluster.config(&api, "replica-1").await;
-    config.api_server = Some(wire.url());
+    config.api_server = Some(format!("https://{}", wire.address()));
     let replica = start(config);
     let [node, ingress] = filled(&cluster, &replica).await;
     let name = |service: &str| format!("{}/{service}", cluster.namespace);
@@ -141,7 +141,7 @@ async fn where_the_past_was_compacted_all_is_listed_again_and_only_what_went_is_
     api.stop_api_server();
     api.start_api_server().await.unwrap();
     assert!(node.noted().removals.is_empty());
-    wire.mend();
+    wire.open();
     node.has(ResourceType::Service, &name("comes"), true).await;
     node.has(ResourceType::Service, &name("goes"), false).await;
     let removals = node.noted().removals.clone();

@@ -1,4 +1,4 @@
-//! The control plane as a program of the tests: told on its standard input what to do, and gone when that ends.
+//! The control plane as a program of the tests: told on its standard input what to do, and gone when they are.
 
 use std::{
     io::{self, Write as _},
@@ -9,38 +9,30 @@ use anyhow::Context as _;
 use meshlite_control_plane::ControlPlane;
 use meshlite_runtime::logging::{self, LogFormat};
 use meshlite_tests::replica::{Bound, ReplicaConfig};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use nix::sys::{prctl, signal::Signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
+    // Also where it was stopped, or the test was killed.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
     logging::init(LogFormat::Text, "info,kube_client=off")?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok()
         .context("no other TLS provider is installed")?;
-    let mut told = String::new();
-    io::stdin().read_line(&mut told)?;
-    let config: ReplicaConfig = serde_json::from_str(&told)?;
-    let (test_is_alive, test_is_gone) = oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let _test_is_alive = test_is_alive;
-        // Nothing more is said; what counts is the end.
-        io::copy(&mut io::stdin(), &mut io::sink()).ok();
-    });
+    let config: ReplicaConfig = serde_json::from_reader(io::stdin())?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?
-        .block_on(run(config, test_is_gone))
+        .block_on(run(config))
 }
 
-async fn run(config: ReplicaConfig, test_is_gone: oneshot::Receiver<()>) -> anyhow::Result<()> {
+async fn run(config: ReplicaConfig) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let control_plane = ControlPlane::bind(config.into()).await?;
     let admin = control_plane.admin_addr();
@@ -54,10 +46,7 @@ async fn run(config: ReplicaConfig, test_is_gone: oneshot::Receiver<()>) -> anyh
         terminate.recv().await;
         stopped.cancel();
     });
-    tokio::select! {
-        ended = control_plane.run(stop) => Ok(ended?),
-        _ = test_is_gone => Ok(()),
-    }
+    Ok(control_plane.run(stop).await?)
 }
 
 fn say(grpc: SocketAddr, admin: SocketAddr) -> anyhow::Result<()> {

@@ -2,25 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use meshlite_tests::dice::Dice;
+
 use crate::{
     manifests::Manifests,
     world::{Fetched, World},
 };
 
 const SERVICES: u16 = 8;
-
-/// Numbers that only look random, so that a failure happens again.
-struct Dice(u64);
-
-impl Dice {
-    /// A number below `limit`.
-    fn below(&mut self, limit: u16) -> u16 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
-        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
-        let high = u16::try_from(self.0 >> 48).expect("16 bits");
-        high % limit
-    }
-}
 
 /// One edit; gives back the Service that it deletes.
 fn edit(manifests: &mut Manifests, dice: &mut Dice) -> Option<u16> {
@@ -46,7 +35,7 @@ fn allocations(fetched: &Fetched) -> BTreeMap<String, (Vec<String>, Vec<u32>)> {
 }
 
 async fn edited_through_restarts(seed: u64) {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut manifests = Manifests::new(SERVICES);
     let mut world = World::new(&manifests).await;
     let mut allocated = allocations(&world.converged(&manifests).await);

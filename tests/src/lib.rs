@@ -10,6 +10,7 @@
 //! and JSON of figures.
 
 pub mod apiserver;
+pub mod dice;
 pub mod figures;
 pub mod fixture;
 pub mod replica;

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use meshlite_compile::{ObjectKey, Settings};
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 /// Lines of its log that a failed test shows.
 const TAIL: usize = 60;
 
-/// What a test tells a replica of its API server. It is the first line of the program's standard input, as JSON.
+/// What a test tells a replica, as JSON on its standard input.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ReplicaConfig {
     /// In status, Lease and Events.
@@ -59,7 +59,7 @@ pub struct Bound {
     pub admin: SocketAddr,
 }
 
-/// A running replica. Dropped, it is killed at once; it also ends when the test does.
+/// A running replica. Dropped, it is killed at once; it also ends with the thread that started it.
 #[derive(Debug)]
 pub struct Replica {
     program: PathBuf,
@@ -74,8 +74,6 @@ pub struct Replica {
 struct Running {
     child: Child,
     bound: Bound,
-    /// Its end is the end of the process.
-    _stdin: ChildStdin,
 }
 
 impl From<ReplicaConfig> for Config {
@@ -151,25 +149,21 @@ impl Replica {
             .stderr(log.map_err(ReplicaError::Log)?)
             .spawn()
             .map_err(ReplicaError::NotStarted)?;
-        let told = serde_json::to_string(&self.config).map_err(|_| ReplicaError::Silent)?;
         let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(ReplicaError::Silent);
         };
         let mut said = String::new();
-        let bound = writeln!(stdin, "{told}")
-            .and_then(|()| BufReader::new(stdout).read_line(&mut said))
-            .ok()
-            .and_then(|_| serde_json::from_str(&said).ok());
+        // What went wrong with either is in the log.
+        serde_json::to_writer(&mut stdin, &self.config).ok();
+        drop(stdin);
+        BufReader::new(stdout).read_line(&mut said).ok();
+        let bound = serde_json::from_str(&said).ok();
         let Some(bound) = bound else {
             child.kill().ok();
             child.wait().ok();
             return Err(ReplicaError::NotBound(self.tail()));
         };
-        self.running = Some(Running {
-            child,
-            bound,
-            _stdin: stdin,
-        });
+        self.running = Some(Running { child, bound });
         Ok(())
     }
 
@@ -183,18 +177,34 @@ impl Replica {
 
     /// Asks it to end with SIGTERM, and waits until it has.
     pub fn stop(&mut self) -> Result<(), ReplicaError> {
+        self.signal(Signal::SIGTERM)?;
         let Some(mut running) = self.running.take() else {
             return Ok(());
         };
-        let pid = Pid::from_raw(running.child.id().try_into().unwrap_or(i32::MAX));
-        signal::kill(pid, Signal::SIGTERM)
-            .map_err(|error| ReplicaError::NotStarted(error.into()))?;
         let status = running.child.wait().map_err(ReplicaError::NotStarted)?;
         if status.success() {
             Ok(())
         } else {
             Err(ReplicaError::NotBound(self.tail()))
         }
+    }
+
+    /// Stops it where it is, with SIGSTOP.
+    pub fn freeze(&self) -> Result<(), ReplicaError> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> Result<(), ReplicaError> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), ReplicaError> {
+        let Some(running) = &self.running else {
+            return Ok(());
+        };
+        let pid = Pid::from_raw(running.child.id().try_into().unwrap_or(i32::MAX));
+        signal::kill(pid, signal).map_err(|error| ReplicaError::NotStarted(error.into()))
     }
 
     /// Its name in status, Lease and Events.

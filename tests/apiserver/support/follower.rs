@@ -21,8 +21,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) struct Noted {
     /// What is installed.
     pub(crate) snapshot: Snapshot,
-    /// How many commits there were.
-    pub(crate) commits: usize,
+    /// What was installed after each commit, the last one too.
+    pub(crate) history: Vec<Snapshot>,
     /// Everything that was ever taken away, as `Topic name`.
     pub(crate) removals: Vec<String>,
 }
@@ -217,8 +217,8 @@ async fn follow(
         }
         {
             let mut noted = noted.lock().unwrap();
-            noted.commits += 1;
             noted.snapshot = commit.snapshot().clone();
+            noted.history.push(commit.snapshot().clone());
             let removed = commit.changes().iter().filter(|change| change.removed);
             let removed = removed.map(|change| format!("{} {}", change.topic, change.name));
             noted.removals.extend(removed);
