@@ -11,7 +11,10 @@ pub(crate) use follower::{Follower, Noted};
 pub(crate) use forwarder::Forwarder;
 pub(crate) use status::Asked;
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    path::Path,
+};
 
 use meshlite_tests::apiserver::eventually;
 use tokio::{
@@ -57,4 +60,25 @@ pub(crate) async fn http_status(address: SocketAddr, path: &str) -> u16 {
     stream.read_to_string(&mut answer).await.unwrap();
     let status = answer.split(' ').nth(1).unwrap();
     status.parse().unwrap()
+}
+
+/// An address of this machine that is not on the loopback, which no EndpointSlice may name. None, and said aloud, where
+/// there is none; in CI that is a failure.
+pub(crate) fn host_address_or_say_so() -> Option<IpAddr> {
+    // Nothing is sent: it only asks the routes.
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    let routed = socket
+        .connect("203.0.113.1:9")
+        .and_then(|()| socket.local_addr());
+    let found = routed.ok().map(|address| address.ip());
+    let found = found.filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
+    if found.is_none() {
+        let missing = "this machine has no address but that of the loopback";
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "{missing}, and CI must run this test"
+        );
+        eprintln!("NOT RUN: {missing}");
+    }
+    found
 }

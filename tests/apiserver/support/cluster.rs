@@ -2,23 +2,26 @@
 
 use std::time::Duration;
 
+use kube::Client;
 use meshlite_kubernetes::Connection;
 use meshlite_tests::{
     apiserver::{ApiServer, TokenRequest},
     replica::{Replica, ReplicaConfig},
 };
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::program;
 
 const RBAC: &str = include_str!("../rbac.yaml");
 /// Longer than any test.
 const LIFETIME: Duration = Duration::from_hours(4);
+const AT_A_TIME: usize = 16;
 
 /// A namespace in which control planes run, and which is all that they serve.
 pub(crate) struct Cluster {
     pub(crate) namespace: String,
-    client: kube::Client,
+    client: Client,
 }
 
 impl Cluster {
@@ -80,6 +83,7 @@ impl Cluster {
         let group = match object.split('/').next().unwrap() {
             "ingresses" => "apis/networking.k8s.io",
             "endpointslices" => "apis/discovery.k8s.io",
+            "leases" => "apis/coordination.k8s.io",
             _ => "api",
         };
         format!("/{group}/v1/namespaces/{}/{object}", self.namespace)
@@ -104,6 +108,58 @@ impl Cluster {
             .await
     }
 
+    /// As [`Self::create`], many at a time.
+    pub(crate) async fn create_all(&self, objects: &str, bodies: Vec<Value>) {
+        let path = self.path(objects);
+        let requests = bodies.into_iter().map(|body| (path.clone(), body));
+        self.all("POST", "application/json", requests).await;
+    }
+
+    /// As [`Self::merge`], many at a time.
+    pub(crate) async fn merge_all(&self, patches: Vec<(String, Value)>) {
+        let requests = patches
+            .into_iter()
+            .map(|(object, body)| (self.path(&object), body));
+        let media_type = "application/merge-patch+json";
+        self.all("PATCH", media_type, requests).await;
+    }
+
+    async fn all(
+        &self,
+        method: &'static str,
+        media_type: &'static str,
+        requests: impl Iterator<Item = (String, Value)>,
+    ) {
+        let mut sent = JoinSet::new();
+        for (path, body) in requests {
+            if sent.len() == AT_A_TIME {
+                sent.join_next().await.unwrap().unwrap();
+            }
+            let client = self.client.clone();
+            sent.spawn(async move {
+                send(&client, method, media_type, &path, &body).await;
+            });
+        }
+        sent.join_all().await;
+    }
+
+    /// Makes the Service `replicas`, whose endpoints these are.
+    pub(crate) async fn publish_replicas(&self, replicas: &[Replica]) {
+        let service = json!({"metadata": {"name": "replicas"}, "spec": {"ports": [{"name": "grpc", "port": 18000}]}});
+        self.create("services", &service).await;
+        for replica in replicas {
+            let address = replica.grpc();
+            let labels = json!({"kubernetes.io/service-name": "replicas"});
+            let slice = json!({
+                "metadata": {"name": format!("replicas-{}", replica.name()), "labels": labels},
+                "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
+                "ports": [{"name": "grpc", "port": address.port()}],
+                "endpoints": [{"addresses": [address.ip()]}],
+            });
+            self.create("endpointslices", &slice).await;
+        }
+    }
+
     /// Deletes an object of this namespace, such as `services/web`.
     pub(crate) async fn delete(&self, object: &str) {
         let path = self.path(object);
@@ -111,16 +167,31 @@ impl Cluster {
             .await;
     }
 
-    async fn request(&self, method: &str, media_type: &str, path: &str, body: &Value) -> Value {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", media_type)
-            .body(body.to_string().into_bytes())
-            .unwrap();
-        let answer = self.client.request(request).await;
-        answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    /// What happened to objects of this namespace, such as `ingresses`, since a version of their list.
+    pub(crate) async fn events_since(&self, objects: &str, version: &Value) -> Vec<Value> {
+        let version = version.as_str().unwrap();
+        let path = self.path(objects);
+        let path = format!("{path}?watch=true&timeoutSeconds=1&resourceVersion={version}");
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        let text = self.client.request_text(request).await.unwrap();
+        let events = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        events.collect()
     }
+
+    async fn request(&self, method: &str, media_type: &str, path: &str, body: &Value) -> Value {
+        send(&self.client, method, media_type, path, body).await
+    }
+}
+
+async fn send(client: &Client, method: &str, media_type: &str, path: &str, body: &Value) -> Value {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", media_type)
+        .body(body.to_string().into_bytes())
+        .unwrap();
+    let answer = client.request(request).await;
+    answer.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
 }
 
 /// Starts a control plane.

@@ -36,6 +36,9 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
+    /// Why a picky one does not take a Service.
+    pub(crate) const REFUSAL: &str = "this node takes everything but that";
+
     /// A node that follows these URLs without TLS.
     pub(crate) fn node(name: &str, urls: &[String]) -> Self {
         let config = plaintext(name, urls, v1::Role::L4Node, &Topic::NODE);
@@ -238,6 +241,6 @@ fn refuse(commit: &mut Commit, refused: &Name) {
     else {
         return;
     };
-    let why = "this node takes everything but that";
-    commit.reject(topic, refused, RejectReason::Unsupported, why.to_owned());
+    let why = Follower::REFUSAL.to_owned();
+    commit.reject(topic, refused, RejectReason::Unsupported, why);
 }

@@ -1,10 +1,10 @@
 //! What a replica says of itself and of all clients, over `SnapshotStatus`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshlite_proto::{
     connect::{Security, connect},
-    v1::{self, snapshot_status_client::SnapshotStatusClient},
+    v1::{self, resource::Body, snapshot_status_client::SnapshotStatusClient},
 };
 
 /// Asks one replica.
@@ -72,4 +72,45 @@ fn by_topic(digests: &[v1::TopicDigest]) -> BTreeMap<String, String> {
     known
         .map(|(topic, digest, _)| (topic.to_string(), digest.to_string()))
         .collect()
+}
+
+/// What a replica serves, without private keys.
+#[derive(Debug, Default)]
+pub(crate) struct Resources {
+    /// Type, scope, name and version of each.
+    pub(crate) versions: BTreeSet<(i32, String, String, String)>,
+    services: BTreeMap<String, v1::Service>,
+}
+
+impl Resources {
+    /// The first port of a Service.
+    pub(crate) fn port_of(&self, service: &str) -> Option<u32> {
+        Some(self.services.get(service)?.ports.first()?.port)
+    }
+}
+
+impl Asked {
+    /// All that it serves.
+    pub(crate) async fn resources(&self) -> Result<Resources, String> {
+        let mut client = self.client().await?;
+        let asked = client.dump_resources(v1::DumpResourcesRequest::default());
+        let mut stream = asked
+            .await
+            .map_err(|status| status.to_string())?
+            .into_inner();
+        let mut resources = Resources::default();
+        while let Some(resource) = stream.message().await.map_err(|s| s.to_string())? {
+            if let Some(Body::Service(service)) = resource.body {
+                resources.services.insert(resource.name.clone(), service);
+            }
+            let row = (
+                resource.r#type,
+                resource.scope,
+                resource.name,
+                resource.version,
+            );
+            resources.versions.insert(row);
+        }
+        Ok(resources)
+    }
 }
