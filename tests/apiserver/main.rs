@@ -2,10 +2,13 @@
 #![cfg(test)]
 
 mod clients;
+mod direct;
 mod faults;
 mod harness;
 mod kinds;
 mod leader;
 mod pods;
+mod rbac;
 mod replicas;
 mod support;
+mod tokens;

@@ -2,14 +2,18 @@
 
 pub(crate) mod certificate;
 mod cluster;
+mod credentials;
 mod follower;
 mod forwarder;
 mod status;
+mod stream;
 
-pub(crate) use cluster::{Cluster, objects, start};
-pub(crate) use follower::{Follower, Noted};
+pub(crate) use cluster::{Cluster, RBAC, objects, start};
+pub(crate) use credentials::{AUDIENCE, Identity};
+pub(crate) use follower::Follower;
 pub(crate) use forwarder::Forwarder;
 pub(crate) use status::Asked;
+pub(crate) use stream::Stream;
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
@@ -53,13 +57,18 @@ pub(crate) async fn converged(follower: &Follower, asked: &Asked) {
 
 /// The status that an admin server answers.
 pub(crate) async fn http_status(address: SocketAddr, path: &str) -> u16 {
+    let answer = http_text(address, path).await;
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// What an admin server answers, with its head.
+pub(crate) async fn http_text(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.0\r\nhost: test\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    let status = answer.split(' ').nth(1).unwrap();
-    status.parse().unwrap()
+    answer
 }
 
 /// An address of this machine that is not on the loopback, which no EndpointSlice may name. None, and said aloud, where

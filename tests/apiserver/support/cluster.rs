@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::program;
 
-const RBAC: &str = include_str!("../rbac.yaml");
+pub(crate) const RBAC: &str = include_str!("../rbac.yaml");
 /// Longer than any test.
 const LIFETIME: Duration = Duration::from_hours(4);
 const AT_A_TIME: usize = 16;
