@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use meshlite_snapshot::ResourceType;
 use meshlite_tests::{
-    apiserver::{self, Options, Pod, eventually},
+    apiserver::{self, Options, eventually},
     replica::Replica,
 };
 use serde_json::json;
@@ -27,15 +27,7 @@ async fn fill(api: &apiserver::ApiServer, cluster: &Cluster) {
         let ingress = objects::ingress(&name, &cluster.namespace, &host, &name);
         cluster.create("ingresses", &ingress).await;
     }
-    let ips = ["10.1.0.1".parse().unwrap()];
-    let pod = Pod {
-        namespace: &cluster.namespace,
-        name: "stays",
-        labels: &[("app", "stays-0")],
-        ips: &ips,
-        ..Pod::default()
-    };
-    api.add_pod(pod).await.unwrap();
+    cluster.pod(api, "stays", "stays-0", "10.1.0.1").await;
     api.set_pod_ready(&cluster.namespace, "stays", true)
         .await
         .unwrap();

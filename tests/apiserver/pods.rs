@@ -1,23 +1,10 @@
 //! Pods that come, become ready, stop being ready and go, and endpoints that somebody writes by hand.
 
-use std::net::IpAddr;
-
 use meshlite_snapshot::{Resource, ResourceType};
-use meshlite_tests::apiserver::{self, Pod};
+use meshlite_tests::apiserver;
 use serde_json::json;
 
 use crate::support::{Cluster, Follower, objects};
-
-fn pod<'a>(namespace: &'a str, name: &'a str, ips: &'a [IpAddr]) -> Pod<'a> {
-    Pod {
-        namespace,
-        name,
-        labels: &[("app", "web")],
-        node: "n1",
-        ips,
-        ..Pod::default()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_without_a_deployment_is_an_endpoint_while_it_is_ready() {
@@ -33,8 +20,7 @@ async fn a_pod_without_a_deployment_is_an_endpoint_while_it_is_ready() {
         .create("services", &objects::service("web", 80))
         .await;
 
-    let ips = ["10.1.0.1".parse().unwrap()];
-    api.add_pod(pod(ns, "web-0", &ips)).await.unwrap();
+    cluster.pod(api, "web-0", "web", "10.1.0.1").await;
     api.set_pod_ready(ns, "web-0", true).await.unwrap();
     node.ready_endpoints(&web, &["10.1.0.1"]).await;
     api.set_pod_ready(ns, "web-0", false).await.unwrap();
@@ -80,8 +66,7 @@ async fn addresses_that_are_not_ready_are_published_where_the_service_says_so() 
     let mut service = objects::service("web", 80);
     service["spec"]["publishNotReadyAddresses"] = json!(true);
     cluster.create("services", &service).await;
-    let ips = ["10.1.0.2".parse().unwrap()];
-    api.add_pod(pod(ns, "web-0", &ips)).await.unwrap();
+    cluster.pod(api, "web-0", "web", "10.1.0.2").await;
     node.ready_endpoints(&web, &["10.1.0.2"]).await;
 
     let patch = json!({"spec": {"publishNotReadyAddresses": false}});

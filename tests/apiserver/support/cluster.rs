@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::Client;
 use meshlite_kubernetes::Connection;
 use meshlite_tests::{
-    apiserver::{ApiServer, TokenRequest},
+    apiserver::{ApiServer, Pod, TokenRequest},
     replica::{Replica, ReplicaConfig},
 };
 use serde_json::{Value, json};
@@ -141,6 +141,21 @@ impl Cluster {
             });
         }
         sent.join_all().await;
+    }
+
+    /// Adds a Pod with a label `app` and an address, on a Node of its own; it is not ready.
+    pub(crate) async fn pod(&self, api: &ApiServer, name: &str, app: &str, ip: &str) {
+        let node = format!("{}-{name}", self.namespace);
+        api.add_node(&node, "zone-a", &[]).await.unwrap();
+        let pod = Pod {
+            namespace: &self.namespace,
+            name,
+            labels: &[("app", app)],
+            node: &node,
+            ips: &[ip.parse().unwrap()],
+            ..Pod::default()
+        };
+        api.add_pod(pod).await.unwrap();
     }
 
     /// Makes the Service `replicas`, whose endpoints these are.
