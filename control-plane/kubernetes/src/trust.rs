@@ -132,6 +132,7 @@ impl TrustStore {
         let folder = self.folder(folder);
         let (method, path, content, body) = match version {
             None => {
+                let data = without_nulls(data);
                 let labels = json!({"app.kubernetes.io/part-of": "meshlite"});
                 let metadata = json!({"name": self.name, "labels": labels});
                 let object = json!({
@@ -168,6 +169,14 @@ impl TrustStore {
     }
 }
 
+/// What removes a key in a patch would be an empty value in a new object.
+fn without_nulls(mut data: Value) -> Value {
+    if let Some(data) = data.as_object_mut() {
+        data.retain(|_, value| !value.is_null());
+    }
+    data
+}
+
 impl std::fmt::Debug for TrustStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "TrustStore({}/{})", self.namespace, self.name)
@@ -178,5 +187,16 @@ impl<T> std::fmt::Debug for Stored<T> {
     /// Without what it holds: a private key is among it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Stored({})", self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_object_has_no_key_without_a_value() {
+        let data = json!({"ca.crt": "YQ==", "ca-next.key": null});
+        assert_eq!(without_nulls(data), json!({"ca.crt": "YQ=="}));
     }
 }
