@@ -13,4 +13,5 @@ pub mod apiserver;
 pub mod dice;
 pub mod figures;
 pub mod fixture;
+pub mod process;
 pub mod replica;

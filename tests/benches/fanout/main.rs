@@ -14,13 +14,13 @@ mod floor;
 mod histogram;
 mod keys;
 mod nodes;
-mod process;
 mod run;
 mod world;
 
 use std::{path::Path, time::SystemTime};
 
 use anyhow::{Context as _, bail};
+use meshlite_tests::process;
 
 use crate::run::Plan;
 

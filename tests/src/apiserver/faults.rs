@@ -12,6 +12,11 @@ impl ApiServer {
         self.kube_apiserver = None;
     }
 
+    /// What kube-apiserver is told the next time that it starts, beyond what it always is.
+    pub fn set_arguments(&mut self, arguments: &[&str]) {
+        self.options.api_server_arguments = arguments.iter().copied().map(Into::into).collect();
+    }
+
     /// Stops kube-apiserver where it is: connections stay open and nothing is answered.
     pub fn freeze(&self) -> Result<(), Error> {
         self.signal(Signal::SIGSTOP)

@@ -17,7 +17,8 @@ use tokio::{
 };
 
 /// A running process. Killed when it is dropped.
-pub(crate) struct Process {
+#[derive(Debug)]
+pub struct Process {
     child: Child,
     id: u32,
 }
@@ -26,7 +27,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a program. What it logs goes to a file.
-    pub(crate) fn start(
+    pub fn start(
         program: &Path,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
         log: &Path,
@@ -45,7 +46,7 @@ impl Process {
     }
 
     /// The first line that it prints.
-    pub(crate) async fn first_line(&mut self) -> anyhow::Result<String> {
+    pub async fn first_line(&mut self) -> anyhow::Result<String> {
         let out = self
             .child
             .stdout
@@ -57,18 +58,19 @@ impl Process {
     }
 
     /// Writes a line to its input.
-    pub(crate) async fn tell(&mut self, line: &str) -> anyhow::Result<()> {
+    pub async fn tell(&mut self, line: &str) -> anyhow::Result<()> {
         let input = self.child.stdin.as_mut().context("it has no input")?;
         input.write_all(format!("{line}\n").as_bytes()).await?;
         Ok(input.flush().await?)
     }
 
-    pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+    /// Ends it with SIGKILL, and waits until it has ended.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
     /// Time on a processor so far, by all threads that live.
-    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
         let mut total = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.id))? {
             let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
@@ -82,12 +84,12 @@ impl Process {
     }
 
     /// Resident memory now, in MB.
-    pub(crate) fn resident_mb(&self) -> anyhow::Result<u64> {
+    pub fn resident_mb(&self) -> anyhow::Result<u64> {
         self.memory_mb("VmRSS:")
     }
 
     /// The most resident memory so far, in MB.
-    pub(crate) fn peak_mb(&self) -> anyhow::Result<u64> {
+    pub fn peak_mb(&self) -> anyhow::Result<u64> {
         self.memory_mb("VmHWM:")
     }
 
@@ -99,8 +101,8 @@ impl Process {
     }
 }
 
-/// Asks an HTTP server on the loopback for a path until it answers 200.
-pub(crate) async fn wait_until_ready(port: u16, path: &str, log: &Path) -> anyhow::Result<()> {
+/// Asks an HTTP server on the loopback for a path until it answers 200, for two minutes.
+pub async fn wait_until_ready(port: u16, path: &str, log: &Path) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_mins(2);
     let mut nearest = "no answer".to_owned();
     while Instant::now() < deadline {
@@ -115,7 +117,7 @@ pub(crate) async fn wait_until_ready(port: u16, path: &str, log: &Path) -> anyho
 }
 
 /// The body of an answer, or the whole answer where it has none.
-pub(crate) async fn get(port: u16, path: &str) -> anyhow::Result<String> {
+pub async fn get(port: u16, path: &str) -> anyhow::Result<String> {
     use tokio::io::AsyncReadExt as _;
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -126,13 +128,13 @@ pub(crate) async fn get(port: u16, path: &str) -> anyhow::Result<String> {
 }
 
 /// A port that nobody listens on now.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?
         .local_addr()?
         .port())
 }
 
 /// The program of this name beside this one.
-pub(crate) fn sibling(name: &str) -> anyhow::Result<PathBuf> {
+pub fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name(name))
 }
