@@ -130,7 +130,7 @@ impl Reporter {
             let mut is_halted = false;
             loop {
                 rounds.tick().await;
-                if !leadership.holds(Instant::now()) {
+                if !leadership.holds() {
                     if term.take().is_some() {
                         info!("status and Events are left to another replica");
                     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use meshlite_kubernetes::Leadership;
 use meshlite_proto::{encode, v1, v1::snapshot_status_server::SnapshotStatus};
 use meshlite_snapshot::{ResourceType, Severity, Topic};
-use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -51,10 +50,11 @@ impl StatusService {
         let installed = client.installed_generation;
         let from = (!client.installed.is_empty() && view.reaches(installed)).then_some(installed);
         let pending = view.changes(&topics, from);
-        let pending = pending.iter().take(MOST_CHANGES).map(resource_change);
+        let told = pending.iter().take(MOST_CHANGES).map(resource_change);
         Ok(v1::DiffClientResponse {
-            pending: page::fitting(pending),
             client: Some(page::cut(client)),
+            pending: page::fitting(told),
+            pending_total: pending.len() as u64,
         })
     }
 }
@@ -135,7 +135,7 @@ impl SnapshotStatus for StatusService {
             generation: view.generation(),
             digests: TOPICS.iter().map(|topic| digest(&view, *topic)).collect(),
             sources: self.discovery.sources.watermarks(),
-            leader: self.leadership.holds(Instant::now()),
+            leader: self.leadership.holds(),
             errors: count(Severity::Error),
             warnings: count(Severity::Warning),
             replica: self.peers.replica().to_owned(),
@@ -153,6 +153,7 @@ impl SnapshotStatus for StatusService {
         let findings = Arc::clone(&self.findings.borrow());
         Ok(Response::new(v1::ListFindingsResponse {
             findings: page::fitting(findings.iter().map(encode::finding)),
+            total: findings.len() as u64,
         }))
     }
 }
@@ -196,3 +197,6 @@ fn resource_change(change: &Change<'_>) -> v1::ResourceChange {
         generation: change.generation,
     }
 }
+
+#[cfg(test)]
+mod tests;

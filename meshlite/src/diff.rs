@@ -18,6 +18,8 @@ struct View {
     client: Client,
     /// What it was not yet sent, or has not acknowledged.
     pending: Vec<Change>,
+    /// How many there are: one answer does not hold any number of them.
+    pending_total: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -53,6 +55,7 @@ pub(crate) async fn run(config: DiffConfig) -> anyhow::Result<bool> {
     let view = View {
         client: Client::new(known, SystemTime::now()),
         pending: answer.pending.into_iter().map(Change::new).collect(),
+        pending_total: answer.pending_total,
     };
     output::value(format, &view, || view.print(format))?;
     Ok(view.is_same())
@@ -86,6 +89,7 @@ impl View {
             let table = columns(["PENDING", "NAME", "VERSION", "GENERATION"], &rows);
             // Writing to a String cannot fail.
             let _infallible = write!(text, "\n{table}");
+            text += &output::cut(rows.len(), self.pending_total);
         }
         if !client.rejections.is_empty() {
             let rejections = client.rejections.iter();

@@ -69,6 +69,14 @@ pub(crate) fn columns_for<const N: usize>(
     first_columns(count, head, rows)
 }
 
+/// The line below a list that was cut; empty where all is shown.
+pub(crate) fn cut(shown: usize, of: u64) -> String {
+    if shown as u64 >= of {
+        return String::new();
+    }
+    format!("… {shown} of {of}\n")
+}
+
 fn first_columns<const N: usize>(count: usize, head: [&str; N], rows: &[[String; N]]) -> String {
     let mut widths = head.map(|cell| cell.chars().count());
     for row in rows {
@@ -108,6 +116,12 @@ mod tests {
             columns(["NAME", "TYPE"], &rows),
             "NAME     TYPE\nweb      ClusterIP\ndéjà-vu\n"
         );
+    }
+
+    #[test]
+    fn a_list_that_was_cut_says_of_how_many() {
+        assert_eq!(cut(2, 3), "… 2 of 3\n");
+        assert_eq!(cut(3, 3), "");
     }
 
     #[test]

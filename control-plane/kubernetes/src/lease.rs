@@ -10,6 +10,7 @@ mod shell;
 
 use std::{sync::Arc, time::Duration};
 
+use k8s_openapi::jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
 pub use shell::Candidate;
@@ -22,17 +23,29 @@ const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// How often a leader renews and a follower looks.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// The right to write, until an instant.
+/// The right to write, for a time that two clocks measure: it is over as soon as either says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Token {
-    /// By the monotonic clock, so that a process which was frozen finds its right gone when it thaws.
+    /// By the monotonic clock, which nobody sets.
     until: Instant,
+    /// By the wall clock, which goes on while a machine is suspended: when the claim was sent, and until when it is good.
+    wall: (Timestamp, Timestamp),
 }
 
 impl Token {
-    /// Whether it is still good.
-    fn is_valid(&self, now: Instant) -> bool {
-        now < self.until
+    /// Of a claim that was sent then, and was stored.
+    fn sent(at: Instant, wall: Timestamp) -> Self {
+        let end = wall.saturating_add(RENEW_DEADLINE).unwrap_or(wall);
+        Self {
+            until: at + RENEW_DEADLINE,
+            wall: (wall, end),
+        }
+    }
+
+    /// Whether it is still good. A wall clock that was set back tells nothing any more.
+    fn is_valid(&self, now: Instant, wall: Timestamp) -> bool {
+        let (from, until) = self.wall;
+        now < self.until && from <= wall && wall < until
     }
 }
 
@@ -53,12 +66,10 @@ impl Leadership {
         Self(standing)
     }
 
-    /// Whether this process may write at `now`. To be asked right before each write is sent.
-    pub fn holds(&self, now: Instant) -> bool {
-        self.0
-            .borrow()
-            .token
-            .is_some_and(|token| token.is_valid(now))
+    /// Whether this process may write now. To be asked right before each write is sent.
+    pub fn holds(&self) -> bool {
+        let token = self.0.borrow().token;
+        token.is_some_and(|token| token.is_valid(Instant::now(), Timestamp::now()))
     }
 
     /// The name of the replica that leads, as far as it is known.
@@ -85,16 +96,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_token_ends_by_the_clock_although_nobody_takes_it_back() {
-        let until = Instant::now() + RENEW_DEADLINE;
-        let (standing, seen) = watch::channel(Standing {
-            token: Some(Token { until }),
+        let token = Some(Token::sent(Instant::now(), Timestamp::now()));
+        let (_standing, seen) = watch::channel(Standing {
+            token,
             holder: None,
         });
         let leadership = Leadership(seen);
-        assert!(leadership.holds(Instant::now()));
+        assert!(leadership.holds());
         tokio::time::advance(RENEW_DEADLINE).await;
-        assert!(!leadership.holds(Instant::now()));
-        drop(standing);
+        assert!(!leadership.holds());
+    }
+
+    #[test]
+    fn a_token_ends_as_soon_as_either_clock_says_so() {
+        let (at, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
+        let token = Token::sent(at, wall);
+        let little = Duration::from_millis(1);
+        let is_valid = |later: Duration, wall_later: Duration| {
+            token.is_valid(at + later, wall.saturating_add(wall_later).unwrap())
+        };
+        assert!(is_valid(little, little));
+        // Suspended: the monotonic clock stood still.
+        assert!(!is_valid(little, RENEW_DEADLINE));
+        assert!(!is_valid(RENEW_DEADLINE, little));
+        assert!(!token.is_valid(at + little, wall.saturating_sub(little).unwrap()));
     }
 
     #[test]
@@ -104,6 +129,6 @@ mod tests {
             "control-plane-x2"
         );
         assert_eq!(replica("somebody"), "somebody");
-        assert!(!Leadership::none().holds(Instant::now()));
+        assert!(!Leadership::none().holds());
     }
 }

@@ -161,7 +161,7 @@ impl Writer {
         let left = BUDGET.saturating_sub(tasks.len()).max(EVENTS);
         self.say(&wanted.notices, left, now).await?;
         for (key, task) in tasks.into_iter().take(BUDGET) {
-            if !self.leadership.holds(Instant::now()) {
+            if !self.leadership.holds() {
                 return Ok(());
             }
             self.perform(&key, task, now).await?;
@@ -303,7 +303,7 @@ impl Writer {
 
     async fn say(&mut self, notices: &[Notice], limit: usize, now: Instant) -> Result<(), Halt> {
         for (notice, known) in self.book.due(notices, limit, now) {
-            if !self.leadership.holds(Instant::now()) {
+            if !self.leadership.holds() {
                 return Ok(());
             }
             match self.apis.events.post(notice, known, Timestamp::now()).await {

@@ -49,6 +49,7 @@ pub(super) fn compile(source: &SourceConfig, settings: &Settings) -> Result<View
         generation: None,
         digests,
         resources,
+        findings_total: findings.len() as u64,
         findings,
         skipped: Some(skipped),
         snapshot,

@@ -28,6 +28,7 @@ pub(super) async fn fetch(reach: &Reach) -> anyhow::Result<View> {
         .collect::<Result<Vec<Finding>, _>>()
         .context("a finding cannot be read")?;
     view.findings.sort();
+    view.findings_total = found.total;
     Ok(view)
 }
 

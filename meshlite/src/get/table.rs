@@ -8,7 +8,7 @@ use meshlite_snapshot::{
 };
 
 use super::view::View;
-use crate::output::columns;
+use crate::output::{self, columns};
 
 pub(super) const NONE: &str = "<none>";
 
@@ -270,9 +270,10 @@ fn digests(view: &View) -> Option<String> {
 
 fn findings(view: &View) -> String {
     let lines = view.findings.iter().map(|finding| format!("{finding}\n"));
+    let cut = output::cut(view.findings.len(), view.findings_total);
     section(
         "FINDINGS",
-        (!view.findings.is_empty()).then(|| lines.collect()),
+        (!view.findings.is_empty()).then(|| lines.chain([cut]).collect()),
     )
 }
 

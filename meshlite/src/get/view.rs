@@ -19,6 +19,8 @@ pub(crate) struct View {
     pub(crate) digests: Vec<TopicDigest>,
     pub(crate) resources: Vec<Item>,
     pub(crate) findings: Vec<Finding>,
+    /// How many there are: a server's answer does not hold any number of them.
+    pub(crate) findings_total: u64,
     /// Documents of kinds that are not served, by kind; none where a server was asked, as it does not say.
     pub(crate) skipped: Option<BTreeMap<String, u32>>,
     #[serde(skip)]
@@ -57,6 +59,7 @@ impl View {
             digests: Vec::new(),
             resources,
             findings: Vec::new(),
+            findings_total: 0,
             skipped: None,
             snapshot,
         }

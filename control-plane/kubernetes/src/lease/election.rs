@@ -1,15 +1,15 @@
 //! One candidate's side of an election, without I/O: what was seen and when, and what to write.
 //!
-//! Nobody's wall clock is believed. A candidate times the holder by its own monotonic clock, from when it last saw the
-//! record change; the holder times itself from before it sent the renewal. So a holder's token ends before anybody else
-//! may take the Lease, whatever is lost, late or frozen.
+//! Nobody else's clock is believed. A candidate times the holder by its own monotonic clock, from when it last saw the
+//! record change; the holder times itself from before it sent the renewal, by both of its clocks. So a holder's token
+//! ends before anybody else may take the Lease, whatever is lost, late, frozen or suspended.
 
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{LEASE, RENEW_DEADLINE, Token, record::Record};
+use super::{LEASE, Token, record::Record};
 
 /// What a candidate knows.
 #[derive(Debug)]
@@ -73,12 +73,10 @@ impl Election {
         is_free.then(|| self.claim(&record, wall))
     }
 
-    /// A claim that was sent at `sent` is stored so.
-    pub(super) fn written(&mut self, stored: Record, sent: Instant, now: Instant) {
+    /// A claim that was sent at `sent`, by both clocks, is stored so.
+    pub(super) fn written(&mut self, stored: Record, sent: (Instant, Timestamp), now: Instant) {
         let is_ours = stored.holder == self.identity;
-        self.token = is_ours.then(|| Token {
-            until: sent + RENEW_DEADLINE,
-        });
+        self.token = is_ours.then(|| Token::sent(sent.0, sent.1));
         self.is_fresh = is_ours;
         self.observed = Some(Observed {
             record: stored,
@@ -104,8 +102,8 @@ impl Election {
         })
     }
 
-    pub(super) fn token(&self, now: Instant) -> Option<Token> {
-        self.token.filter(|token| token.is_valid(now))
+    pub(super) fn token(&self, now: Instant, wall: Timestamp) -> Option<Token> {
+        self.token.filter(|token| token.is_valid(now, wall))
     }
 
     /// Whoever the record names.

@@ -91,11 +91,16 @@ impl Candidate {
 
     /// Followers look at different times, so that they do not all write when the Lease is free.
     fn pause(&self) -> Duration {
-        if self.election.token(Instant::now()).is_some() {
+        if self.leads() {
             RETRY
         } else {
             RETRY.mul_f64(1.0 + fastrand::f64() / 2.0)
         }
+    }
+
+    fn leads(&self) -> bool {
+        let token = self.election.token(Instant::now(), Timestamp::now());
+        token.is_some()
     }
 
     async fn attempt(&mut self) {
@@ -129,7 +134,7 @@ impl Candidate {
                 None => return Ok(()),
             }
         };
-        let sent = Instant::now();
+        let sent = (Instant::now(), Timestamp::now());
         match timeout(REQUEST, self.write(&claim)).await? {
             Ok(stored) => self
                 .election
@@ -169,8 +174,7 @@ impl Candidate {
     }
 
     fn tell(&self) {
-        let now = Instant::now();
-        let token = self.election.token(now);
+        let token = self.election.token(Instant::now(), Timestamp::now());
         let standing = Standing {
             token,
             holder: self.election.holder().map(|holder| replica(holder).into()),

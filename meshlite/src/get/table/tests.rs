@@ -192,6 +192,7 @@ fn mk_view(snapshot: Snapshot) -> View {
         digests: vec![],
         resources: vec![],
         findings: vec![],
+        findings_total: 0,
         skipped: Some([("ConfigMap".to_owned(), 2)].into()),
         snapshot,
     }
