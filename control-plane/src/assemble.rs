@@ -208,10 +208,10 @@ impl ControlPlane {
         }
         let clients = discovery.tasks.clone();
         let status = StatusService {
-            peers,
-            leadership,
             discovery,
             findings,
+            peers,
+            leadership,
         };
         tasks.spawn(serve_grpc(grpc, gate, status, health, inner.clone()));
 

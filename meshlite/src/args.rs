@@ -35,7 +35,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value, made once")]
 pub(crate) enum Command {
     /// Compiles what a Kubernetes API server or a folder of manifests holds, and streams it to the data planes.
     #[command(after_help = CONTROL_PLANE_EXAMPLES)]

@@ -1,12 +1,13 @@
 //! `meshlite diff`: what one data plane lacks or rejected.
 
-use std::{fmt::Write, time::SystemTime};
+use std::fmt::Write;
 
 use anyhow::Context;
 use meshlite_proto::v1;
 use serde::Serialize;
 
 use crate::{
+    clock,
     config::DiffConfig,
     output::{self, Format, columns, columns_for},
     status::client::{Client, topic},
@@ -53,7 +54,7 @@ pub(crate) async fn run(config: DiffConfig) -> anyhow::Result<bool> {
         .with_context(|| format!("cannot ask what {client} lacks"))?;
     let known = answer.client.context("the answer names no client")?;
     let view = View {
-        client: Client::new(known, SystemTime::now()),
+        client: Client::new(known, clock::wall()),
         pending: answer.pending.into_iter().map(Change::new).collect(),
         pending_total: answer.pending_total,
     };

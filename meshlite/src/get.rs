@@ -51,7 +51,7 @@ pub(crate) async fn objects(kind: Kind, config: GetConfig) -> anyhow::Result<()>
     if view.resources.is_empty() && filter.name.is_some() {
         bail!("{}", nothing(kind, &filter));
     }
-    output::value(format, &kind.list(&view), || {
+    output::value(format, &view.list(), || {
         let table = kind.table(&view, &filter, format);
         table.unwrap_or_else(|| nothing(kind, &filter))
     })

@@ -12,6 +12,7 @@
 
 mod args;
 mod ask;
+mod clock;
 mod config;
 mod demo;
 mod diff;

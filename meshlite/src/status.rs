@@ -11,6 +11,7 @@ mod view;
 
 use self::view::{Asked, View};
 use crate::{
+    clock,
     config::{Reach, StatusConfig},
     output,
 };
@@ -18,7 +19,7 @@ use crate::{
 /// Prints where everybody stands; gives whether all have converged.
 pub(crate) async fn run(config: StatusConfig) -> anyhow::Result<bool> {
     let StatusConfig { reach, format } = config;
-    let now = SystemTime::now();
+    let now = clock::wall();
     let view = ask(&reach, now)
         .await
         .context("cannot ask for the status")?;

@@ -25,7 +25,7 @@ enum Known {
     /// It is this process.
     Own,
     Other {
-        client: SnapshotStatusClient<Connected>,
+        client: Box<SnapshotStatusClient<Connected>>,
         replica: String,
     },
 }
@@ -57,7 +57,7 @@ impl Link {
             };
             let clients = match &known {
                 Known::Own => Vec::new(),
-                Known::Other { client, replica } => list(client.clone(), replica).await?,
+                Known::Other { client, replica } => list((**client).clone(), replica).await?,
             };
             Ok((Self(Some(known)), clients))
         };
@@ -109,6 +109,7 @@ impl Known {
         } else {
             status.replica
         };
+        let client = Box::new(client);
         Ok(Self::Other { client, replica })
     }
 }

@@ -73,7 +73,7 @@ async fn ask(addr: SocketAddr) -> v1::ListClientsResponse {
 
 #[tokio::test]
 async fn every_replica_answers_for_all_and_passes_questions_on() {
-    let (first, second, _node) = pair().await;
+    let (first, second, _node) = Box::pin(pair()).await;
     for addr in [first.addr, second.addr] {
         let is_there = |answer: &v1::ListClientsResponse| {
             answer

@@ -78,15 +78,12 @@ pub(super) fn cut(mut client: v1::Client) -> v1::Client {
 
 /// The key of a client in hexadecimal, so that nobody takes it for something to build on.
 fn token_of(client: &v1::Client) -> String {
-    use std::fmt::Write as _;
     let (node, id, replica) = key(client);
     let key = [node, id, replica].join(&SEPARATOR.to_string());
-    let mut token = String::with_capacity(2 * key.len());
-    for byte in key.bytes() {
-        // Writing to a String does not fail.
-        drop(write!(token, "{byte:02x}"));
-    }
-    token
+    key.bytes()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 type Key = (String, String, String);

@@ -4,7 +4,7 @@ use meshlite_proto::v1;
 use meshlite_snapshot::Topic;
 
 use super::MOST_CHANGES;
-use crate::testing::{Peer, Server, mk_hello, mk_namespaces, status_client};
+use crate::testing::{Peer, Server, mk_hello, status_client};
 
 #[tokio::test]
 async fn a_list_of_changes_that_is_cut_says_how_many_there_are() {

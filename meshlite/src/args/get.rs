@@ -14,7 +14,6 @@ pub(crate) struct GetCommand {
 }
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value, made once")]
 pub(crate) enum GetWhat {
     /// Services, routes, listeners, certificates, digests and findings in one.
     ///

@@ -64,7 +64,6 @@ pub(super) fn cluster_of(
         http_proxy_port: http_proxy_port?,
         https_proxy_port: https_proxy_port?,
         default_certificate: default_certificate?,
-        ..Settings::default()
     };
     Some((admit, settings))
 }

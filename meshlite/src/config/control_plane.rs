@@ -234,7 +234,11 @@ fn unused_by_files(kubernetes: &KubernetesArgs, security: &SecurityArgs, problem
     }
 }
 
-/// A variable that Kubernetes sets in our Pod.
+/// A variable that our Deployment sets from the Pod's own fields, as Kubernetes' components read it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second name for a flag that has a variable of its own; clap knows only one"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -7,7 +7,6 @@ use meshlite_snapshot::{
     Endpoint, EndpointGroup, EndpointPort, Resource, ResourceType, Route, RouteTable, Service,
     TlsSecret, TrafficPolicy,
 };
-use serde::Serialize;
 
 use super::{
     table::{NONE, backend, cluster_ip, endpoints, external, kind, or_none, path, ports, ready},
@@ -22,12 +21,6 @@ pub(crate) enum Kind {
     Endpoints,
     Routes,
     Certificates,
-}
-
-/// As JSON and YAML: what an admin server answers, and the same.
-#[derive(Debug, Serialize)]
-pub(super) struct List<'a> {
-    resources: &'a [Item],
 }
 
 // === impl Kind ===
@@ -60,13 +53,6 @@ impl Kind {
             };
             Some(item.kind) == listed && is_wanted
         });
-    }
-
-    /// For tools.
-    pub(super) fn list(self, view: &View) -> List<'_> {
-        List {
-            resources: &view.resources,
-        }
     }
 
     /// For people; none where nothing is listed.

@@ -27,6 +27,12 @@ pub(crate) struct View {
     pub(crate) snapshot: Snapshot,
 }
 
+/// What is served of one kind, for tools: what an admin server answers, and the same.
+#[derive(Debug, Serialize)]
+pub(super) struct List<'a> {
+    resources: &'a [Item],
+}
+
 /// What the set of one type's resources is.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TopicDigest {
@@ -46,6 +52,13 @@ pub(crate) struct Endpoints {
 // === impl View ===
 
 impl View {
+    /// For tools.
+    pub(super) fn list(&self) -> List<'_> {
+        List {
+            resources: &self.resources,
+        }
+    }
+
     /// These resources, of which nothing else is known.
     pub(super) fn of(resources: Vec<Item>) -> Self {
         let mut snapshot = Snapshot::default();

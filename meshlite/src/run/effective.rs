@@ -139,17 +139,21 @@ fn security_of(security: &Security) -> String {
         }
     };
     if let Some(path) = &tls.client_ca {
-        text += &format!("; client certificates of {}", path.display());
+        text.push_str("; client certificates of ");
+        text.push_str(&path.display().to_string());
     }
     if let Some(tokens) = &tls.tokens {
-        text += &format!(
-            "; tokens for {}: nodes {}, ingresses {}, readers {}, replicas {}",
-            tokens.audience,
-            joined(&tokens.node),
-            joined(&tokens.ingress),
-            joined(&tokens.reader),
-            joined(&tokens.replica),
-        );
+        text.push_str("; tokens for ");
+        text.push_str(&tokens.audience);
+        for (role, accounts) in [
+            (": nodes ", &tokens.node),
+            (", ingresses ", &tokens.ingress),
+            (", readers ", &tokens.reader),
+            (", replicas ", &tokens.replica),
+        ] {
+            text.push_str(role);
+            text.push_str(&joined(accounts));
+        }
     }
     text
 }

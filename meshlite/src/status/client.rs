@@ -23,14 +23,14 @@ pub(crate) struct Client {
     pub(crate) lag_seconds: Option<f64>,
     /// What it computed from what it installed is what was published, and it lacks nothing.
     pub(crate) converged: bool,
-    pub(crate) digests: Vec<Digest>,
+    pub(crate) digests: Vec<TopicDigest>,
     pub(crate) rejections: Vec<Rejection>,
     #[serde(skip)]
     pub(crate) connected_for: Option<Duration>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Digest {
+pub(crate) struct TopicDigest {
     pub(crate) topic: String,
     pub(crate) count: u64,
     pub(crate) digest: String,
@@ -79,7 +79,7 @@ impl Client {
             installed_generation: client.installed_generation,
             lag_seconds: lag.map(|lag| lag.as_secs_f64()),
             converged: client.converged && client.behind_since.is_none(),
-            digests: client.installed.into_iter().map(Digest::new).collect(),
+            digests: client.installed.into_iter().map(TopicDigest::new).collect(),
             rejections: client.rejections.into_iter().map(Rejection::new).collect(),
             connected_for: client.connected_at.and_then(|at| since(at).ok()),
         }
@@ -93,7 +93,7 @@ impl Client {
     }
 }
 
-impl Digest {
+impl TopicDigest {
     pub(super) fn new(digest: v1::TopicDigest) -> Self {
         Self {
             topic: topic(digest.topic.as_ref()),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use meshlite_proto::v1;
 use serde::Serialize;
 
-use super::client::{Client, Digest};
+use super::client::{Client, TopicDigest};
 
 /// Everything that `meshlite status` prints.
 #[derive(Debug, Serialize)]
@@ -42,7 +42,7 @@ pub(super) struct Replica {
     pub(super) build: Option<String>,
     pub(super) epoch: Option<String>,
     pub(super) generation: Option<u64>,
-    pub(super) digests: Vec<Digest>,
+    pub(super) digests: Vec<TopicDigest>,
 }
 
 /// How far a replica has read one kind of object.
@@ -135,7 +135,7 @@ impl View {
         replica.build = Some(status.build);
         replica.epoch = Some(status.epoch);
         replica.generation = Some(status.generation);
-        replica.digests = status.digests.into_iter().map(Digest::new).collect();
+        replica.digests = status.digests.into_iter().map(TopicDigest::new).collect();
         self.sources
             .extend(status.sources.into_iter().map(|source| {
                 let staleness = source.staleness.unwrap_or_default();

@@ -48,14 +48,6 @@ impl Asked {
         Ok(answer.into_inner())
     }
 
-    /// What is wrong with its input.
-    pub(crate) async fn findings(&self) -> Result<Vec<v1::Finding>, String> {
-        let mut client = self.client().await?;
-        let asked = client.list_findings(v1::ListFindingsRequest {});
-        let answer = asked.await.map_err(|status| status.to_string())?;
-        Ok(answer.into_inner().findings)
-    }
-
     async fn client(
         &self,
     ) -> Result<SnapshotStatusClient<meshlite_proto::connect::Connected>, String> {

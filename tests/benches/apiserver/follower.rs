@@ -66,13 +66,11 @@ impl Follower {
     }
 
     async fn next(&mut self) -> anyhow::Result<Commit> {
-        match timeout(LIMIT, self.0.next()).await {
-            Ok(commit) => commit.context("the subscription has ended"),
-            Err(_) => {
-                let status = self.0.status();
-                let status = status.borrow();
-                anyhow::bail!("no commit within {LIMIT:?}; the client: {status:?}")
-            }
+        if let Ok(commit) = timeout(LIMIT, self.0.next()).await {
+            return commit.context("the subscription has ended");
         }
+        let status = self.0.status();
+        let status = status.borrow();
+        anyhow::bail!("no commit within {LIMIT:?}; the client: {status:?}")
     }
 }

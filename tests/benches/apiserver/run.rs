@@ -231,7 +231,10 @@ impl Bench {
             "API server restarted: from its being ready until a client has a change",
         );
         sleep(SETTLE).await;
-        let (again, most) = (replica.process.cpu()? - cpu, replica.process.peak_mb()?);
+        let (again, most) = (
+            replica.process.cpu()?.saturating_sub(cpu),
+            replica.process.peak_mb()?,
+        );
         eprintln!("after the API server's restart: CPU {again:?}");
         self.figures.add(
             "api_restart_peak_rss_mb",

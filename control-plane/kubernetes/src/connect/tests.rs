@@ -1,3 +1,5 @@
+//! Where the API server is, from what is configured.
+
 use super::*;
 
 fn config(url: &'static str) -> Config {

@@ -1,3 +1,5 @@
+//! What a reflector asks, believes and hands on, whatever the server says.
+
 mod model;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What comes over the wire, whole, cut and wrong.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is taken in, and when it is published.
+
 use super::*;
 
 fn ms(millis: u64) -> Duration {
@@ -6,8 +8,8 @@ fn ms(millis: u64) -> Duration {
 
 const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 
-fn watermark(version: u64) -> Option<Watermark> {
-    Some((version, "cluster".into()))
+fn watermark(version: u64) -> Watermark {
+    (version, "cluster".into())
 }
 
 fn key() -> ObjectKey {
@@ -17,8 +19,8 @@ fn key() -> ObjectKey {
 /// An intake of two streams, both complete.
 fn complete(now: Instant) -> Intake {
     let mut intake = Intake::new([Kind::Service, Kind::Secret].into_iter());
-    intake.read(0, watermark(5), WALL, now);
-    intake.read(1, watermark(6), WALL, now);
+    intake.read(0, Some(watermark(5)), WALL, now);
+    intake.read(1, Some(watermark(6)), WALL, now);
     intake
 }
 
@@ -47,11 +49,11 @@ fn nothing_is_compiled_before_every_list_is_complete() {
     let now = Instant::now();
     let mut intake = Intake::new([Kind::Service, Kind::Secret].into_iter());
     changed(&mut intake, Effect::Changes, now);
-    intake.read(0, watermark(5), WALL, now);
+    intake.read(0, Some(watermark(5)), WALL, now);
     assert_eq!(intake.due(now), None);
     intake.read(1, None, WALL, now);
     assert_eq!(intake.due(now), None);
-    intake.read(1, watermark(6), WALL, now);
+    intake.read(1, Some(watermark(6)), WALL, now);
     assert_eq!(intake.due(now), Some(now));
 }
 
@@ -134,7 +136,7 @@ fn what_changes_nothing_is_due_only_to_show_how_far_was_read() {
     let mut intake = published(now);
     changed(&mut intake, Effect::Nothing, now);
     assert_eq!(intake.due(now), None);
-    intake.read(0, watermark(9), WALL, now);
+    intake.read(0, Some(watermark(9)), WALL, now);
     assert_eq!(intake.due(now), Some(now + READ_ON));
     assert_eq!(intake.watermarks()["services"].0, 9);
 }
@@ -143,8 +145,8 @@ fn what_changes_nothing_is_due_only_to_show_how_far_was_read() {
 fn the_namespace_that_was_read_least_far_decides() {
     let now = Instant::now();
     let mut intake = Intake::new([Kind::Service, Kind::Service].into_iter());
-    intake.read(0, watermark(50), WALL, now);
-    intake.read(1, watermark(7), WALL, now);
+    intake.read(0, Some(watermark(50)), WALL, now);
+    intake.read(1, Some(watermark(7)), WALL, now);
     assert_eq!(intake.watermarks()["services"].0, 7);
 }
 
