@@ -10,7 +10,7 @@ use crate::{
     encode, v1,
 };
 
-/// The media type of [`encode`](encode()): what `meshlite get --node` asks for. Anybody else gets JSON.
+/// The media type of `encode`: what `meshlite get --node` asks for. Anybody else gets JSON.
 pub const MEDIA_TYPE: &str = "application/x-protobuf";
 
 /// Which resources of a type are wanted.
@@ -107,7 +107,7 @@ fn encode(items: &[Item]) -> Bytes {
     bytes.into()
 }
 
-/// Reads what [`encode`](encode()) wrote. Errors where the bytes are anything else.
+/// Reads what `encode` wrote. Errors where the bytes are anything else.
 pub fn decode(mut bytes: Bytes) -> Result<Vec<Item>, DecodeError> {
     let mut items = Vec::new();
     while bytes.has_remaining() {
