@@ -50,12 +50,22 @@ struct Logged {
     at: u64,
 }
 
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Asking {
+    #[default]
+    No,
+    Due,
+    Awaited,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Stream {
     nonce: u64,
     from: From,
     /// There is something to send even if nothing changed.
     due: bool,
+    /// Where it depends on what the client's buckets hold.
+    asking: Asking,
     unacknowledged: bool,
 }
 
@@ -155,8 +165,10 @@ impl Model {
     pub(crate) fn receive(&mut self, request: v1::DiscoveryRequest) {
         match request.kind {
             Some(discovery_request::Kind::Hello(hello)) => {
+                let from = self.resume_from(&hello);
                 self.stream = Stream {
-                    from: self.resume_from(&hello),
+                    asking: from.as_ref().map_or(Asking::Due, |_| Asking::No),
+                    from: from.unwrap_or_default(),
                     due: true,
                     ..Stream::default()
                 };
@@ -168,14 +180,21 @@ impl Model {
                     self.stream.due = true;
                 }
             }
-            Some(discovery_request::Kind::Heartbeat(_) | discovery_request::Kind::Held(_))
-            | None => {}
+            Some(discovery_request::Kind::Held(held)) => {
+                assert_eq!(self.stream.asking, Asking::Awaited);
+                let held = BucketDigests::from_bytes(&held.bucket_digests).unwrap();
+                let differing = self.bucket_digests().differing(&held).collect();
+                self.stream.from = From::Buckets(differing);
+                self.stream.asking = Asking::No;
+            }
+            Some(discovery_request::Kind::Heartbeat(_)) | None => {}
         }
     }
 
-    fn resume_from(&self, hello: &v1::Hello) -> From {
+    /// None: what the client's buckets hold decides.
+    fn resume_from(&self, hello: &v1::Hello) -> Option<From> {
         let Some(cursor) = &hello.cursor else {
-            return From::Nothing;
+            return Some(From::Nothing);
         };
         let held: Vec<_> = hello
             .subscriptions
@@ -184,24 +203,20 @@ impl Model {
             .collect();
         let was = self.history.get(&cursor.generation);
         if cursor.epoch == self.epoch && was == Some(&held) {
-            return From::Generation(cursor.generation);
+            return Some(From::Generation(cursor.generation));
         }
-        if held == self.set_digests() {
-            return From::Same(cursor.generation);
-        }
-        match BucketDigests::from_bytes(&hello.bucket_digests) {
-            Some(held) => {
-                let published = self.bucket_digests();
-                From::Buckets(published.differing(&held).collect())
-            }
-            None => From::Nothing,
-        }
+        (held == self.set_digests()).then_some(From::Same(cursor.generation))
     }
 
     /// What it sends next, if the client has acknowledged what was sent before.
     pub(crate) fn respond(&mut self) -> Vec<v1::DiscoveryResponse> {
-        if self.stream.unacknowledged {
-            return Vec::new();
+        match self.stream.asking {
+            Asking::Due => {
+                self.stream.asking = Asking::Awaited;
+                return vec![response(Kind::DigestsWanted(v1::DigestsWanted {}))];
+            }
+            Asking::No if !self.stream.unacknowledged => {}
+            Asking::No | Asking::Awaited => return Vec::new(),
         }
         let changed = self.stream.from != From::Generation(self.generation);
         if !self.stream.due && !changed {
@@ -212,8 +227,8 @@ impl Model {
         self.stream = Stream {
             nonce,
             from: From::Generation(self.generation),
-            due: false,
             unacknowledged: true,
+            ..Stream::default()
         };
         responses
     }
@@ -221,6 +236,16 @@ impl Model {
     /// A commit since a generation, or a full one.
     pub(crate) fn commit(&self, nonce: u64, from: Option<u64>) -> Vec<v1::DiscoveryResponse> {
         self.commit_from(nonce, &from.map_or(From::Nothing, From::Generation))
+    }
+
+    /// What it says at intervals.
+    pub(crate) fn heartbeat(&self) -> v1::DiscoveryResponse {
+        response(Kind::Heartbeat(v1::Heartbeat {
+            generation: self.generation,
+            digests: self.digests(),
+            sources: self.sources(),
+            ..v1::Heartbeat::default()
+        }))
     }
 
     pub(crate) fn commit_from(&self, nonce: u64, from: &From) -> Vec<v1::DiscoveryResponse> {

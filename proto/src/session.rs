@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! connected ─> Hello ─> CommitBegin, ResourceChunk…, CommitEnd ─> proved? ─> Deliver ─> installed ─> Ack
-//!                                                                    └─ no ─> Ack{digest_mismatch} ─> a full commit
+//!               └─ DigestsWanted ─> Held ─> CommitBegin…             └─ no ─> Ack{digest_mismatch} ─> a full commit
 //! ```
 //!
 //! What a client may count on a server for, and the other way round:
@@ -101,11 +101,9 @@ impl Session {
             self.held.rewind();
         }
         let cursor = self.held.installed_at().filter(|_| self.resume).cloned();
-        let hello = self.hello();
-        let told_buckets = !hello.bucket_digests.is_empty();
-        self.stream = Some(Stream::new(now, cursor, told_buckets));
+        self.stream = Some(Stream::new(now, cursor));
         self.server = Some(server.to_owned());
-        vec![send(v1::discovery_request::Kind::Hello(hello))]
+        vec![send(v1::discovery_request::Kind::Hello(self.hello()))]
     }
 
     /// The stream ended, or could not be opened.
@@ -129,13 +127,22 @@ impl Session {
                 stream.drain(now, drain);
                 Ok(())
             }
-            Some(Kind::DigestsWanted(_)) => {
-                let bucket_digests = self.held.bucket_digests().to_bytes().into();
-                let held = v1::Held { bucket_digests };
-                return vec![send(v1::discovery_request::Kind::Held(held))];
+            Some(Kind::DigestsWanted(_)) => match stream.asked() {
+                Ok(()) => {
+                    let bucket_digests = self.held.bucket_digests().to_bytes().into();
+                    let held = v1::Held { bucket_digests };
+                    return vec![send(v1::discovery_request::Kind::Held(held))];
+                }
+                Err(fault) => Err(fault),
+            },
+            Some(Kind::Heartbeat(beat)) => {
+                if stream.is_about_offer(&beat, &self.held) {
+                    self.held.read_on(beat.sources);
+                }
+                Ok(())
             }
             // A newer server may say more than this client understands.
-            Some(Kind::Heartbeat(_)) | None => Ok(()),
+            None => Ok(()),
         };
         match result {
             Ok(()) => self.tick(now),
@@ -368,9 +375,6 @@ impl Session {
                 epoch: at.epoch.clone(),
                 generation: at.generation,
             }),
-            bucket_digests: cursor
-                .map_or_else(Vec::new, |_| self.held.bucket_digests().to_bytes())
-                .into(),
             ..v1::Hello::default()
         }
     }

@@ -273,7 +273,7 @@ impl Client {
                 .iter()
                 .map(|topic| digest(view, topic))
                 .collect(),
-            sources: self.service.sources.watermarks(),
+            sources: self.service.sources.tell(view.sources()),
             ..v1::Heartbeat::default()
         };
         let sent = self.outbox.message(Kind::Heartbeat(beat));

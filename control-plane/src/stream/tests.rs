@@ -1,6 +1,7 @@
 //! Streams over loopback, with a client that speaks the protocol by hand.
 
 mod load;
+mod resume;
 
 use meshlite_proto::v1::{discovery_request, discovery_response::Kind};
 use meshlite_snapshot::{ResourceType, Topic, Version};

@@ -17,7 +17,7 @@ use super::{
     Delivery, Rejection, TopicDigest,
     restored::Kept,
     sources::{self, StepBack},
-    staging::{Base, Body, Staged, What},
+    staging::{Base, Body, MOST_SOURCES, Staged, What},
 };
 use crate::{decode, encode, v1};
 
@@ -234,6 +234,16 @@ impl Held {
         self.ready = false;
     }
 
+    /// The sources of what was offered last were read further, and nothing came of it.
+    pub(super) fn read_on(&mut self, mut read: Vec<v1::Watermark>) {
+        read.truncate(MOST_SOURCES);
+        let offered = sources::newest(&self.offered_from.sources, read);
+        if !self.is_busy() && !self.ready {
+            self.installed_from.sources = sources::newest(self.sources(), offered.clone());
+        }
+        self.offered_from.sources = offered;
+    }
+
     /// Goes back in time because it was decided: from now on, what is offered is the newest.
     pub(super) fn forget_sources(&mut self) {
         self.installed_from.sources = Vec::new();
@@ -242,7 +252,8 @@ impl Held {
     /// What would change was compiled from older objects than what is installed.
     pub(super) fn step_back(&self) -> Option<StepBack> {
         let differs = |((topic, name), what): &(&Key, &What)| match what {
-            What::Put(version, ..) => self.installed(*topic, name) != Some(*version),
+            // What was rejected before and is offered again is not older than that.
+            What::Put(version, ..) => self.handed_over(&(*topic, name.clone())) != Some(*version),
             What::Removed => self.installed(*topic, name).is_some(),
             What::Bad(..) => false,
         };

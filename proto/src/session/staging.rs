@@ -24,7 +24,7 @@ use crate::{
 pub use damage::Damage;
 
 /// The most watermarks that are kept of a commit.
-const MOST_SOURCES: usize = 64;
+pub(super) const MOST_SOURCES: usize = 64;
 
 /// A commit between its begin and its end.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ pub(super) struct Stream {
     next_heartbeat: Instant,
     /// What the next delta starts from.
     base: Option<Position>,
-    /// Hello said what is installed, by bucket.
+    /// The server was told what is installed, by bucket.
     told_buckets: bool,
     commits: u64,
     staging: Option<Staging>,
@@ -86,13 +86,13 @@ pub(super) enum AfterDamage {
 // === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(now: Instant, cursor: Option<Position>, told_buckets: bool) -> Self {
+    pub(super) fn new(now: Instant, cursor: Option<Position>) -> Self {
         Self {
             opened: now,
             last_heard: None,
             next_heartbeat: now + HEARTBEAT,
             base: cursor,
-            told_buckets,
+            told_buckets: false,
             commits: 0,
             staging: None,
             full_by: None,
@@ -113,6 +113,26 @@ impl Stream {
 
     pub(super) fn is_healthy(&self, now: Instant) -> bool {
         self.acknowledged_any || (self.is_answered() && now >= self.opened + SILENCE)
+    }
+
+    /// The server wants to know what is installed, by bucket: once, instead of a first commit.
+    pub(super) fn asked(&mut self) -> Result<(), Fault> {
+        if self.commits > 0 || std::mem::replace(&mut self.told_buckets, true) {
+            return Err(Fault::Order(
+                "digests are wanted after the first commit or twice",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this heartbeat is about the last commit that was proved: the replica of this stream still publishes that.
+    pub(super) fn is_about_offer(&self, beat: &v1::Heartbeat, held: &Held) -> bool {
+        let of_this_stream = self.commits > 0 && self.base.as_ref() == held.offered_at();
+        of_this_stream
+            && held
+                .offered_at()
+                .is_some_and(|at| at.generation == beat.generation)
+            && held.is_offered(&beat.digests)
     }
 
     pub(super) fn begin(&mut self, begin: v1::CommitBegin, held: &Held) -> Result<(), Fault> {

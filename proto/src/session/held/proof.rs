@@ -34,6 +34,13 @@ impl Held {
         digests
     }
 
+    /// Whether these are the digests of all that was offered.
+    pub(in crate::session) fn is_offered(&self, digests: &[v1::TopicDigest]) -> bool {
+        let said = said(digests);
+        let mut sets = self.sets.iter();
+        said.is_ok_and(|said| sets.all(|(topic, set)| said.get(topic) == Some(&set.offered)))
+    }
+
     /// Puts into a commit what it says without naming it: what is gone, and what stays as it is installed.
     pub(in crate::session) fn complete(&self, staged: &mut Staged) {
         let mut implied = Vec::new();
@@ -62,13 +69,7 @@ impl Held {
         staged: &Staged,
         expected: &[v1::TopicDigest],
     ) -> Result<(), Damage> {
-        let mut said = BTreeMap::new();
-        for digest in expected {
-            let known = digest.topic.as_ref().map(decode::topic);
-            let Some(Ok(topic)) = known else { continue };
-            let (_, digest, count) = decode::topic_digest(digest).map_err(Damage::Expected)?;
-            said.insert(topic, Sum { digest, count });
-        }
+        let said = said(expected)?;
         for (topic, computed) in self.sums_with(staged) {
             let unchanged = self.sets.get(&topic).map(|set| set.offered) == Some(computed);
             let said = match said.get(&topic) {
@@ -100,4 +101,16 @@ impl Held {
         }
         sums
     }
+}
+
+/// What a server says about the topics that this build knows.
+fn said(digests: &[v1::TopicDigest]) -> Result<BTreeMap<Topic, Sum>, Damage> {
+    let mut said = BTreeMap::new();
+    for digest in digests {
+        let known = digest.topic.as_ref().map(decode::topic);
+        let Some(Ok(topic)) = known else { continue };
+        let (_, digest, count) = decode::topic_digest(digest).map_err(Damage::Expected)?;
+        said.insert(topic, Sum { digest, count });
+    }
+    Ok(said)
 }

@@ -225,10 +225,109 @@ fn what_was_read_from_disk_is_not_made_older_either() {
     assert!(client.session.status().provisional);
 }
 
+fn read_up_to(client: &Client) -> String {
+    client.session.status().sources[0].resource_version.clone()
+}
+
+#[test]
+fn heartbeats_tell_a_client_how_far_what_it_holds_was_read() {
+    let mut server = mk_fresh_and_frozen().0;
+    let mut client = Client::following(&mut server);
+    assert_eq!(read_up_to(&client), "7");
+    server.clock = 100;
+    client.receive([server.heartbeat()]);
+    assert_eq!(read_up_to(&client), "100");
+    server.clock = 50;
+    client.receive([server.heartbeat()]);
+    assert_eq!(read_up_to(&client), "100", "what was seen stays seen");
+
+    // What it does not hold yet says nothing about what it holds.
+    server.clock = 200;
+    strike(&mut server);
+    client.receive([server.heartbeat()]);
+    assert_eq!(read_up_to(&client), "100");
+    client.receive(server.commit(2, Some(server.generation - 1)));
+    server.clock = 300;
+    client.receive([server.heartbeat()]);
+    assert_eq!(read_up_to(&client), "100", "the plane is at it");
+    client.install();
+    assert_eq!(read_up_to(&client), "201");
+    client.receive([server.heartbeat()]);
+    assert_eq!(read_up_to(&client), "300");
+}
+
+#[test]
+fn a_heartbeat_before_the_first_commit_of_a_stream_is_about_another_log() {
+    let mut server = mk_fresh_and_frozen().0;
+    let mut client = Client::following(&mut server);
+    client.disconnect();
+    client.connect();
+    server.clock = 100;
+    client.receive([server.heartbeat()]);
+    assert_eq!(read_up_to(&client), "7");
+    client.settle(&mut server);
+    assert_eq!(read_up_to(&client), "100");
+}
+
+#[test]
+fn what_a_heartbeat_told_is_not_gone_back_behind() {
+    for (offered, is_held) in [(99, true), (100, false), (101, false)] {
+        let mut fresh = mk_fresh_and_frozen().0;
+        let mut client = Client::following(&mut fresh);
+        fresh.clock = 100;
+        client.receive([fresh.heartbeat()]);
+        client.disconnect();
+        let mut other = mk_server("b", 6);
+        (other.origin, other.clock) = (fresh.origin.clone(), offered);
+        client.settle(&mut other);
+        let held_back = client.session.status().held_back;
+        assert_eq!(held_back.is_some(), is_held, "{offered}: {held_back:?}");
+        assert_eq!(client.plane == other.snapshot(), !is_held, "{offered}");
+        live(&mut client, GUARD);
+        client.install();
+        assert_eq!(client.plane, other.snapshot(), "{offered}");
+        assert_eq!(client.session.status().held_back, None);
+    }
+}
+
+#[test]
+fn what_is_held_is_let_go_when_its_replica_has_read_as_far_and_nothing_came_of_it() {
+    let (mut fresh, mut frozen) = mk_fresh_and_frozen();
+    let mut client = Client::following(&mut fresh);
+    client.disconnect();
+    client.settle(&mut frozen);
+    assert!(client.session.status().held_back.is_some());
+    client.receive([frozen.heartbeat()]);
+    assert!(client.session.status().held_back.is_some());
+    frozen.clock = fresh.clock;
+    client.receive([frozen.heartbeat()]);
+    client.install();
+    assert_eq!(client.session.status().held_back, None);
+    assert_eq!(client.plane, frozen.snapshot());
+}
+
+#[test]
+fn what_was_rejected_is_not_older_when_a_replica_that_has_read_less_offers_it_again() {
+    let (mut fresh, _) = mk_fresh_and_frozen();
+    let mut other = fresh.clone();
+    other.restart("b");
+    let mut client = Client::new();
+    client.connect();
+    client.receive(fresh.commit(1, None));
+    client.install_except(&[(NODES, "n1")]);
+    fresh.clock += 1;
+    client.receive([fresh.heartbeat()]);
+    client.disconnect();
+    client.settle(&mut other);
+    let status = client.session.status();
+    assert_eq!((status.epoch.as_str(), status.held_back), ("b", None));
+    assert_eq!(client.plane, fresh.snapshot());
+}
+
 proptest! {
     #[test]
     fn a_frozen_replica_never_takes_a_client_back_while_another_can_be_reached(
-        steps in vec((0..4_u8, 0..10_u64), 0..60),
+        steps in vec((0..5_u8, 0..10_u64), 0..60),
     ) {
         let (mut fresh, mut frozen) = mk_fresh_and_frozen();
         let mut client = Client::among(2);
@@ -242,6 +341,11 @@ proptest! {
                     frozen = fresh.clone();
                     frozen.restart(&format!("frozen at {}", fresh.clock));
                     client.disconnect();
+                }
+                3 => {
+                    fresh.clock += seconds;
+                    let replica = if at_frozen { &frozen } else { &fresh };
+                    client.receive([replica.heartbeat()]);
                 }
                 _ => client.now += Duration::from_secs(seconds),
             }

@@ -1,6 +1,7 @@
 //! What a client says when it comes back, and what it is sent then.
 
 use super::*;
+use crate::{model::From, v1::discovery_request::Kind as Request};
 
 #[test]
 fn a_client_that_comes_back_says_what_it_holds() {
@@ -101,6 +102,8 @@ fn another_replica_sends_only_the_buckets_that_differ() {
     client.disconnect();
     client.connect();
     server.receive(client.sent.pop_front().unwrap());
+    client.receive(server.respond());
+    server.receive(client.sent.pop_front().unwrap());
     let commit = server.respond();
     let Some(Kind::Begin(begin)) = &commit[0].kind else {
         panic!("not the beginning");
@@ -147,9 +150,42 @@ fn a_resume_request_for_50_000_resources_is_at_most_20_kib() {
     assert_eq!(client.session.status().digests[0].count, count);
     client.disconnect();
     client.connect();
-    let hello = client.sent.pop_front().unwrap();
-    let length = prost::Message::encoded_len(&hello);
+    client.receive([response(Kind::DigestsWanted(v1::DigestsWanted {}))]);
+    let requests: Vec<_> = client.sent.drain(..).collect();
+    let kinds = requests
+        .iter()
+        .map(|request| request.kind.as_ref().unwrap());
+    let kinds: Vec<_> = kinds.collect();
+    assert!(
+        matches!(kinds[..], [Request::Hello(_), Request::Held(_)]),
+        "{kinds:?}"
+    );
+    let length: usize = requests.iter().map(prost::Message::encoded_len).sum();
     assert!(length <= 20 * 1024, "{length} bytes");
+}
+
+#[test]
+fn digests_are_wanted_once_and_before_the_first_commit() {
+    let wanted = || response(Kind::DigestsWanted(v1::DigestsWanted {}));
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let mut client = Client::following(&mut server);
+    client.receive([wanted()]);
+    assert!(matches!(client.reconnects[..], [Reconnect::Fault(_)]));
+    client.connect();
+    client.receive([wanted()]);
+    assert_eq!(client.reconnects.len(), 1);
+    client.receive([wanted()]);
+    assert_eq!(client.reconnects.len(), 2);
+}
+
+#[test]
+fn buckets_that_nobody_told_the_server_about_are_refused() {
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let mut client = Client::following(&mut server);
+    client.disconnect();
+    client.connect();
+    client.receive(server.commit_from(1, &From::Buckets(Vec::new())));
+    assert!(matches!(client.reconnects[..], [Reconnect::Fault(_)]));
 }
 
 #[test]
