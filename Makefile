@@ -28,8 +28,8 @@ deny: ## Licences, bans and sources of all dependencies (cargo-deny), where it i
 test: tools ## Everything that is tested. Installs what it needs where it can, else says what to install.
 	PROPTEST_RNG_SEED=1 cargo test --workspace --locked
 
-tools: ## What the tests need beside Rust: grpcurl, and a Kubernetes API server.
-	tests/tools/ensure cc grpcurl kube-assets
+tools: ## What the tests need beside Rust: grpcurl, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
+	tests/tools/ensure cc grpcurl kube-assets ip nft conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
 
 soak: ## Long repetitions; not part of `make test`.
 	PROPTEST_CASES=20000 cargo test --workspace --locked --release
