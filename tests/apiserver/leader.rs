@@ -6,7 +6,7 @@ use meshlite_tests::{
     apiserver::{self, ApiServer, Entry, claims, eventually},
     replica::{Replica, ReplicaConfig},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Asked, Cluster, objects, start};
 
@@ -147,6 +147,17 @@ async fn statuses_since(cluster: &Cluster, version: &Value) -> BTreeMap<String, 
     statuses
 }
 
+/// Ingresses that are somebody else's, or nobody's.
+const FOREIGN: [&str; 4] = ["foreign", "without", "theirs", "annotated"];
+
+async fn foreign_ones(cluster: &Cluster) -> Vec<Value> {
+    let mut found = Vec::new();
+    for name in FOREIGN {
+        found.push(cluster.get(&format!("ingresses/{name}")).await);
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingress_of_another_class_is_never_touched() {
     let Some(api) = apiserver::shared().await else {
@@ -161,29 +172,43 @@ async fn an_ingress_of_another_class_is_never_touched() {
     let mut without = objects::ingress("without", "", "b.example.com", "nowhere");
     without["spec"]["ingressClassName"] = Value::Null;
     cluster.create("ingresses", &without).await;
-    let before = [
-        cluster.get("ingresses/foreign").await,
-        cluster.get("ingresses/without").await,
-    ];
+    // The class is there, of another controller; that of the first is not there at all.
+    let ns = cluster.namespace.as_str();
+    let class = format!(
+        "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {ns}-theirs}}\n\
+         spec: {{controller: somebody.example/ingress}}\n"
+    );
+    api.apply(&class).await.unwrap();
+    let theirs = objects::ingress(
+        "theirs",
+        &format!("{ns}-theirs"),
+        "c.example.com",
+        "nowhere",
+    );
+    cluster.create("ingresses", &theirs).await;
+    let mut annotated = objects::ingress("annotated", "", "d.example.com", "nowhere");
+    annotated["spec"]["ingressClassName"] = Value::Null;
+    annotated["metadata"]["annotations"] = json!({"kubernetes.io/ingress.class": "nginx"});
+    cluster.create("ingresses", &annotated).await;
+    let before = foreign_ones(&cluster).await;
     let [config, _] = two(api, &cluster).await;
     let replica = start(config);
     leads(&replica).await;
     published(&cluster, "ours").await;
 
-    let after = [
-        cluster.get("ingresses/foreign").await,
-        cluster.get("ingresses/without").await,
-    ];
-    assert_eq!(before, after);
+    assert_eq!(foreign_ones(&cluster).await, before);
     let audit = api.audit().unwrap();
     let touched = audit.iter().find(|entry| {
         entry.user == cluster.user()
             && entry.resource == "ingresses"
-            && ["foreign", "without"].contains(&entry.name.as_str())
+            && FOREIGN.contains(&entry.name.as_str())
     });
     assert!(touched.is_none(), "{touched:?}");
     let events = cluster.get("events").await;
-    let about = |event: &&Value| event["involvedObject"]["name"] == "foreign";
+    let about = |event: &&Value| {
+        let name = event["involvedObject"]["name"].as_str();
+        name.is_some_and(|name| FOREIGN.contains(&name))
+    };
     let event = events["items"].as_array().unwrap().iter().find(about);
     assert!(event.is_none(), "{event:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::ByteString;
 use meshlite_snapshot::ResourceType;
 use meshlite_tests::{
     apiserver::{self, ApiServer, Entry, Options, eventually},
@@ -79,6 +80,9 @@ async fn everything(api: &ApiServer, cluster: &Cluster) -> (Replica, Follower) {
     cluster.create("ingresses", &ingress).await;
     let broken = objects::ingress("broken", ns, "b.example.com", "is-not-there");
     cluster.create("ingresses", &broken).await;
+    let mut balanced = objects::service("balanced", 80);
+    balanced["spec"]["type"] = json!("LoadBalancer");
+    cluster.create("services", &balanced).await;
 
     let mut config = cluster.config(api, "replica-1").await;
     config.watch_namespaces = Vec::new();
@@ -89,7 +93,30 @@ async fn everything(api: &ApiServer, cluster: &Cluster) -> (Replica, Follower) {
     let node = Follower::new(identity.node(&replica.url(), "n1"), None);
     let web = format!("{ns}/web");
     node.has(ResourceType::Service, &web, true).await;
+    eventually("the status of an Ingress is written", async || {
+        let status = cluster.get("ingresses/web").await["status"].to_string();
+        status.contains("192.0.2.80").then_some(()).ok_or(status)
+    })
+    .await;
+    // What comes after the leader has read everything.
+    let late = objects::ingress("late", ns, "c.example.com", "web");
+    cluster.create("ingresses", &late).await;
+    balanced["metadata"]["name"] = json!("late");
+    cluster.create("services", &balanced).await;
     (replica, node)
+}
+
+/// Makes what a control plane keeps old: its CA has ended, and its Events were last said long ago.
+async fn grow_old(cluster: &Cluster) {
+    let (certificate, key) = certificate::ended_ca();
+    let data = json!({"ca.crt": ByteString(certificate.into()), "ca.key": ByteString(key.into())});
+    let secret = json!({"data": data});
+    cluster.merge("secrets/meshlite-ca", &secret).await;
+    for event in cluster.get("events").await["items"].as_array().unwrap() {
+        let name = event["metadata"]["name"].as_str().unwrap();
+        let long_ago = json!({"lastTimestamp": "2020-01-01T00:00:00Z"});
+        cluster.merge(&format!("events/{name}"), &long_ago).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,30 +131,33 @@ async fn a_control_plane_needs_all_of_its_rights_and_no_more() {
     };
     let cluster = Cluster::new(&api, "rights").await;
     let (mut replica, node) = everything(&api, &cluster).await;
-    let mut again = String::new();
-    let mut used = |wanted: &BTreeSet<Right>| {
+    let used = |wanted: &BTreeSet<Right>| {
         let asked = asked(&api, &cluster);
         let refused = asked.iter().find(|entry| entry.code == 403);
         assert!(refused.is_none(), "a right is missing: {refused:?}");
         let used: BTreeSet<_> = asked.iter().map(right).collect();
         let unused: Vec<_> = wanted.difference(&used).cloned().collect();
-        again = format!("{unused:?}");
         if unused.is_empty() {
             Ok(())
         } else {
-            Err(again.clone())
+            Err(format!("{unused:?} were never used"))
         }
     };
     let granted = granted();
-    // What only a second start asks for: it finds the Event of the first.
+    // What only a second start asks for: it goes on with what it finds.
     let later: BTreeSet<_> = granted
         .iter()
-        .filter(|(_, resource, verb)| resource == "events" && verb != "create")
+        .filter(|(_, resource, verb)| match resource.as_str() {
+            "events" => verb != "create",
+            "secrets" | "configmaps" => verb == "patch",
+            _ => false,
+        })
         .cloned()
         .collect();
     let at_first: BTreeSet<_> = granted.difference(&later).cloned().collect();
     eventually("it uses its rights", async || used(&at_first)).await;
     replica.stop().unwrap();
+    grow_old(&cluster).await;
     replica.start_again().unwrap();
     eventually("it uses all of its rights", async || used(&granted)).await;
     drop(node);

@@ -90,8 +90,8 @@ async fn whoever_may_not_is_refused_with_a_reason_and_counted() {
     let another = (v1::Role::L4Node, "another", &Topic::NODE[..]);
     let (denied, unknown) = (Code::PermissionDenied, Code::Unauthenticated);
     for (security, hello, reason, code, says) in [
-        (node.security(), ingress, "role", denied, "ngress"),
-        (node.security(), secrets, "role", denied, "ngress"),
+        (node.security(), ingress, "role", denied, "INGRESS"),
+        (node.security(), secrets, "role", denied, "TlsSecret"),
         (node.security(), another, "node", denied, name),
         (
             node.with(&stranger).security(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use meshlite_tests::dice::Dice;
 
 use crate::{
+    PROCESS,
     manifests::Manifests,
     world::{Fetched, World},
 };
@@ -74,6 +75,7 @@ async fn edited_through_restarts(seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_planes_agree_and_allocations_stay_whatever_is_edited_and_restarted() {
+    let _beside = PROCESS.read().await;
     for seed in [1, 2] {
         edited_through_restarts(seed).await;
     }

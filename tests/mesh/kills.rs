@@ -10,7 +10,7 @@ use meshlite_proto::{
 use meshlite_snapshot::Topic;
 use tokio_util::sync::CancellationToken;
 
-use crate::{manifests::Manifests, world::World};
+use crate::{PROCESS, manifests::Manifests, world::World};
 
 /// Services that stay; those after them come and go.
 const STAYING: u16 = 6;
@@ -49,6 +49,7 @@ fn note_removals(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_control_plane_that_is_killed_takes_nothing_from_the_data_planes() {
+    let _beside = PROCESS.read().await;
     let mut manifests = Manifests::new(STAYING);
     let mut world = World::new(&manifests).await;
     let stop = CancellationToken::new();

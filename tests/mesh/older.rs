@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::{
+    PROCESS,
     manifests::Manifests,
     world::{PATIENCE, World},
 };
@@ -134,6 +135,7 @@ async fn converged(world: &World, after: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_an_older_proto_stays_converged() {
+    let _beside = PROCESS.read().await;
     let mut manifests = Manifests::new(3);
     let world = World::control_plane(&manifests).await;
     world.converged(&manifests).await;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use meshlite_proto::v1;
+use meshlite_snapshot::{ResourceType, Topic};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -81,6 +82,15 @@ pub(super) fn authorise(caller: &Caller, accepted: &Accepted) -> Result<(), Refu
             format!("{} may not subscribe with the role {role}", caller.name),
         ));
     }
+    for topic in accepted.topics.iter() {
+        if !may_have(accepted.role, topic) {
+            let role = accepted.role.as_str_name();
+            return Err(Refused::denied(
+                "role",
+                format!("a client with the role {role} may not subscribe to {topic}"),
+            ));
+        }
+    }
     let claimed = &accepted.identity.node_name;
     match &caller.node {
         Some(node) if **node != **claimed => Err(Refused::denied(
@@ -91,6 +101,15 @@ pub(super) fn authorise(caller: &Caller, accepted: &Accepted) -> Result<(), Refu
             ),
         )),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Private keys go to those that terminate TLS, and to nobody else.
+fn may_have(role: v1::Role, topic: Topic) -> bool {
+    match role {
+        v1::Role::Ingress => true,
+        v1::Role::L4Node => topic.kind != ResourceType::TlsSecret,
+        v1::Role::Unspecified => false,
     }
 }
 
@@ -172,7 +191,6 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
-    use meshlite_snapshot::Topic;
     use tonic::Code;
 
     use super::*;
@@ -211,6 +229,18 @@ mod tests {
         assert_eq!(refused.reason, "role");
         assert_eq!(refused.status.code(), Code::PermissionDenied);
         assert!(refused.status.message().ends_with("the role INGRESS"));
+    }
+
+    #[test]
+    fn only_an_ingress_may_have_private_keys() {
+        let secrets = Topic::all(ResourceType::TlsSecret);
+        let anyone = Caller::anyone();
+        let asked = |role| Accepted::new(mk_hello(role, &[secrets])).unwrap();
+        let refused = authorise(&anyone, &asked(v1::Role::L4Node)).unwrap_err();
+        assert_eq!(refused.reason, "role");
+        assert_eq!(refused.status.code(), Code::PermissionDenied);
+        assert!(refused.status.message().ends_with("TlsSecret"));
+        assert!(authorise(&anyone, &asked(v1::Role::Ingress)).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a client opens its stream with, checked: who it is, what it may have, what it holds.
+//! What a client opens its stream with, checked: who it is, what it asks for, what it holds.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use meshlite_proto::{
     encode::{self, MAX_CHUNK_BYTES},
     v1,
 };
-use meshlite_snapshot::{ResourceType, SetDigest, Topic};
+use meshlite_snapshot::{SetDigest, Topic};
 use tonic::Status;
 
 use crate::publish::{Held, TOPICS, TopicSet};
@@ -20,7 +20,7 @@ const LONGEST_TEXT: usize = 253;
 /// The most ingress classes of a client.
 const MOST_CLASSES: usize = 64;
 
-/// A client that may have what it asks for.
+/// A client that asks for what there is; whether it may have that is decided later.
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) identity: Arc<v1::ClientIdentity>,
@@ -33,7 +33,7 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// Checks a Hello. The role decides which topics are allowed; those that only newer control planes know are left out.
+    /// Checks the form of a Hello. Topics that only newer control planes know are left out.
     pub(super) fn new(hello: v1::Hello) -> Result<Self, Status> {
         let role = hello.role();
         let zstd = hello.accept.contains(&v1::Encoding::Zstd.into());
@@ -50,9 +50,6 @@ impl Accepted {
                 Some(unknown) => no_topic(&unknown),
                 None => Status::invalid_argument("Hello.subscriptions is empty"),
             });
-        }
-        for topic in topics.iter() {
-            authorise(role, topic)?;
         }
         let max_chunk = match usize::try_from(hello.max_chunk_bytes) {
             Ok(0) | Err(_) => MAX_CHUNK_BYTES,
@@ -159,22 +156,6 @@ fn shown(topic: &v1::Topic) -> String {
     }
 }
 
-/// Private keys go to those that terminate TLS, and to nobody else.
-fn authorise(role: v1::Role, topic: Topic) -> Result<(), Status> {
-    let is_allowed = match role {
-        v1::Role::Ingress => true,
-        v1::Role::L4Node => topic.kind != ResourceType::TlsSecret,
-        v1::Role::Unspecified => false,
-    };
-    if is_allowed {
-        return Ok(());
-    }
-    Err(Status::permission_denied(format!(
-        "a client with the role {} may not subscribe to {topic}",
-        role.as_str_name()
-    )))
-}
-
 #[cfg(test)]
 mod tests {
     use tonic::Code;
@@ -195,19 +176,6 @@ mod tests {
             subscriptions: topics.iter().map(subscription).collect(),
             ..v1::Hello::default()
         }
-    }
-
-    #[test]
-    fn only_an_ingress_may_have_private_keys() {
-        let secrets = Topic::all(ResourceType::TlsSecret);
-        for role in [v1::Role::L4Node, v1::Role::Unspecified] {
-            let refused = Accepted::new(mk_hello(role, &[secrets])).unwrap_err();
-            assert_eq!(refused.code(), Code::PermissionDenied, "{role:?}");
-            assert!(refused.message().contains("TlsSecret"), "{refused}");
-        }
-        let accepted = Accepted::new(mk_hello(v1::Role::Ingress, &Topic::INGRESS)).unwrap();
-        assert!(accepted.topics.contains(secrets));
-        assert!(Accepted::new(mk_hello(v1::Role::L4Node, &Topic::NODE)).is_ok());
     }
 
     #[test]

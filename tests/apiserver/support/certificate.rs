@@ -1,4 +1,4 @@
-//! Certificates for Ingresses.
+//! Certificates for Ingresses, and of CAs.
 
 use k8s_openapi::ByteString;
 use serde_json::json;
@@ -18,4 +18,15 @@ pub(crate) fn manifest(name: &str, host: &str) -> String {
         "data": data,
     })
     .to_string()
+}
+
+/// The certificate and the key, in PEM, of a CA whose time is over.
+pub(crate) fn ended_ca() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate.pem(), key.serialize_pem())
 }
