@@ -158,6 +158,7 @@ fn shown(topic: &v1::Topic) -> String {
 
 #[cfg(test)]
 mod tests {
+    use meshlite_snapshot::ResourceType;
     use tonic::Code;
 
     use super::*;
