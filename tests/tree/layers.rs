@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 /// What each crate of ours may depend on, of ours.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("meshlite-snapshot", &[]),
     ("meshlite-proto", &["meshlite-snapshot"]),
     ("meshlite-compile", &["meshlite-snapshot"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         &["meshlite-compile", "meshlite-snapshot"],
     ),
     ("meshlite-runtime", &[]),
+    ("meshlite-ipvs", &[]),
     (
         "meshlite-control-plane",
         &[
@@ -31,7 +32,12 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ),
     (
         "meshlite-node",
-        &["meshlite-proto", "meshlite-runtime", "meshlite-snapshot"],
+        &[
+            "meshlite-ipvs",
+            "meshlite-proto",
+            "meshlite-runtime",
+            "meshlite-snapshot",
+        ],
     ),
     (
         "meshlite-ingress",

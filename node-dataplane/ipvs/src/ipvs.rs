@@ -1,0 +1,104 @@
+//! The handle on the kernel's IPVS.
+
+use crate::{
+    Change, DestinationEntry, Error, Failure, Info, Query, ServiceEntry, ServiceKey, Timeouts,
+    codec::{Answer, Malformed},
+    exchange::Exchange,
+    socket::KernelSocket,
+};
+
+/// IPVS of one network namespace: that which the thread was in when it called [`connect`](Self::connect).
+///
+/// Nothing here waits: the kernel does all work within the system calls. What takes time is the processor's, so an
+/// asynchronous program calls from a thread for blocking work, or from one of its own. Several handles work side by
+/// side; the kernel makes one change at a time.
+#[derive(Debug)]
+pub struct Ipvs {
+    exchange: Exchange<KernelSocket>,
+}
+
+impl Ipvs {
+    /// Finds the kernel's IPVS. [`Error::NotSupported`] where there is none: load the module `ip_vs` first.
+    pub fn connect() -> Result<Self, Error> {
+        let exchange = Exchange::begin(KernelSocket::open()?)?;
+        Ok(Self { exchange })
+    }
+
+    /// Makes changes in their order, as many as are given: a few hundred in each send.
+    ///
+    /// A change that fails stops no other. The result names those that failed, by their places; an empty one says that all
+    /// were made. An `Err` says that the socket failed and how far it got is unknown. There is no transaction: between
+    /// two changes, packets and other programs see one made and the other not.
+    ///
+    /// ```no_run
+    /// # use meshlite_ipvs::*;
+    /// # fn f(service: Service, destination: Destination) -> Result<(), Error> {
+    /// let mut ipvs = Ipvs::connect()?;
+    /// let changes = [
+    ///     Change::AddService(service),
+    ///     Change::AddDestination(service.key, destination),
+    /// ];
+    /// for Failure { index, error } in ipvs.apply(changes)? {
+    ///     eprintln!("change {index}: {error}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<Vec<Failure>, Error> {
+        self.exchange.apply(changes)
+    }
+
+    /// Makes one change.
+    pub fn change(&mut self, change: Change) -> Result<(), Error> {
+        match self.apply([change])?.pop() {
+            None => Ok(()),
+            Some(failure) => Err(failure.error),
+        }
+    }
+
+    /// Version of IPVS, and size of its table of connections.
+    pub fn info(&mut self) -> Result<Info, Error> {
+        match self.exchange.get(Query::Info)? {
+            Answer::Info(info) => Ok(info),
+            _ => Err(Malformed::Unasked.into()),
+        }
+    }
+
+    /// How long idle connections are kept.
+    pub fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        match self.exchange.get(Query::Timeouts)? {
+            Answer::Timeouts(timeouts) => Ok(timeouts),
+            _ => Err(Malformed::Unasked.into()),
+        }
+    }
+
+    /// One service. [`Error::NotThere`] where there is none.
+    pub fn service(&mut self, key: ServiceKey) -> Result<ServiceEntry, Error> {
+        match self.exchange.get(Query::Service(key))? {
+            Answer::Service(service) => Ok(service),
+            _ => Err(Malformed::Unasked.into()),
+        }
+    }
+
+    /// All services, in no order. The kernel does not freeze its table meanwhile: a service that somebody adds or
+    /// deletes during the call may make another missing or appear twice.
+    pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
+        self.exchange.list(Query::Services, |answer| match answer {
+            Answer::Service(service) => Some(service),
+            _ => None,
+        })
+    }
+
+    /// The destinations of a service, last added first. None, too, where there is no such service: the kernel does not
+    /// tell the two apart.
+    pub fn destinations(&mut self, service: ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
+        self.exchange
+            .list(Query::Destinations(service), |answer| match answer {
+                Answer::Destination(destination) => Some(destination),
+                _ => None,
+            })
+    }
+}
