@@ -21,4 +21,6 @@ mod model;
 pub mod session;
 pub mod standing;
 pub mod subscribe;
+#[cfg(test)]
+mod testing;
 pub mod v1;

@@ -2,20 +2,19 @@
 
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::AbortHandle};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{
-    Response,
-    transport::{Identity, Server, ServerTlsConfig},
-};
+use tonic::{Response, transport::Server};
 
 use super::*;
-use crate::v1::{
-    self,
-    snapshot_status_client::SnapshotStatusClient,
-    snapshot_status_server::{SnapshotStatus, SnapshotStatusServer},
+use crate::{
+    testing::{Authority, NOW},
+    v1::{
+        self,
+        snapshot_status_client::SnapshotStatusClient,
+        snapshot_status_server::{SnapshotStatus, SnapshotStatusServer},
+    },
 };
 
 /// Says who asks: the bearer, or that nobody is allowed.
@@ -96,19 +95,9 @@ impl Running {
     /// With a certificate for this name that is valid for these years.
     async fn tls(name: &str, years: std::ops::Range<i32>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ca_key = KeyPair::generate().unwrap();
-        let mut ca = CertificateParams::default();
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-        std::fs::write(folder.path().join("ca.crt"), ca_pem).unwrap();
-        let mut leaf = CertificateParams::new([name.to_owned()]).unwrap();
-        leaf.not_before = rcgen::date_time_ymd(years.start, 1, 1);
-        leaf.not_after = rcgen::date_time_ymd(years.end, 1, 1);
-        let leaf_key = KeyPair::generate().unwrap();
-        let issuer = Issuer::new(ca, ca_key);
-        let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
-        let identity = Identity::from_pem(leaf.pem(), leaf_key.serialize_pem());
-        let config = ServerTlsConfig::new().identity(identity);
+        let authority = Authority::new();
+        std::fs::write(folder.path().join("ca.crt"), &authority.pem).unwrap();
+        let config = authority.server(name, years);
         Self::serve(Server::builder().tls_config(config).unwrap(), folder).await
     }
 
@@ -158,8 +147,6 @@ async fn who(url: &str, security: &Security) -> Result<String, String> {
         .map(|status| status.into_inner().build)
         .map_err(|status| refusal(url, security, &status))
 }
-
-const NOW: std::ops::Range<i32> = 2000..2500;
 
 #[tokio::test]
 async fn the_token_is_read_again_at_each_connect() {

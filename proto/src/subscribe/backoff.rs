@@ -35,6 +35,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn clients_that_lost_a_server_together_do_not_come_back_together() {
+        let backoff = Backoff { failures: 20 };
+        let waits = (0..100).map(|_| Backoff { ..backoff }.next());
+        let waits: Vec<_> = waits.collect();
+        let (first, last) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        assert!(*first < CAP / 2 && *last > CAP / 2, "{first:?} to {last:?}");
+    }
+
+    #[test]
     fn waits_double_up_to_15_seconds_and_start_again_after_a_success() {
         let mut backoff = Backoff::default();
         for limit in [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000] {

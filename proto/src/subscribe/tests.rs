@@ -1,6 +1,7 @@
 //! A subscription against a real gRPC server on loopback.
 
 mod restart;
+mod secure;
 
 use std::{
     net::SocketAddr,
@@ -16,7 +17,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::{Request, Response, Status, Streaming, transport::Server};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Server, ServerTlsConfig},
+};
 
 use super::*;
 use crate::{
@@ -39,7 +43,14 @@ struct Fake {
     greeted: Arc<Mutex<String>>,
     /// Sent on every stream instead of what the model says.
     script: Option<Vec<v1::DiscoveryResponse>>,
+    /// The certificate that it shows, and the token that it accepts.
+    secured: Option<(ServerTlsConfig, String)>,
+    /// Its client is told to go elsewhere, that long from now.
+    draining: Arc<Notify>,
 }
+
+/// How long a client that is told to go elsewhere is to stay.
+const STAY: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 struct Running {
@@ -56,6 +67,8 @@ impl Fake {
             greeted: Arc::default(),
             stop: CancellationToken::new(),
             script: None,
+            secured: None,
+            draining: Arc::default(),
         }
     }
 
@@ -67,8 +80,12 @@ impl Fake {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (fake, stop) = (self.clone(), self.stop.clone());
+        let builder = match &self.secured {
+            Some((tls, _)) => Server::builder().tls_config(tls.clone()).unwrap(),
+            None => Server::builder(),
+        };
         let task = tokio::spawn(async move {
-            Server::builder()
+            { builder }
                 .add_service(SnapshotDiscoveryServer::new(fake))
                 .serve_with_incoming_shutdown(
                     TcpListenerStream::new(listener),
@@ -109,6 +126,14 @@ impl Fake {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.changed.notified() => {}
+                () = self.draining.notified() => {
+                    let drain = v1::Drain {
+                        reconnect_after: STAY.try_into().ok(),
+                        reason: "there are too many here".into(),
+                    };
+                    drop(responses.send(Ok(response(Kind::Drain(drain)))).await);
+                    continue;
+                }
                 request = requests.message() => match request {
                     Ok(Some(request)) => self.receive(request),
                     Ok(None) | Err(_) => return,
@@ -136,6 +161,12 @@ impl SnapshotDiscovery for Fake {
         &self,
         request: Request<Streaming<v1::DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamSnapshotsStream>, Status> {
+        if let Some((_, token)) = &self.secured {
+            let bearer = request.metadata().get("authorization");
+            if bearer.map(|bearer| bearer.to_str().unwrap()) != Some(&format!("Bearer {token}")) {
+                return Err(Status::unauthenticated("the token is not known"));
+            }
+        }
         let (responses, outgoing) = mpsc::channel(4);
         tokio::spawn(self.clone().talk(request.into_inner(), responses));
         Ok(Response::new(ReceiverStream::new(outgoing)))
@@ -151,7 +182,11 @@ impl SnapshotDiscovery for Fake {
 
 impl Running {
     fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = match self.fake.secured {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Stops the server; its port is free when this returns.
@@ -163,20 +198,23 @@ impl Running {
 }
 
 fn follow(endpoints: Vec<String>) -> (Subscription, CancellationToken) {
-    follow_with(endpoints, None)
+    follow_with(mk_config(endpoints))
 }
 
-fn follow_with(endpoints: Vec<String>, cache: Option<Cache>) -> (Subscription, CancellationToken) {
+fn follow_with(config: ClientConfig) -> (Subscription, CancellationToken) {
     let stop = CancellationToken::new();
-    let config = ClientConfig {
+    (subscribe(config, stop.clone()), stop)
+}
+
+fn mk_config(endpoints: Vec<String>) -> ClientConfig {
+    ClientConfig {
         endpoints,
         identity: v1::ClientIdentity::default(),
         role: v1::Role::L4Node,
         topics: vec![NODES, NAMESPACES],
         security: Security::Plaintext,
-        cache,
-    };
-    (subscribe(config, stop.clone()), stop)
+        cache: None,
+    }
 }
 
 async fn next(subscription: &mut Subscription) -> Commit {

@@ -11,6 +11,13 @@ fn mk_cache(folder: &Path) -> Cache {
     }
 }
 
+fn follow_keeping(url: String, cache: Cache) -> (Subscription, CancellationToken) {
+    follow_with(ClientConfig {
+        cache: Some(cache),
+        ..mk_config(vec![url])
+    })
+}
+
 /// The address of a server that is not there.
 async fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -19,7 +26,7 @@ async fn nobody() -> SocketAddr {
 
 /// Follows a server, installs what it has, and ends in order.
 async fn run_once(server: &Running, folder: &Path) -> Snapshot {
-    let (mut subscription, stop) = follow_with(vec![server.url()], Some(mk_cache(folder)));
+    let (mut subscription, stop) = follow_keeping(server.url(), mk_cache(folder));
     let commit = next(&mut subscription).await;
     assert!(!commit.provisional());
     let installed = commit.snapshot().clone();
@@ -42,7 +49,7 @@ async fn a_client_starts_without_a_control_plane_and_is_confirmed_by_one() {
 
     let address = nobody().await;
     let url = format!("http://{address}");
-    let (mut subscription, _stop) = follow_with(vec![url], Some(mk_cache(folder.path())));
+    let (mut subscription, _stop) = follow_keeping(url, mk_cache(folder.path()));
     let commit = next(&mut subscription).await;
     assert!(commit.provisional());
     assert_eq!(commit.snapshot(), &installed);
@@ -76,7 +83,7 @@ async fn a_cache_that_would_keep_private_keys_on_a_disk_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut cache = mk_cache(folder.path());
     cache.secrets = Some("/proc/self".into());
-    let (subscription, _stop) = follow_with(vec!["http://127.0.0.1:1".into()], Some(cache));
+    let (subscription, _stop) = follow_keeping("http://127.0.0.1:1".into(), cache);
     let mut status = subscription.status();
     let refused = reaches(&mut status, "refused", |s| s.last_error.is_some()).await;
     let error = refused.last_error.unwrap();
