@@ -35,7 +35,8 @@ soak: ## Long repetitions; not part of `make test`.
 	PROPTEST_CASES=20000 cargo test --workspace --locked --release
 
 fuzz: ## Each fuzz target for a minute (nightly Rust and cargo-fuzz).
-	cd tests/fuzz && for target in manifests commit; do cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=60 -max_len=4096; done
+	cd tests/fuzz && for target in cache commit manifests request responses session; do \
+	  cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=60 -max_len=4096; done
 
 bench: ## Every benchmark, quickly.
 	for bench in tests/bench/*; do if [ -x "$$bench" ] && [ -f "$$bench" ]; then "$$bench" --quick; fi; done

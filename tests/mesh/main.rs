@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod attacks;
+mod doors;
 mod edits;
 mod kills;
 mod manifests;

@@ -126,9 +126,10 @@ async fn a_client_that_is_told_to_go_stays_as_long_as_it_is_told_and_goes_elsewh
     next(&mut subscription).await.acknowledge();
     let mut status = subscription.status();
     let followed = reaches(&mut status, "installed", |s| s.generation > 0).await;
-    let (left, taken) = match followed.server == Some(one.url()) {
-        true => (one, other),
-        false => (other, one),
+    let (left, taken) = if followed.server == Some(one.url()) {
+        (one, other)
+    } else {
+        (other, one)
     };
     let told = tokio::time::Instant::now();
     left.fake.draining.notify_one();

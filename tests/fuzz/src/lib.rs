@@ -1,0 +1,132 @@
+//! The doors for bytes from outside, each with what must hold whatever comes: tried by fuzz targets, and with a few bytes
+//! by the tests of the mesh, so that they stay right.
+
+use std::time::Duration;
+
+use meshlite_proto::{
+    cache::{pack, unpack},
+    decode, encode,
+    frame::FrameReader,
+    session::{Action, Installed, Session},
+    v1::{self, discovery_response::Kind},
+};
+use meshlite_snapshot::{ResourceType, Topic};
+use prost::Message as _;
+use tokio::time::Instant;
+
+/// What a client that terminates TLS is sent as one full commit: nothing is handed over without proof.
+#[derive(Clone, Copy, Debug)]
+pub struct Unproved<'a> {
+    pub zstd: bool,
+    pub raw_bytes: u16,
+    pub frame_count: u16,
+    /// Bytes of a chunk.
+    pub cut: u8,
+    pub bytes: &'a [u8],
+}
+
+/// A manifest file: every finding names it.
+pub fn manifests(text: &[u8]) {
+    let file = meshlite_manifests::parse("fuzz.yaml", text);
+    for finding in &file.findings {
+        let source = finding.source.as_ref();
+        assert!(source.is_some_and(|source| source.file == "fuzz.yaml"));
+    }
+}
+
+/// A cache file: what is read is written and read to the same.
+pub fn cache(file: &[u8]) {
+    if let Ok(kept) = unpack(file) {
+        let again = pack(&kept).expect("memory does not fail");
+        assert_eq!(unpack(&again), Ok(kept));
+    }
+}
+
+/// The stream of a commit, cut anywhere: what decodes encodes and decodes to the same.
+pub fn commit(cut: u8, bytes: &[u8]) {
+    let mut reader = FrameReader::default();
+    for chunk in bytes.chunks(usize::from(cut).max(1)) {
+        reader.push(chunk);
+        while let Ok(Some(frame)) = reader.next_frame() {
+            for kind in ResourceType::ALL {
+                if let Ok(resource) = decode::body(kind, &frame.body) {
+                    let again = decode::body(kind, &encode::body(&resource));
+                    assert_eq!(again.as_ref(), Ok(&resource));
+                }
+            }
+        }
+    }
+}
+
+/// A commit between a beginning and an end that fit it, without the digests that would prove it.
+pub fn session(unproved: Unproved<'_>) {
+    let begin = Kind::Begin(v1::CommitBegin {
+        nonce: 1,
+        generation: 1,
+        mode: v1::CommitMode::Full.into(),
+        encoding: i32::from(unproved.zstd),
+        frame_count: unproved.frame_count.into(),
+        bytes: unproved.bytes.len() as u64,
+        raw_bytes: unproved.raw_bytes.into(),
+        ..v1::CommitBegin::default()
+    });
+    let chunks = unproved.bytes.chunks(usize::from(unproved.cut).max(1));
+    let chunks = chunks.map(|data| {
+        Kind::Chunk(v1::ResourceChunk {
+            data: data.to_vec().into(),
+        })
+    });
+    let end = Kind::End(v1::CommitEnd {
+        nonce: 1,
+        generation: 1,
+        ..v1::CommitEnd::default()
+    });
+    let now = Instant::now();
+    let mut session = mk_session(now);
+    for kind in [begin].into_iter().chain(chunks).chain([end]) {
+        for action in session.received(now, v1::DiscoveryResponse { kind: Some(kind) }) {
+            assert!(!matches!(action, Action::Deliver(_)), "no digest proves it");
+        }
+    }
+    session.tick(now + Duration::from_secs(60));
+}
+
+/// Messages of a server, each after its length as a varint and a second after the one before. A commit without resources
+/// can be proved; whatever is handed over is installed, and counted as it says.
+pub fn responses(mut bytes: &[u8]) {
+    let mut now = Instant::now();
+    let mut session = mk_session(now);
+    while let Ok(response) = v1::DiscoveryResponse::decode_length_delimited(&mut bytes) {
+        now += Duration::from_secs(1);
+        let mut actions = session.received(now, response);
+        while let Some(action) = actions.pop() {
+            if let Action::Deliver(delivery) = action {
+                let snapshot = delivery.snapshot;
+                actions = session.installed(
+                    now,
+                    Installed {
+                        snapshot,
+                        rejected: Vec::new(),
+                    },
+                );
+                assert_eq!(session.status().generation, delivery.generation);
+            }
+        }
+        if session.next_deadline().is_none() {
+            session.connected(now, "https://127.0.0.1:18000");
+        }
+        session.tick(now);
+    }
+}
+
+/// Messages of a client: whatever it says, it is sent only what it may have.
+pub fn request(bytes: &[u8]) {
+    meshlite_control_plane::fuzzing::requests(bytes);
+}
+
+fn mk_session(now: Instant) -> Session {
+    let identity = v1::ClientIdentity::default();
+    let mut session = Session::new(identity, v1::Role::Ingress, &Topic::INGRESS, 1);
+    session.connected(now, "https://127.0.0.1:18000");
+    session
+}

@@ -1,0 +1,94 @@
+//! The doors for bytes from outside with a few bytes of each kind; `make fuzz` looks further.
+
+#[path = "../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "it is a crate for the fuzz targets")]
+mod fuzz;
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use meshlite_proto::{
+    cache::{Kept, pack},
+    v1,
+};
+use meshlite_tests::dice::Dice;
+use prost::Message as _;
+
+use self::fuzz::Unproved;
+
+/// Up to 200 bytes, some of them such that messages of the protocol are made of them.
+fn noise(dice: &mut Dice) -> Vec<u8> {
+    let (length, limit) = (dice.below(200), [32, 256][usize::from(dice.below(2))]);
+    let byte = |_| dice.below(limit).to_le_bytes()[0];
+    (0..length).map(byte).collect()
+}
+
+/// Something that is right, cut off and with bytes that are not.
+fn damaged(dice: &mut Dice, mut right: Vec<u8>) -> Vec<u8> {
+    for _ in 0..dice.below(4) {
+        if let Ok(length @ 1..) = u16::try_from(right.len()) {
+            right[usize::from(dice.below(length))] = dice.below(256).to_le_bytes()[0];
+        }
+    }
+    if dice.below(2) == 0 {
+        right.truncate(usize::from(dice.below(300)));
+    }
+    right.extend(noise(dice));
+    right
+}
+
+#[test]
+fn whatever_comes_through_a_door_does_no_harm() {
+    let mut dice = Dice::new(11);
+    let kept = pack(&Kept::default()).unwrap();
+    let hello = v1::discovery_request::Kind::Hello(v1::Hello::default());
+    let hello = v1::DiscoveryRequest { kind: Some(hello) }.encode_length_delimited_to_vec();
+    let manifest =
+        b"apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
+    let (begin, end) = (v1::CommitBegin::default(), v1::CommitEnd::default());
+    let begin = v1::CommitBegin {
+        nonce: 1,
+        mode: v1::CommitMode::Full.into(),
+        ..begin
+    };
+    let end = v1::CommitEnd { nonce: 1, ..end };
+    let commit: Vec<u8> = [
+        v1::discovery_response::Kind::Begin(begin),
+        v1::discovery_response::Kind::End(end),
+    ]
+    .map(|kind| v1::DiscoveryResponse { kind: Some(kind) }.encode_length_delimited_to_vec())
+    .concat();
+    for _ in 0..500 {
+        fuzz::cache(&damaged(&mut dice, kept.clone()));
+        fuzz::request(&damaged(&mut dice, hello.clone()));
+        fuzz::manifests(&damaged(&mut dice, manifest.to_vec()));
+        fuzz::responses(&damaged(&mut dice, commit.clone()));
+        fuzz::commit(dice.below(256).to_le_bytes()[0], &noise(&mut dice));
+        fuzz::session(Unproved {
+            zstd: dice.below(2) == 0,
+            raw_bytes: dice.below(1000),
+            frame_count: dice.below(10),
+            cut: dice.below(256).to_le_bytes()[0],
+            bytes: &noise(&mut dice),
+        });
+    }
+}
+
+#[test]
+fn every_door_has_a_fuzz_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+    let doors = read("src/lib.rs");
+    let doors = doors
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub fn "));
+    let doors: BTreeSet<_> = doors.filter_map(|line| line.split('(').next()).collect();
+    let manifest = read("Cargo.toml");
+    let bins = manifest.split("[[bin]]").skip(1);
+    let bins = bins.filter_map(|bin| bin.split('"').nth(1));
+    assert_eq!(bins.collect::<BTreeSet<_>>(), doors);
+    for door in doors {
+        let target = read(&format!("fuzz_targets/{door}.rs"));
+        let call = format!("meshlite_fuzz::{door}(");
+        assert!(target.contains(&call), "{target}");
+    }
+}
