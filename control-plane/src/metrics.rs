@@ -24,6 +24,9 @@ pub(crate) struct Metrics {
     resources: Family<ByType, Gauge>,
     bytes: Family<ByType, Gauge>,
     compile: Histogram,
+    /// One for each commit that was made, however many clients it was sent to.
+    encode: Histogram,
+    compressions: Counter,
     commits: Family<ByMode, Counter>,
     nacks: Family<ByType, Counter>,
     clients: Family<ByRole, Gauge>,
@@ -77,6 +80,9 @@ impl Default for Metrics {
             bytes: Family::default(),
             // 0.1 ms to 1.6 s
             compile: Histogram::new(exponential_buckets(0.0001, 2.0, 15)),
+            // 10 us to 2.6 s
+            encode: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
+            compressions: Counter::default(),
             commits: Family::default(),
             nacks: Family::default(),
             clients: Family::default(),
@@ -178,6 +184,17 @@ impl Metrics {
             Unit::Seconds,
             self.compile.clone(),
         );
+        registry.register_with_unit(
+            "commit_encode_duration",
+            "From resources to the bytes of a commit, once for all clients that need the same",
+            Unit::Seconds,
+            self.encode.clone(),
+        );
+        registry.register(
+            "commit_compressions",
+            "Commits that were compressed, once for all clients that need the same",
+            self.compressions.clone(),
+        );
     }
 
     /// A snapshot was published.
@@ -198,6 +215,14 @@ impl Metrics {
     /// The compiler ran for so long.
     pub(crate) fn compiled(&self, took: Duration) {
         self.compile.observe(took.as_secs_f64());
+    }
+
+    /// A commit was made for whoever needs it, in so long.
+    pub(crate) fn encoded(&self, took: Duration, is_compressed: bool) {
+        self.encode.observe(took.as_secs_f64());
+        if is_compressed {
+            self.compressions.inc();
+        }
     }
 
     /// A commit with so many bytes of data was sent.

@@ -84,6 +84,7 @@ impl Discovery {
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Self {
+        let commits = Arc::new(Commits::new(Arc::clone(&metrics)));
         Self {
             views,
             sources,
@@ -91,7 +92,7 @@ impl Discovery {
             metrics,
             stop,
             tasks: TaskTracker::new(),
-            commits: Arc::default(),
+            commits,
             bulk: Arc::new(Semaphore::new(BULK_TRANSFERS)),
             readers: Arc::new(Semaphore::new(READERS)),
             admission: Admission::default(),

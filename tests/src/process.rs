@@ -10,11 +10,14 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     time::{Instant, sleep},
 };
+
+/// Where `utime` is in /proc/PID/stat, counted from the field after the name; `stime` follows.
+const STAT_UTIME: usize = 11;
 
 /// A running process. Killed when it is dropped.
 #[derive(Debug)]
@@ -57,11 +60,12 @@ impl Process {
         Ok(line.trim().to_owned())
     }
 
-    /// Writes a line to its input.
-    pub async fn tell(&mut self, line: &str) -> anyhow::Result<()> {
-        let input = self.child.stdin.as_mut().context("it has no input")?;
-        input.write_all(format!("{line}\n").as_bytes()).await?;
-        Ok(input.flush().await?)
+    /// Its input, which may be taken once.
+    pub fn input(&mut self) -> anyhow::Result<ChildStdin> {
+        self.child
+            .stdin
+            .take()
+            .context("its input was taken before")
     }
 
     /// Ends it with SIGKILL, and waits until it has ended.
@@ -69,18 +73,18 @@ impl Process {
         Ok(self.child.kill().await?)
     }
 
-    /// Time on a processor so far, by all threads that live.
+    /// Time on a processor so far, by all threads that there were. Linux says it in steps of 10 ms.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let mut total = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.id))? {
-            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
-            let on_cpu = schedstat
-                .split_whitespace()
-                .next()
-                .context("an empty schedstat")?;
-            total += on_cpu.parse::<u64>()?;
-        }
-        Ok(Duration::from_nanos(total))
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
+        // The name of the program may hold anything; what follows is split by spaces.
+        let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
+        let ticks: u64 = fields
+            .split_whitespace()
+            .skip(STAT_UTIME)
+            .take(2)
+            .map(str::parse::<u64>)
+            .sum::<Result<_, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// Resident memory now, in MB.
@@ -118,7 +122,7 @@ pub async fn wait_until_ready(port: u16, path: &str, log: &Path) -> anyhow::Resu
 
 /// The body of an answer, or the whole answer where it has none.
 pub async fn get(port: u16, path: &str) -> anyhow::Result<String> {
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

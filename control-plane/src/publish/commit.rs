@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{Change, Range, TopicSet, TopicState, View};
+use crate::metrics::Metrics;
 
 /// How many commits to the newest generation are kept. Healthy clients of both roles share two; a few more are for those
 /// that lag.
@@ -42,6 +43,7 @@ pub(crate) struct Commit {
     /// When the oldest change in it was published; none where it carries no change.
     pub(crate) published: Option<Instant>,
     pub(crate) frames: u64,
+    is_compressed: bool,
     /// `CommitBegin` without `nonce` and `from_generation`.
     pub(crate) begin: Bytes,
     /// The data of all chunks.
@@ -55,6 +57,7 @@ pub(crate) struct Commit {
 pub(crate) struct Commits {
     /// The one used last is at the back.
     kept: Mutex<VecDeque<(Key, Slot)>>,
+    metrics: Arc<Metrics>,
 }
 
 /// Filled by whoever comes first.
@@ -104,6 +107,7 @@ impl Commit {
             expected,
             published: stamp.map(|stamp| stamp.at),
             frames,
+            is_compressed: encoding == v1::Encoding::Zstd,
             begin: Bytes::new(),
             data,
             end: end.encode_to_vec().into(),
@@ -132,6 +136,14 @@ impl Commit {
 // === impl Commits ===
 
 impl Commits {
+    /// None yet.
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            kept: Mutex::default(),
+            metrics,
+        }
+    }
+
     /// What brings these topics to what the view shows. Whoever comes second waits for the first and shares the bytes.
     pub(crate) async fn get(
         &self,
@@ -146,14 +158,19 @@ impl Commits {
             to: view.generation(),
             zstd,
         });
-        let view = Arc::clone(view);
+        let (view, metrics) = (Arc::clone(view), Arc::clone(&self.metrics));
         let make = async move || {
             let is_small = match &range {
                 Range::Full | Range::Buckets(_) => false,
                 Range::Since(from) => view.count_changes(topics, *from, FEW) < FEW,
                 Range::Nothing => true,
             };
-            let make = move || Arc::new(Commit::make(&view, topics, range, zstd));
+            let make = move || {
+                let started = Instant::now();
+                let commit = Commit::make(&view, topics, range, zstd);
+                metrics.encoded(started.elapsed(), commit.is_compressed);
+                Arc::new(commit)
+            };
             if is_small {
                 Ok(make())
             } else {

@@ -3,8 +3,8 @@
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -16,9 +16,9 @@ use meshlite_proto::{
 };
 use prost::Message as _;
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, interval_at, sleep, timeout},
+    time::{Instant, interval_at, sleep},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -49,21 +49,28 @@ pub(crate) struct Fleet {
 }
 
 struct Shared {
-    /// When the change was made that latencies are counted from.
-    changed: Mutex<Instant>,
-    /// Acknowledgements since then.
-    acks: AtomicUsize,
     latencies: Histogram,
     /// From the oldest change in a commit to its acknowledgement.
     lags: Histogram,
-    synced: Vec<AtomicBool>,
-    in_sync: AtomicUsize,
+    round: Mutex<Round>,
+    /// The last round in which each client acknowledged a commit.
+    acknowledged: Vec<AtomicU32>,
+    /// How many did so in this round.
+    count: AtomicUsize,
     /// Resources that all clients were sent.
     frames: AtomicU64,
-    progress: Notify,
     last_error: Mutex<String>,
     /// The messages of the last commit that client 0 got, as they were.
     captured: Mutex<Vec<v1::DiscoveryResponse>>,
+}
+
+/// What all clients are to acknowledge.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    number: u32,
+    since: Instant,
+    /// When the last client did so that did it for the first time.
+    last: Instant,
 }
 
 // === impl Fleet ===
@@ -71,15 +78,18 @@ struct Shared {
 impl Fleet {
     /// Room for `most` clients; none yet.
     pub(crate) fn new(target: Target, most: u32) -> Self {
+        let now = Instant::now();
         let shared = Shared {
-            changed: Mutex::new(Instant::now()),
-            acks: AtomicUsize::new(0),
             latencies: Histogram::default(),
             lags: Histogram::default(),
-            synced: (0..most).map(|_| AtomicBool::new(false)).collect(),
-            in_sync: AtomicUsize::new(0),
+            round: Mutex::new(Round {
+                number: 1,
+                since: now,
+                last: now,
+            }),
+            acknowledged: (0..most).map(|_| AtomicU32::new(0)).collect(),
+            count: AtomicUsize::new(0),
             frames: AtomicU64::new(0),
-            progress: Notify::new(),
             last_error: Mutex::default(),
             captured: Mutex::default(),
         };
@@ -90,7 +100,7 @@ impl Fleet {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.tasks.len()
     }
 
@@ -101,44 +111,47 @@ impl Fleet {
             let (shared, target) = (Arc::clone(&self.shared), self.target.subscribe());
             self.tasks.spawn(live(number, target, shared));
         }
-        self.all_in_sync().await?;
+        self.all().await?;
         Ok(start.elapsed())
     }
 
     /// All clients are to leave for this server, as soon as theirs is gone.
     pub(crate) fn move_to(&self, target: Target) {
-        for synced in &self.shared.synced {
-            synced.store(false, Ordering::Relaxed);
-        }
-        self.shared.in_sync.store(0, Ordering::Relaxed);
+        self.begin();
         self.target.send_replace(target);
     }
 
-    pub(crate) async fn all_in_sync(&self) -> anyhow::Result<()> {
-        let all = self.len();
-        self.wait("are in sync", || {
-            (self.shared.in_sync.load(Ordering::Relaxed), all)
-        })
-        .await
+    /// From now on latencies and acknowledgements are counted.
+    pub(crate) fn begin(&self) -> Instant {
+        let mut round = lock(&self.shared.round);
+        let since = Instant::now();
+        *round = Round {
+            number: round.number + 1,
+            since,
+            last: since,
+        };
+        self.shared.count.store(0, Ordering::Relaxed);
+        since
     }
 
-    /// From now on latencies are counted.
-    pub(crate) fn start_clock(&self) {
-        self.shared.acks.store(0, Ordering::Relaxed);
-        *self
-            .shared
-            .changed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Waits until every client has acknowledged a commit since [`Fleet::start_clock`].
-    pub(crate) async fn all_acknowledged(&self) -> anyhow::Result<()> {
-        let all = self.len();
-        self.wait("have acknowledged", || {
-            (self.shared.acks.load(Ordering::Relaxed), all)
-        })
-        .await
+    /// Waits until every client has acknowledged a commit since [`Fleet::begin`], and says how long the last one took.
+    pub(crate) async fn all(&self) -> anyhow::Result<Duration> {
+        let start = Instant::now();
+        loop {
+            let (now, all) = (self.shared.count.load(Ordering::Relaxed), self.len());
+            if now >= all {
+                let round = *lock(&self.shared.round);
+                return Ok(round.last - round.since);
+            }
+            if start.elapsed() > PATIENCE {
+                let (error, seconds) = (lock(&self.shared.last_error), PATIENCE.as_secs());
+                bail!(
+                    "{now} of {all} clients have acknowledged after {seconds} s; the last error: {error}"
+                );
+            }
+            // No client has to wake anybody for each acknowledgement.
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) fn latencies(&self) -> &Histogram {
@@ -156,42 +169,11 @@ impl Fleet {
 
     /// The bytes of the last commit, message by message.
     pub(crate) fn captured(&self) -> Vec<Vec<u8>> {
-        let captured = self
-            .shared
-            .captured
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let captured = lock(&self.shared.captured);
         captured
             .iter()
             .map(v1::DiscoveryResponse::encode_to_vec)
             .collect()
-    }
-
-    async fn wait(&self, what: &str, count: impl Fn() -> (usize, usize)) -> anyhow::Result<()> {
-        let done = async {
-            loop {
-                let changed = self.shared.progress.notified();
-                let (now, all) = count();
-                if now >= all {
-                    return;
-                }
-                // A notification may have come between the two lines above.
-                drop(timeout(Duration::from_millis(20), changed).await);
-            }
-        };
-        if timeout(PATIENCE, done).await.is_err() {
-            let (now, all) = count();
-            let error = self
-                .shared
-                .last_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            bail!(
-                "{now} of {all} clients {what} after {} s; the last error: {error}",
-                PATIENCE.as_secs()
-            );
-        }
-        Ok(())
     }
 }
 
@@ -204,10 +186,7 @@ async fn live(number: u32, mut target: watch::Receiver<Target>, shared: Arc<Shar
         let now = target.borrow_and_update().clone();
         client.proves = now.proves;
         if let Err(error) = follow(number, &node, &now, &mut client, &shared).await {
-            *shared
-                .last_error
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = format!("{error:#}");
+            *lock(&shared.last_error) = format!("{error:#}");
         }
         sleep(AGAIN.mul_f64(fraction(number))).await;
     }
@@ -258,10 +237,7 @@ async fn follow(
 
 fn capture(message: &v1::DiscoveryResponse, shared: &Shared) {
     use v1::discovery_response::Kind;
-    let mut captured = shared
-        .captured
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut captured = lock(&shared.captured);
     match message.kind {
         Some(Kind::Begin(_)) => captured.clear(),
         Some(Kind::Chunk(_) | Kind::End(_)) => {}
@@ -280,24 +256,33 @@ fn fraction(number: u32) -> f64 {
 }
 
 impl Shared {
-    fn acknowledged(&self, number: u32, oldest_change: Option<SystemTime>) {
-        let changed = *self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.latencies.record(changed.elapsed());
+    fn acknowledged(&self, client: u32, oldest_change: Option<SystemTime>) {
+        let now = Instant::now();
         if let Some(lag) = oldest_change.and_then(|at| at.elapsed().ok()) {
             self.lags.record(lag);
         }
-        self.acks.fetch_add(1, Ordering::Relaxed);
-        let synced = usize::try_from(number)
+        let last = usize::try_from(client)
             .ok()
-            .and_then(|number| self.synced.get(number));
-        if synced.is_some_and(|synced| !synced.swap(true, Ordering::Relaxed)) {
-            self.in_sync.fetch_add(1, Ordering::Relaxed);
+            .and_then(|client| self.acknowledged.get(client));
+        let mut round = lock(&self.round);
+        self.latencies.record(now - round.since);
+        if last.is_some_and(|last| last.swap(round.number, Ordering::Relaxed) != round.number) {
+            round.last = now;
+            self.count.fetch_add(1, Ordering::Relaxed);
         }
-        self.progress.notify_waiters();
     }
 }
 
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Target {
+    /// The CA file of a folder, and its folder of tokens.
+    pub(crate) fn credentials(folder: &Path) -> (PathBuf, PathBuf) {
+        (folder.join("ca.crt"), folder.join("tokens"))
+    }
+
     fn security(&self, number: u32) -> Security {
         let Some((ca, tokens)) = &self.tls else {
             return Security::Plaintext;

@@ -8,13 +8,16 @@
 #![expect(clippy::print_stderr, reason = "progress of a long run")]
 
 mod api;
+mod changes;
 mod client;
+mod cluster;
 mod fleet;
 mod floor;
 mod histogram;
 mod keys;
 mod nodes;
 mod run;
+mod server;
 mod world;
 
 use std::{path::Path, time::SystemTime};

@@ -23,6 +23,51 @@ async fn clients_of_the_same_commit_share_its_bytes() {
     assert_eq!(Arc::strong_count(&full), 1);
 }
 
+/// How many commits were made, and how many of them were compressed.
+fn made(server: &Server) -> (u64, u64) {
+    let (registry, mut text) = (server.discovery.metrics.registry(), String::new());
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let count = |name: &str| {
+        let mut values = text.lines().filter_map(|line| line.strip_prefix(name));
+        values.next().unwrap().trim().parse().unwrap()
+    };
+    (
+        count("meshlite_commit_encode_duration_seconds_count"),
+        count("meshlite_commit_compressions_total"),
+    )
+}
+
+#[tokio::test]
+async fn a_change_is_encoded_and_compressed_once_however_many_clients_there_are() {
+    let mut server = Server::start().await;
+    server.publish(&mk_many(200));
+    let mut hello = mk_hello(NODE, &Topic::NODE);
+    hello.accept = vec![v1::Encoding::Zstd.into(), v1::Encoding::Identity.into()];
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        let mut peer = Peer::connect(server.addr, hello.clone()).await;
+        let full = peer.commit().await;
+        assert_eq!(full.begin.encoding(), v1::Encoding::Zstd);
+        peer.acknowledge(&full).await;
+        peers.push(peer);
+    }
+    assert_eq!(made(&server), (1, 1), "the full commit");
+    // Until each has said what it installed, a change may not be the same one for all.
+    eventually(
+        "all have installed it",
+        async || server.clients().await,
+        |clients| clients.iter().all(|client| client.converged),
+    )
+    .await;
+    server.publish(&mk_many(400));
+    for peer in &mut peers {
+        let delta = peer.commit().await;
+        assert_eq!(delta.begin.encoding(), v1::Encoding::Zstd);
+        assert_eq!(delta.frames.len(), 200);
+    }
+    assert_eq!(made(&server), (2, 2), "and one change for all of them");
+}
+
 #[tokio::test]
 async fn bulk_transfers_wait_for_their_turn_and_deltas_do_not() {
     let mut server = Server::start().await;
