@@ -9,6 +9,9 @@ pub(crate) const IPVS_SCHEDULER: &str = "meshlite.io/ipvs-scheduler";
 /// On an Ingress: how long its backends may take to answer.
 pub(crate) const REQUEST_TIMEOUT: &str = "meshlite.io/request-timeout";
 
+/// On an Ingress: how far it is programmed, which the control plane writes there itself.
+const PROGRAMMED: &str = "meshlite.io/programmed";
+
 /// On an Ingress: the Secrets with the CAs of clients and with passwords, as ingress-nginx calls them.
 pub(crate) const NAMING_SECRETS: [&str; 2] = [
     "nginx.ingress.kubernetes.io/auth-tls-secret",
@@ -17,7 +20,11 @@ pub(crate) const NAMING_SECRETS: [&str; 2] = [
 
 const DOMAIN: &str = "meshlite.io/";
 /// Every annotation that means something, and on which kind.
-const KNOWN: [(&str, &str); 2] = [("Service", IPVS_SCHEDULER), ("Ingress", REQUEST_TIMEOUT)];
+const KNOWN: [(&str, &str); 3] = [
+    ("Service", IPVS_SCHEDULER),
+    ("Ingress", REQUEST_TIMEOUT),
+    ("Ingress", PROGRAMMED),
+];
 /// How alike two names must be for one to be taken for the other, from 0 to 1.
 const ALIKE: f64 = 0.8;
 
@@ -147,6 +154,7 @@ fn times(number: &str, size: u128) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Findings;
 
     #[test]
     fn timeouts_are_seconds_or_go_durations() {
@@ -187,6 +195,18 @@ mod tests {
         for bad in ["", "/", "ops/", "/ca", "a/b/c", "A b"] {
             assert_eq!(named(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_the_control_plane_writes_on_an_ingress_itself_is_known() {
+        let annotations = BTreeMap::from([(PROGRAMMED.to_owned(), "2 of 3".to_owned())]);
+        let found = |kind| {
+            let (key, mut findings) = (ObjectKey::new("shop", "web"), Findings::default());
+            check(kind, Some(&annotations), &mut findings.about(kind, &key));
+            !findings.into_sorted().is_empty()
+        };
+        assert!(!found("Ingress"));
+        assert!(found("Service"));
     }
 
     #[test]

@@ -126,6 +126,11 @@ impl Compiler {
     pub fn served_ingresses(&self) -> BTreeSet<ObjectKey> {
         self.ingresses.served()
     }
+
+    /// The names of the `IngressClass`es of our controller. As of the last [`Compiler::apply`].
+    pub fn served_classes(&self) -> BTreeSet<String> {
+        self.ingresses.classes().map(str::to_owned).collect()
+    }
 }
 
 #[cfg(test)]

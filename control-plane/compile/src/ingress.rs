@@ -103,6 +103,11 @@ impl Ingresses {
         matters
     }
 
+    /// The names of the classes that are ours.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = &str> {
+        self.classes.ours()
+    }
+
     /// Takes in what became of a Secret. Says whether it matters.
     pub(crate) fn put_secret(&mut self, key: &ObjectKey, object: Option<&Secret>) -> bool {
         if !self.keyring.put(key, object) {

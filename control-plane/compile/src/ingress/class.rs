@@ -67,6 +67,12 @@ impl Classes {
         before != class
     }
 
+    /// The names of those that are ours.
+    pub(super) fn ours(&self) -> impl Iterator<Item = &str> {
+        let ours = self.classes.iter().filter(|(_, class)| class.is_ours);
+        ours.map(|(name, _)| name.as_str())
+    }
+
     /// Whether an Ingress that names this class is ours to serve.
     pub(super) fn serves(&self, named: &Named, settings: &Settings, about: &mut About<'_>) -> bool {
         match named {
@@ -129,6 +135,7 @@ mod tests {
         assert!(!classes.put("edge".into(), Some(&ours), &settings));
         let defaults = of(&Settings::default().ingress_controller);
         classes.put("outside".into(), Some(&defaults), &settings);
+        assert_eq!(classes.ours().collect::<Vec<_>>(), ["edge"]);
         let (key, mut findings) = (ObjectKey::new("default", "a"), Findings::default());
         for (named, is_served) in [
             (Named::Field("inside".into()), true),
