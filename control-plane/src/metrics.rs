@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use meshlite_kubernetes::WriteError;
 use meshlite_proto::v1;
 use meshlite_snapshot::{Finding, ResourceType, Topic};
 use prometheus_client::{
@@ -17,7 +18,7 @@ use prometheus_client::{
 
 use crate::publish::View;
 
-/// Every metric of the control plane. All of them begin with `meshlite_`.
+/// Every metric of the control plane. All of them begin with `meshlite_`, but for the one that client-go named.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     generation: Gauge,
@@ -37,6 +38,8 @@ pub(crate) struct Metrics {
     lag: Histogram,
     sent: Counter,
     refused: Family<ByCause, Counter>,
+    leads: Family<ByName, Gauge>,
+    writes: Family<ByResult, Counter>,
     source_objects: Family<ByKind, Gauge>,
     skipped_documents: Family<ByKind, Gauge>,
 }
@@ -68,6 +71,17 @@ struct ByCause {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByName {
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByKind {
     kind: String,
 }
@@ -94,6 +108,8 @@ impl Default for Metrics {
             lag: Histogram::new(std::iter::once(0.0).chain(exponential_buckets(1.0, 4.0, 8))),
             sent: Counter::default(),
             refused: Family::default(),
+            leads: Family::default(),
+            writes: Family::default(),
             source_objects: Family::default(),
             skipped_documents: Family::default(),
         }
@@ -103,8 +119,14 @@ impl Default for Metrics {
 impl Metrics {
     /// A registry with all of them.
     pub(crate) fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("meshlite");
-        self.register_snapshot(&mut registry);
+        let mut root = Registry::default();
+        root.register(
+            "leader_election_master_status",
+            "Whether this replica holds the Lease of this name (1) or not (0)",
+            self.leads.clone(),
+        );
+        let registry = root.sub_registry_with_prefix("meshlite");
+        self.register_snapshot(registry);
         registry.register(
             "commit",
             "Commits sent to data planes",
@@ -149,6 +171,11 @@ impl Metrics {
             self.refused.clone(),
         );
         registry.register(
+            "control_plane_writes",
+            "Writes to the API server",
+            self.writes.clone(),
+        );
+        registry.register(
             "source_objects",
             "Objects read from manifests",
             self.source_objects.clone(),
@@ -158,7 +185,7 @@ impl Metrics {
             "Documents of kinds that are not served",
             self.skipped_documents.clone(),
         );
-        registry
+        root
     }
 
     fn register_snapshot(&self, registry: &mut Registry) {
@@ -264,6 +291,19 @@ impl Metrics {
     /// A call was refused, for this reason.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&ByCause { reason }).inc();
+    }
+
+    /// Whether this process holds the Lease of this name.
+    pub(crate) fn leads(&self, lease: &str, leads: bool) {
+        let name = lease.to_owned();
+        let gauge = self.leads.get_or_create(&ByName { name });
+        gauge.set(leads.into());
+    }
+
+    /// A status or an Event was written, or not.
+    pub(crate) fn wrote(&self, kind: &'static str, error: Option<&WriteError>) {
+        let result = error.map_or("ok", WriteError::as_str);
+        self.writes.get_or_create(&ByResult { kind, result }).inc();
     }
 
     /// Clients came (1) or went (-1).

@@ -20,12 +20,15 @@ use kube::{
 use meshlite_snapshot::Version;
 use serde_json::json;
 
-use crate::status_api::{FIELD_MANAGER, WriteError, answered};
+use crate::{
+    lease::Leadership,
+    status_api::{FIELD_MANAGER, WriteError, answered, written},
+};
 
 pub use book::EventBook;
 
 /// How often an Event that still holds is repeated, at most. The server forgets it an hour after the last time.
-pub(crate) const REPEAT: Duration = Duration::from_mins(5);
+pub(crate) const REPEAT: Duration = Duration::from_mins(10);
 /// The longest message, in characters: `events.k8s.io` allows no longer note.
 const LONGEST_MESSAGE: usize = 1000;
 /// What of an object's name is kept in an Event's: a name has at most 253 characters.
@@ -39,9 +42,9 @@ pub struct Notice {
     pub subject: Subject,
     /// One word in CamelCase.
     pub reason: Cow<'static, str>,
-    /// What makes it this notice and no other, besides subject and reason.
+    /// What makes it this notice and no other, besides subject and reason: a field, or a resource.
     pub about: String,
-    /// A sentence.
+    /// A sentence. It may change without making this another notice.
     pub message: String,
 }
 
@@ -59,29 +62,33 @@ pub struct Subject {
 }
 
 /// An Event as it was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
     /// How often it was said.
     pub count: i32,
     /// How long ago it was last said.
     pub age: Duration,
+    /// `metadata.resourceVersion`
+    version: String,
+    /// Its message.
+    says: Version,
 }
 
-/// Writes Events.
+/// Writes Events, while this process leads.
 ///
 /// Rights it needs on `events`, in every namespace that is watched and in `default`: `create`, `get`, `patch`.
 #[derive(Clone)]
 pub struct Events {
     client: Client,
+    leadership: Leadership,
     /// The name of this replica.
     replica: String,
 }
 
 impl std::fmt::Debug for Events {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { client: _, replica } = self;
         f.debug_struct("Events")
-            .field("replica", replica)
+            .field("replica", &self.replica)
             .finish_non_exhaustive()
     }
 }
@@ -118,6 +125,10 @@ impl Notice {
 
     fn message(&self) -> String {
         self.message.chars().take(LONGEST_MESSAGE).collect()
+    }
+
+    fn says(&self) -> Version {
+        Version::of(self.message().as_bytes())
     }
 
     fn event(&self, replica: &str, wall: Timestamp) -> Event {
@@ -166,36 +177,51 @@ fn api_version(kind: &str) -> &'static str {
     }
 }
 
+impl Posted {
+    fn of(event: &Event, wall: Timestamp) -> Self {
+        let last = event.last_timestamp.as_ref();
+        let age = last.map(|time| wall.duration_since(time.0));
+        let message = event.message.as_deref().unwrap_or_default();
+        Self {
+            count: event.count.unwrap_or(1).max(1),
+            age: age.map_or(REPEAT, |age| Duration::try_from(age).unwrap_or_default()),
+            version: event.metadata.resource_version.clone().unwrap_or_default(),
+            says: Version::of(message.as_bytes()),
+        }
+    }
+}
+
 impl Events {
     /// A writer with the name of its replica.
-    pub fn new(client: Client, replica: &str) -> Self {
+    pub fn new(client: Client, leadership: Leadership, replica: &str) -> Self {
         Self {
             client,
+            leadership,
             replica: replica.to_owned(),
         }
     }
 
-    /// Says it: for the first time, or once more where it was said before. `known` is how often this process knows that it
-    /// was said. What another leader said a moment ago is left as it is.
+    /// Says it: for the first time, or once more where it was said before. `known` is how this process left it. What another
+    /// leader said a moment ago is left as it is.
     pub async fn post(
         &self,
         notice: &Notice,
-        known: Option<i32>,
+        known: Option<&Posted>,
         wall: Timestamp,
     ) -> Result<Posted, WriteError> {
-        if let Some(count) = known {
-            match self.repeat(notice, count, None, wall).await {
+        if let Some(known) = known {
+            match self.repeat(notice, known, wall).await {
                 // The server has forgotten it.
                 Err(WriteError::Gone(_)) => {}
+                // Another leader has said it since.
+                Err(WriteError::Conflict(_)) => return self.go_on(notice, wall).await,
                 outcome => return outcome,
             }
         }
         let event = notice.event(&self.replica, wall);
-        match answered(self.api(notice).create(&PostParams::default(), &event)).await {
-            Ok(_) => Ok(Posted {
-                count: 1,
-                age: Duration::ZERO,
-            }),
+        let api = self.api(notice);
+        match written(&self.leadership, api.create(&PostParams::default(), &event)).await {
+            Ok(event) => Ok(Posted::of(&event, wall)),
             Err(WriteError::Conflict(_)) => self.go_on(notice, wall).await,
             Err(error) => Err(error),
         }
@@ -204,27 +230,23 @@ impl Events {
     /// Goes on with an Event that is there.
     async fn go_on(&self, notice: &Notice, wall: Timestamp) -> Result<Posted, WriteError> {
         let event = answered(self.api(notice).get(&notice.name())).await?;
-        let count = event.count.unwrap_or(1).max(1);
-        let last = event.last_timestamp.map(|time| wall.duration_since(time.0));
-        let age = last.map_or(REPEAT, |age| Duration::try_from(age).unwrap_or_default());
-        if age < REPEAT {
-            return Ok(Posted { count, age });
+        let found = Posted::of(&event, wall);
+        if found.age < REPEAT {
+            return Ok(found);
         }
-        let version = event.metadata.resource_version.as_deref();
-        self.repeat(notice, count, version, wall).await
+        self.repeat(notice, &found, wall).await
     }
 
+    /// Says it once more, unless somebody else has since it was left as `known`.
     async fn repeat(
         &self,
         notice: &Notice,
-        count: i32,
-        version: Option<&str>,
+        known: &Posted,
         wall: Timestamp,
     ) -> Result<Posted, WriteError> {
-        let count = count.saturating_add(1);
         let patch = json!({
-            "metadata": {"resourceVersion": version},
-            "count": count,
+            "metadata": {"resourceVersion": known.version},
+            "count": known.count.saturating_add(1),
             "lastTimestamp": Time(wall),
             "message": notice.message(),
             "reportingInstance": self.replica,
@@ -235,11 +257,9 @@ impl Events {
         };
         let patch = Patch::Merge(&patch);
         let api = self.api(notice);
-        answered(api.patch(&notice.name(), &params, &patch)).await?;
-        Ok(Posted {
-            count,
-            age: Duration::ZERO,
-        })
+        let name = notice.name();
+        let event = written(&self.leadership, api.patch(&name, &params, &patch)).await?;
+        Ok(Posted::of(&event, wall))
     }
 
     fn api(&self, notice: &Notice) -> Api<Event> {

@@ -11,7 +11,10 @@ mod shell;
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 pub use shell::Candidate;
 
@@ -66,10 +69,25 @@ impl Leadership {
         Self(standing)
     }
 
-    /// Whether this process may write now. To be asked right before each write is sent.
+    /// Whether this process leads now.
     pub fn holds(&self) -> bool {
+        self.token().is_some()
+    }
+
+    /// Waits for what is only done by the leader; none where this process does not lead when it is to begin, or no more
+    /// when it is to go on. A process that was frozen on the way finds so first.
+    pub(crate) async fn guard<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let token = self.token()?;
+        tokio::select! {
+            biased;
+            () = sleep_until(token.until) => None,
+            done = work => Some(done),
+        }
+    }
+
+    fn token(&self) -> Option<Token> {
         let token = self.0.borrow().token;
-        token.is_some_and(|token| token.is_valid(Instant::now(), Timestamp::now()))
+        token.filter(|token| token.is_valid(Instant::now(), Timestamp::now()))
     }
 
     /// The name of the replica that leads, as far as it is known.
@@ -105,6 +123,21 @@ mod tests {
         assert!(leadership.holds());
         tokio::time::advance(RENEW_DEADLINE).await;
         assert!(!leadership.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_a_leader_does_is_not_begun_without_a_token_and_ends_with_it() {
+        assert_eq!(Leadership::none().guard(async { 1 }).await, None);
+        let token = Some(Token::sent(Instant::now(), Timestamp::now()));
+        let (_standing, seen) = watch::channel(Standing {
+            token,
+            holder: None,
+        });
+        let leadership = Leadership(seen);
+        assert_eq!(leadership.guard(async { 1 }).await, Some(1));
+        // It is ready and its token has ended at the same moment: as after a freeze.
+        let late = tokio::time::sleep(RENEW_DEADLINE);
+        assert_eq!(leadership.guard(late).await, None);
     }
 
     #[test]

@@ -19,7 +19,10 @@ mod watch;
 pub use connect::{ConnectError, Connection};
 pub use events::{EventBook, Events, Notice, Posted, Subject};
 pub use ingress_status::{Address, IngressChange, IngressState};
-pub use k8s_openapi::jiff::Timestamp;
+pub use k8s_openapi::{
+    api::{core::v1::Service, networking::v1::Ingress},
+    jiff::Timestamp,
+};
 pub use kube::{Client, Error};
 pub use lease::{Candidate, Leadership};
 pub use programmed::{Programmed, ServiceState};

@@ -13,6 +13,8 @@ use crate::{ingress_status::Address, status_api::StatusObject};
 pub(crate) const ANNOTATION: &str = "meshlite.io/programmed";
 /// The condition of a Service.
 const CONDITION: &str = "meshlite.io/Programmed";
+/// What stands around the numbers in its message.
+const MESSAGE: (&str, &str) = ("programmed on ", " connected nodes");
 
 /// How many data planes have proved that they serve an object as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,17 @@ pub struct Programmed {
     pub done: usize,
     /// Those that should.
     pub of: usize,
+}
+
+impl Programmed {
+    /// What this text, which is like `2 of 3`, says.
+    pub fn read(text: &str) -> Option<Self> {
+        let (done, of) = text.split_once(" of ")?;
+        Some(Self {
+            done: done.parse().ok()?,
+            of: of.parse().ok()?,
+        })
+    }
 }
 
 impl fmt::Display for Programmed {
@@ -101,6 +114,13 @@ impl ServiceState {
         })
     }
 
+    /// What it says of how far it is programmed.
+    pub fn programmed(&self) -> Option<Programmed> {
+        let message = &self.condition.as_ref()?.message;
+        let numbers = message.strip_prefix(MESSAGE.0)?.strip_suffix(MESSAGE.1)?;
+        Programmed::read(numbers)
+    }
+
     /// The patch that makes it say so. Other conditions stay: the list is merged by type.
     pub fn patch(&self, programmed: Programmed, wall: Timestamp) -> Value {
         let (status, reason) = meaning(programmed);
@@ -133,7 +153,8 @@ fn meaning(Programmed { done, of }: Programmed) -> (&'static str, &'static str) 
 }
 
 fn message(programmed: Programmed) -> String {
-    format!("programmed on {programmed} connected nodes")
+    let (before, after) = MESSAGE;
+    format!("{before}{programmed}{after}")
 }
 
 #[cfg(test)]
@@ -156,7 +177,9 @@ mod tests {
         for (done, of) in [(0, 0), (0, 2), (1, 2), (2, 2)] {
             let programmed = Programmed { done, of };
             assert!(!before.says(programmed));
-            assert!(written(&before, programmed, 5).says(programmed));
+            let after = written(&before, programmed, 5);
+            assert!(after.says(programmed));
+            assert_eq!(after.programmed(), Some(programmed));
         }
     }
 

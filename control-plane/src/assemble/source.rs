@@ -143,11 +143,14 @@ impl Replicas {
             }
             None => Peers::none(clients, replica),
         };
-        // One that was started again under the same name is another.
-        let process = format!("{:016x}", fastrand::u64(..));
-        let facts = source.facts();
-        let (reporter, leadership) =
-            Reporter::new(config, client, &process, facts, views, peers.clone());
+        let (reporter, leadership) = Reporter::new(
+            config,
+            client,
+            source.facts(),
+            views,
+            peers.clone(),
+            Arc::clone(&discovery.metrics),
+        );
         Self {
             peers,
             leadership,

@@ -133,9 +133,8 @@ impl ClusterPipeline {
             findings.extend(intake.findings());
             findings
         });
-        let served = compiler.served_ingresses();
         let objects = followed.counts();
         output.metrics.source(&objects, &BTreeMap::new());
-        output.publish(&turn.delta, turn.changed, findings, served, followed);
+        output.publish(&turn.delta, turn.changed, findings, compiler, followed);
     }
 }

@@ -132,12 +132,11 @@ impl FilePipeline {
         findings.extend(self.allocations.findings());
         let objects = objects(&loaded.files);
         self.output.metrics.source(&objects, &skipped);
-        let ingresses = self.compiler.served_ingresses();
         self.output.publish(
             &delta,
             loaded.changed,
             Some(findings),
-            ingresses,
+            &self.compiler,
             &Followed::default(),
         );
     }

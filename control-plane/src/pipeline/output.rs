@@ -1,8 +1,8 @@
 //! What comes of a turn of the compiler, whatever its source: a publication, findings, and facts for what is written back.
 
-use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
-use meshlite_compile::{Compiler, Delta, ObjectKey};
+use meshlite_compile::{Compiler, Delta};
 use meshlite_snapshot::{Finding, ObjectRef, Severity};
 use tokio::{sync::watch, time::Instant};
 
@@ -66,7 +66,7 @@ impl Output {
         delta: &Delta,
         changed: SystemTime,
         findings: Option<Vec<Finding>>,
-        served_ingresses: BTreeSet<ObjectKey>,
+        compiler: &Compiler,
         followed: &Followed,
     ) {
         let stamp = Stamp {
@@ -78,7 +78,8 @@ impl Output {
         self.say(findings, published.too_large);
         self.facts.send_replace(Arc::new(Facts {
             findings: self.findings.current(),
-            served_ingresses: Arc::new(served_ingresses),
+            served_ingresses: Arc::new(compiler.served_ingresses()),
+            served_classes: Arc::new(compiler.served_classes()),
             followed: followed.clone(),
         }));
         self.publisher.announce();

@@ -1,14 +1,18 @@
 //! What the API objects should say: pure, from what is published, found, connected and proved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
+use meshlite_compile::ObjectKey;
 use meshlite_kubernetes::{Address, Notice, ServiceState, Subject};
 use meshlite_proto::{decode, v1};
-use meshlite_snapshot::{Finding, NodeAddressKind, ObjectRef};
+use meshlite_snapshot::{Finding, NodeAddressKind, ObjectRef, ResourceType};
 use tokio::time::Instant;
 
 use super::{index::Index, members::Members};
-use crate::config::PublishStatus;
+use crate::{config::PublishStatus, watch::Facts};
 
 /// The addresses that every served Ingress should have; none where nothing is to be written.
 ///
@@ -58,65 +62,85 @@ pub(super) fn addresses(
     }
 }
 
-/// What the owners of objects should read: findings, and what data planes reject.
+/// Whether Events may be written about an object: what others serve is not touched, nor what nobody looks at.
+pub(super) fn is_ours(object: &ObjectRef, facts: &Facts) -> bool {
+    match &*object.kind {
+        "Ingress" => {
+            let key = ObjectKey::new(&*object.namespace, &*object.name);
+            facts.served_ingresses.contains(&key)
+        }
+        "IngressClass" => facts.served_classes.contains(&*object.name),
+        kind => kind == "Service",
+    }
+}
+
+/// An object that Events may be written about, as it is there.
+pub(super) fn subject(object: &ObjectRef, facts: &Facts) -> Option<Subject> {
+    if !is_ours(object, facts) {
+        return None;
+    }
+    let key = ObjectKey::new(&*object.namespace, &*object.name);
+    let known = facts.object(&object.kind, &key)?;
+    Some(Subject {
+        kind: object.kind.clone(),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        uid: known.uid.to_string(),
+    })
+}
+
+/// What makes a notice this one and no other: subject, reason, and field or resource.
+type Topic = (Subject, Cow<'static, str>, String);
+
+/// What the owners of objects should read: findings, and what data planes reject. What is said of the same field for the
+/// same reason is one notice.
 pub(super) fn notices(
     findings: &[Finding],
     index: &Index,
     members: &Members,
-    uid: impl Fn(&ObjectRef) -> Option<String>,
+    subject: impl Fn(&ObjectRef) -> Option<Subject>,
 ) -> Vec<Notice> {
-    let subject = |object: &ObjectRef| {
-        Some(Subject {
-            kind: object.kind.clone(),
-            namespace: object.namespace.clone(),
-            name: object.name.clone(),
-            uid: uid(object)?,
-        })
-    };
-    let found = findings.iter().filter_map(|finding| {
+    let mut messages: BTreeMap<Topic, BTreeSet<String>> = BTreeMap::new();
+    for finding in findings {
+        let Some(subject) = subject(&finding.object) else {
+            continue;
+        };
         let message = if finding.field.is_empty() {
             finding.message.clone()
         } else {
             format!("{}: {}", finding.field, finding.message)
         };
-        Some(Notice {
-            subject: subject(&finding.object)?,
-            reason: finding.reason.clone(),
-            about: message.clone(),
-            message,
-        })
-    });
-    let rejected = rejected(members)
+        let topic = (subject, finding.reason.clone(), finding.field.clone());
+        messages.entry(topic).or_default().insert(message);
+    }
+    for ((kind, name), who) in rejected(members) {
+        let message = message(kind, name, &who);
+        for subject in index.concerned(kind, name).iter().filter_map(&subject) {
+            let topic = (subject, "Rejected".into(), format!("{kind} {name}"));
+            messages.entry(topic).or_default().insert(message.clone());
+        }
+    }
+    messages
         .into_iter()
-        .flat_map(|((kind, name, version), who)| {
-            let objects = index.concerned(kind, name);
-            let message = message(kind.as_str(), name, &who);
-            let about = format!("{kind} {name} {version}");
-            let subjects: Vec<_> = objects.iter().filter_map(subject).collect();
-            subjects.into_iter().map(move |subject| Notice {
-                subject,
-                reason: "Rejected".into(),
-                about: about.clone(),
-                message: message.clone(),
-            })
-        });
-    let mut notices: Vec<_> = found.chain(rejected).collect();
-    notices.sort();
-    notices.dedup();
-    notices
+        .map(|((subject, reason, about), messages)| Notice {
+            subject,
+            reason,
+            about,
+            message: messages.into_iter().collect::<Vec<_>>().join("; "),
+        })
+        .collect()
 }
 
-type Rejected<'a> = (meshlite_snapshot::ResourceType, &'a str, &'a str);
-
-/// Who rejects what, and what the first one says.
+/// Who rejects a resource, and what the first one says.
 #[derive(Default)]
 struct Who<'a> {
-    planes: BTreeSet<(&'static str, &'a str)>,
+    /// By what they are.
+    nodes: BTreeMap<&'static str, BTreeSet<&'a str>>,
     says: &'a str,
     reason: &'static str,
 }
 
-fn rejected(members: &Members) -> BTreeMap<Rejected<'_>, Who<'_>> {
+fn rejected(members: &Members) -> BTreeMap<(ResourceType, &str), Who<'_>> {
     let mut rejected: BTreeMap<_, Who<'_>> = BTreeMap::new();
     for member in members.all() {
         for rejection in &member.rejections {
@@ -124,13 +148,9 @@ fn rejected(members: &Members) -> BTreeMap<Rejected<'_>, Who<'_>> {
             let Some(topic) = topic.and_then(|topic| decode::topic(topic).ok()) else {
                 continue;
             };
-            let key = (
-                topic.kind,
-                rejection.name.as_str(),
-                rejection.version.as_str(),
-            );
+            let key = (topic.kind, rejection.name.as_str());
             let who = rejected.entry(key).or_default();
-            if who.planes.is_empty() {
+            if who.nodes.is_empty() {
                 who.says = &rejection.message;
                 who.reason = rejection.reason().as_str_name();
             }
@@ -138,23 +158,25 @@ fn rejected(members: &Members) -> BTreeMap<Rejected<'_>, Who<'_>> {
                 v1::Role::Ingress => "ingress",
                 v1::Role::L4Node | v1::Role::Unspecified => "node",
             };
-            who.planes.insert((plane, &member.node));
+            who.nodes.entry(plane).or_default().insert(&member.node);
         }
     }
     rejected
 }
 
-fn message(kind: &str, name: &str, who: &Who<'_>) -> String {
-    let first = who
-        .planes
-        .first()
-        .map_or(String::new(), |(plane, node)| format!("{plane} {node}"));
-    let others = match who.planes.len().saturating_sub(1) {
-        0 => String::new(),
-        others => format!(" and {others} more"),
-    };
+fn message(kind: ResourceType, name: &str, who: &Who<'_>) -> String {
+    let planes = who.nodes.iter().filter_map(|(plane, nodes)| {
+        let first = nodes.first()?;
+        Some(match (nodes.len(), *plane) {
+            (1, plane) => format!("{plane} {first}"),
+            (count, "ingress") => format!("{count} ingresses, first {first}"),
+            (count, plane) => format!("{count} {plane}s, first {first}"),
+        })
+    });
+    let planes = planes.collect::<Vec<_>>().join(" and ");
+    let (reason, says) = (who.reason, who.says);
     format!(
-        "{first}{others} did not take {kind} {name} and serves what it had of it before ({}): {}",
-        who.reason, who.says
+        "not taken by {planes}: {} {name} ({reason}: {says}); what was served of it before stays",
+        kind.as_str()
     )
 }

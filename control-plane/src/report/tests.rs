@@ -6,13 +6,14 @@ use std::{
     time::SystemTime,
 };
 
-use meshlite_compile::{Compiled, Inputs, Settings, compile};
-use meshlite_kubernetes::{Address, Programmed, ServiceState};
-use meshlite_proto::encode;
-use meshlite_snapshot::{Finding, ResourceType, Severity, Topic};
+use meshlite_compile::{Compiled, Inputs, ObjectKey, Settings, compile};
+use meshlite_kubernetes::{Address, Notice, Programmed, ServiceState, Subject};
+use meshlite_proto::{encode, v1};
+use meshlite_snapshot::{Finding, ObjectRef, ResourceType, Severity, Topic};
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::*;
+use super::{index::Index, members::Members, *};
 use crate::{
     metrics::Metrics,
     publish::{Publisher, Stamp, View},
@@ -168,7 +169,7 @@ async fn one_that_rejects_part_of_an_object_does_not_count_for_it_and_its_owner_
     let bad = rejecting(client("b", role, &view), ResourceType::RouteTable, table);
     world.see(&[client("a", role, &view), bad]);
     assert_eq!(world.programmed(role, "Ingress"), (1, 2));
-    let uid = |object: &ObjectRef| (object.kind == "Ingress").then(|| "u-1".to_owned());
+    let subject = |object: &ObjectRef| (object.kind == "Ingress").then(|| ingress_of(object));
     let finding = Finding {
         severity: Severity::Error,
         source: None,
@@ -181,18 +182,98 @@ async fn one_that_rejects_part_of_an_object_does_not_count_for_it_and_its_owner_
         object: ObjectRef::new("Service", "shop", "nobody"),
         ..finding.clone()
     };
-    let notices = desired::notices(&[finding, unknown], &world.index, &world.members, uid);
-    let said: Vec<_> = notices
-        .iter()
-        .map(|n| (&*n.reason, &*n.subject.name, &*n.message))
-        .collect();
-    let rejected = "ingress node-of-b did not take RouteTable meshlite/web.example.com and serves what it had of it \
-                    before (NOT_PROGRAMMED): no room";
+    let notices = desired::notices(&[finding, unknown], &world.index, &world.members, subject);
+    let rejected = "not taken by ingress node-of-b: RouteTable meshlite/web.example.com (NOT_PROGRAMMED: no room); \
+                    what was served of it before stays";
     let conflict = "spec.rules[0]: another comes first";
     assert_eq!(
-        said,
+        said(&notices),
         [("Conflict", "web", conflict), ("Rejected", "web", rejected)]
     );
+}
+
+fn ingress_of(object: &ObjectRef) -> Subject {
+    Subject {
+        kind: object.kind.clone(),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        uid: "u-1".into(),
+    }
+}
+
+fn said(notices: &[Notice]) -> Vec<(&str, &str, &str)> {
+    notices
+        .iter()
+        .map(|n| (&*n.reason, &*n.subject.name, &*n.message))
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_many_reject_in_several_versions_is_one_event_that_stays_the_same() {
+    let mut world = World::new();
+    let view = world.publish();
+    let role = v1::Role::L4Node;
+    let name = "shop/web";
+    let bad = |id| rejecting(client(id, role, &view), ResourceType::Service, name);
+    let mut other_version = bad("c");
+    other_version.rejections[0].version = "00aa".into();
+    let notices = |world: &World| {
+        desired::notices(&[], &world.index, &world.members, |object| {
+            Some(ingress_of(object))
+        })
+    };
+    world.see(&[bad("b")]);
+    let before = notices(&world);
+    world.see(&[bad("a"), bad("b"), other_version]);
+    let after = notices(&world);
+    let message = "not taken by 3 nodes, first node-of-a: Service shop/web (NOT_PROGRAMMED: no room); what was served of \
+                   it before stays";
+    assert_eq!(said(&after), [("Rejected", "web", message)]);
+    assert_eq!(before[0].name(), after[0].name());
+    // Once nobody rejects it any more, there is nothing to say.
+    let good = ["a", "b", "c"].map(|id| client(id, role, &view));
+    world.see(&good);
+    assert_eq!(notices(&world), []);
+}
+
+#[test]
+fn what_is_said_of_one_field_for_one_reason_is_one_event() {
+    let finding = |message: &str| Finding {
+        severity: Severity::Warning,
+        source: None,
+        object: ObjectRef::new("Ingress", "shop", "web"),
+        field: "spec.tls".into(),
+        reason: "SecretNotFound".into(),
+        message: message.into(),
+    };
+    let found = [finding("no a"), finding("no b")];
+    let (index, members) = (Index::default(), Members::default());
+    let subject = |object: &ObjectRef| Some(ingress_of(object));
+    let both = desired::notices(&found, &index, &members, subject);
+    let message = "spec.tls: no a; spec.tls: no b";
+    assert_eq!(said(&both), [("SecretNotFound", "web", message)]);
+    let one = desired::notices(&found[1..], &index, &members, subject);
+    assert_eq!(one[0].name(), both[0].name());
+}
+
+#[test]
+fn events_are_only_about_what_we_serve() {
+    let facts = Facts {
+        served_ingresses: Arc::new([ObjectKey::new("shop", "ours")].into()),
+        served_classes: Arc::new(["edge".to_owned()].into()),
+        ..Facts::default()
+    };
+    let is_ours = |kind: &'static str, namespace: &str, name: &str| {
+        desired::is_ours(&ObjectRef::new(kind, namespace, name), &facts)
+    };
+    assert!(is_ours("Ingress", "shop", "ours"));
+    assert!(!is_ours("Ingress", "shop", "foreign"));
+    assert!(is_ours("Service", "shop", "web"));
+    assert!(is_ours("IngressClass", "", "edge"));
+    assert!(!is_ours("IngressClass", "", "nginx"));
+    for kind in ["Secret", "Node", "Namespace", "EndpointSlice", "RouteTable"] {
+        assert!(!is_ours(kind, "shop", "ours"), "{kind}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

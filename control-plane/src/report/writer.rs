@@ -1,44 +1,35 @@
 //! Makes the API objects say what they should, a few at a time, each at the version that was read and while the token holds.
+//!
+//! ```text
+//! what is wanted ─┬─> steps (pure) ─> desk of Ingresses, desk of Services ─> status
+//!                 └─> book (pure) ──────────────────────────────────────> Events
+//! ```
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    time::Duration,
-};
+mod desk;
+mod steps;
+
+use std::{sync::Arc, time::Duration};
 
 use meshlite_compile::ObjectKey;
 use meshlite_kubernetes::{
-    Address, EventBook, Events, IngressApi, IngressChange, IngressState, Leadership, Notice,
-    Programmed, ServiceApi, ServiceState, Timestamp, WriteError,
+    EventBook, Events, Ingress, IngressApi, Notice, Service, ServiceApi, ServiceState, Timestamp,
+    WriteError,
 };
-use meshlite_snapshot::ObjectRef;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{index::Index, members::Census};
-use crate::{config::PublishStatus, watch::Facts};
+pub(super) use self::steps::{Counts, Wanted};
 
-/// Requests in one round of a second, and how many of them Events may take while others wait.
-const BUDGET: usize = 10;
-const EVENTS: usize = 4;
-/// How long an object is left alone after it was written.
-const REST: Duration = Duration::from_secs(10);
-/// How long an object is left alone that the API server refuses to change.
-const REFUSED: Duration = Duration::from_mins(5);
+use self::desk::{Desk, namespaces, share};
+use crate::{config::PublishStatus, metrics::Metrics, watch::Facts};
+
+/// Objects that are written in a round of a second, and Events.
+const OBJECTS: usize = 10;
+const EVENTS: usize = 5;
+/// How long nothing of a kind is tried for want of a right.
+const FORBIDDEN: Duration = Duration::from_mins(1);
 /// How long a change has to be published before its progress is told: most data planes have it by then.
 pub(super) const SETTLE: Duration = Duration::from_secs(2);
-
-/// What should be there.
-pub(super) struct Wanted<'a> {
-    pub(super) facts: &'a Facts,
-    pub(super) index: &'a Index,
-    pub(super) addresses: Option<BTreeSet<Address>>,
-    pub(super) notices: Vec<Notice>,
-    /// Ingresses and nodes; none while they are not known.
-    pub(super) counts: Option<(Option<Census>, Option<Census>)>,
-    /// Whether a generation was published long enough ago.
-    pub(super) is_settled: Box<dyn Fn(u64) -> bool + Send + Sync>,
-}
 
 /// Nothing can be written now.
 #[derive(Debug)]
@@ -55,74 +46,51 @@ pub(super) struct Apis {
 }
 
 /// The one writer, for one term of leadership.
+#[derive(Debug)]
 pub(super) struct Writer {
-    apis: Apis,
-    leadership: Leadership,
+    ingresses: Desk<Ingress>,
+    services: Desk<Service>,
+    events: Events,
     book: EventBook,
-    ingresses: Known<IngressState>,
-    services: Known<ServiceState>,
-    is_loaded: bool,
-    /// The Service that addresses are published from.
-    published: Option<(u64, ServiceState)>,
+    /// Until when no Event is tried, for want of a right.
+    silent: Option<Instant>,
+    metrics: Arc<Metrics>,
+    /// What is to be listed when the term begins.
+    namespaces: Option<Vec<String>>,
+    published: Published,
 }
 
-/// Objects as they were last read or written, and until when each is left alone.
-struct Known<S> {
-    states: BTreeMap<ObjectKey, S>,
-    rests: BTreeMap<ObjectKey, Instant>,
-}
-
-/// What to do about an object.
-#[derive(Debug, PartialEq)]
-enum Task {
-    ReadIngress,
-    WriteIngress(IngressChange),
-    ReadService,
-    WriteService(Programmed),
-}
-
-impl fmt::Debug for Writer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer")
-            .field("ingresses", &self.ingresses.states.len())
-            .field("services", &self.services.states.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl<S> Default for Known<S> {
-    fn default() -> Self {
-        Self {
-            states: BTreeMap::new(),
-            rests: BTreeMap::new(),
-        }
-    }
-}
-
-impl<S> Known<S> {
-    fn rest(&mut self, key: &ObjectKey, until: Instant) {
-        self.rests.insert(key.clone(), until);
-    }
-
-    fn forget_rested(&mut self, now: Instant) {
-        self.rests.retain(|_, until| now < *until);
-    }
+/// The Service that addresses are published from.
+#[derive(Debug, Default)]
+struct Published {
+    /// As it was read, when the watch had seen this version.
+    read: Option<(u64, ServiceState)>,
+    /// Until when it is not read again, after that failed.
+    rests: Option<Instant>,
 }
 
 impl Writer {
-    pub(super) fn new(apis: Apis, leadership: Leadership) -> Self {
+    pub(super) fn new(apis: Apis, metrics: Arc<Metrics>) -> Self {
+        let Apis {
+            ingresses,
+            services,
+            events,
+            namespaces,
+        } = apis;
         Self {
-            apis,
-            leadership,
+            ingresses: Desk::new("Ingress", ingresses, Arc::clone(&metrics)),
+            services: Desk::new("Service", services, Arc::clone(&metrics)),
+            events,
             book: EventBook::default(),
-            ingresses: Known::default(),
-            services: Known::default(),
-            is_loaded: false,
-            published: None,
+            silent: None,
+            metrics,
+            namespaces: Some(namespaces),
+            published: Published::default(),
         }
     }
 
-    /// The Service that addresses are published from, as it is; none where there is none, or it is not watched.
+    /// The Service that addresses are published from, as far as it can be read; none where there is none, or it is not
+    /// watched.
     pub(super) async fn published(
         &mut self,
         publish: &PublishStatus,
@@ -135,180 +103,89 @@ impl Writer {
         let Some(object) = facts.object("Service", key) else {
             return Ok(None);
         };
-        if let Some((version, state)) = &self.published
-            && *version == object.version
-        {
-            return Ok(Some(state.clone()));
-        }
-        match self.apis.services.get(key).await {
-            Ok(state) => {
-                self.published = Some((object.version, state.clone()));
-                Ok(Some(state))
+        let Published { read, rests } = &mut self.published;
+        let is_read = read
+            .as_ref()
+            .is_some_and(|(seen, _)| *seen == object.version);
+        if !is_read && rests.is_none_or(|until| now >= until) {
+            *rests = None;
+            match self.services.read(key).await {
+                Ok(state) => *read = Some((object.version, state)),
+                Err(error @ (WriteError::Deposed | WriteError::Unavailable(_))) => {
+                    return Err(Halt(error));
+                }
+                Err(error) => {
+                    warn!(service = %key, %error, "the Service that addresses are published from cannot be read; the addresses stay");
+                    *rests = Some(now + FORBIDDEN);
+                }
             }
-            Err(error) => {
-                self.services.failed("Service", key, error, now)?;
-                Ok(None)
-            }
         }
+        Ok(read.as_ref().map(|(_, state)| state.clone()))
     }
 
-    /// Writes what is most urgent of what differs.
+    /// Writes some of what differs; the rest has its turn in the next rounds.
     pub(super) async fn round(&mut self, wanted: Wanted<'_>, now: Instant) -> Result<(), Halt> {
         self.load().await?;
-        self.ingresses.forget_rested(now);
-        self.services.forget_rested(now);
-        let tasks = self.tasks(&wanted, BUDGET);
-        let left = BUDGET.saturating_sub(tasks.len()).max(EVENTS);
-        self.say(&wanted.notices, left, now).await?;
-        for (key, task) in tasks.into_iter().take(BUDGET) {
-            if !self.leadership.holds() {
-                return Ok(());
-            }
-            self.perform(&key, task, now).await?;
+        let served = &wanted.facts.served_ingresses;
+        let services = &wanted.index.services;
+        self.ingresses.keep(|key| served.contains(key), now);
+        self.services.keep(|key| services.contains_key(key), now);
+        let of_ingress = |key: &ObjectKey, state: Option<&_>| steps::ingress(&wanted, key, state);
+        let of_service = |key: &ObjectKey, state: Option<&_>| steps::service(&wanted, key, state);
+        let (ingresses, services) = share(
+            self.ingresses.due(served.iter(), of_ingress, OBJECTS, now),
+            self.services.due(services.keys(), of_service, OBJECTS, now),
+            OBJECTS,
+        );
+        self.say(&wanted.notices, now).await?;
+        for key in ingresses {
+            self.ingresses.settle(key, of_ingress, now).await?;
+        }
+        for key in services {
+            self.services.settle(key, of_service, now).await?;
         }
         Ok(())
     }
 
     /// What is there when a term begins.
     async fn load(&mut self) -> Result<(), Halt> {
-        if self.is_loaded {
+        let Some(names) = &self.namespaces else {
             return Ok(());
-        }
-        let all = [None];
-        let some: Vec<_> = self
-            .apis
-            .namespaces
-            .iter()
-            .map(|name| Some(name.as_str()))
-            .collect();
-        let namespaces = if some.is_empty() { &all[..] } else { &some };
-        for namespace in namespaces {
-            let ingresses = self
-                .apis
-                .ingresses
-                .list(*namespace, None)
-                .await
-                .map_err(Halt)?;
-            self.ingresses.states.extend(ingresses);
+        };
+        for namespace in namespaces(names) {
+            self.ingresses.load(namespace, None).await?;
             for kind in ["spec.type=LoadBalancer", "spec.type=NodePort"] {
-                let services = self.apis.services.list(*namespace, Some(kind)).await;
-                self.services.states.extend(services.map_err(Halt)?);
+                self.services.load(namespace, Some(kind)).await?;
             }
         }
-        self.is_loaded = true;
+        self.namespaces = None;
         Ok(())
     }
 
-    /// What to do, at most `limit`. What was just written rests, so that the others have their turn.
-    fn tasks(&mut self, wanted: &Wanted<'_>, limit: usize) -> Vec<(ObjectKey, Task)> {
-        let served = &wanted.facts.served_ingresses;
-        self.ingresses.states.retain(|key, _| served.contains(key));
-        let services = &wanted.index.services;
-        self.services
-            .states
-            .retain(|key, _| services.contains_key(key));
-        let mut tasks: Vec<_> = served
-            .iter()
-            .filter(|key| !self.ingresses.rests.contains_key(*key))
-            .filter_map(|key| Some((key.clone(), self.ingress_task(key, wanted)?)))
-            .take(limit)
-            .collect();
-        // A few places are left for Services, so that neither kind waits for the other.
-        tasks.truncate(limit - EVENTS / 2);
-        let rest = limit - tasks.len();
-        let of_services = services
-            .iter()
-            .filter(|(key, _)| !self.services.rests.contains_key(*key))
-            .filter_map(|(key, changed)| {
-                Some((key.clone(), self.service_task(key, *changed, wanted)?))
-            });
-        tasks.extend(of_services.take(rest));
-        tasks
-    }
-
-    fn ingress_task(&self, key: &ObjectKey, wanted: &Wanted<'_>) -> Option<Task> {
-        let object = wanted.facts.object("Ingress", key)?;
-        let current = self.ingresses.states.get(key);
-        let Some(state) = current.filter(|state| is_current(&state.version, object.version)) else {
-            return Some(Task::ReadIngress);
-        };
-        let changed = wanted.index.ingresses.get(key).copied();
-        let census = wanted
-            .counts
-            .as_ref()
-            .and_then(|(ingresses, _)| ingresses.as_ref());
-        let census = census.filter(|_| changed.is_none_or(&wanted.is_settled));
-        let programmed = census.and_then(|census| {
-            let object = ObjectRef::new("Ingress", &*key.namespace, &*key.name);
-            let programmed = census.programmed(&object, changed);
-            let says = state.programmed.as_deref();
-            // Where nobody is and nobody was, there is nothing to say.
-            let is_news = programmed.of > 0 || says.is_some();
-            (is_news && says != Some(&programmed.to_string())).then_some(programmed)
-        });
-        let addresses = wanted.addresses.as_ref();
-        let change = IngressChange {
-            addresses: addresses
-                .filter(|wanted| **wanted != state.addresses)
-                .cloned(),
-            programmed,
-        };
-        (!change.is_empty()).then_some(Task::WriteIngress(change))
-    }
-
-    fn service_task(&self, key: &ObjectKey, changed: u64, wanted: &Wanted<'_>) -> Option<Task> {
-        let object = wanted.facts.object("Service", key)?;
-        let current = self.services.states.get(key);
-        let Some(state) = current.filter(|state| is_current(&state.version, object.version)) else {
-            return Some(Task::ReadService);
-        };
-        let census = wanted.counts.as_ref()?.1.as_ref()?;
-        if !(wanted.is_settled)(changed) {
-            return None;
+    async fn say(&mut self, notices: &[Notice], now: Instant) -> Result<(), Halt> {
+        if self.silent.is_some_and(|until| now < until) {
+            return Ok(());
         }
-        let object = ObjectRef::new("Service", &*key.namespace, &*key.name);
-        let programmed = census.programmed(&object, Some(changed));
-        let is_news = programmed.of > 0 || state.condition.is_some();
-        (is_news && !state.says(programmed)).then_some(Task::WriteService(programmed))
-    }
-
-    async fn perform(&mut self, key: &ObjectKey, task: Task, now: Instant) -> Result<(), Halt> {
-        match task {
-            Task::ReadIngress => {
-                let read = self.apis.ingresses.get(key).await;
-                self.ingresses.take("Ingress", key, read, None, now)
-            }
-            Task::WriteIngress(change) => {
-                let Some(before) = self.ingresses.states.get(key) else {
+        for (notice, known) in self.book.due(notices, EVENTS, now) {
+            let posted = self.events.post(notice, known.as_ref(), Timestamp::now());
+            let posted = posted.await;
+            self.metrics.wrote("Event", posted.as_ref().err());
+            match posted {
+                Ok(posted) => {
+                    self.book.posted(notice, posted, now);
+                    if self.silent.take().is_some() {
+                        info!("Events can be written again");
+                    }
+                }
+                Err(error @ (WriteError::Deposed | WriteError::Unavailable(_))) => {
+                    return Err(Halt(error));
+                }
+                Err(error @ WriteError::Forbidden(_)) => {
+                    if self.silent.replace(now + FORBIDDEN).is_none() {
+                        warn!(%error, "a right is missing to write Events; grant it; it is tried again every minute");
+                    }
                     return Ok(());
-                };
-                let written = self.apis.ingresses.patch(key, &change.patch(before)).await;
-                self.ingresses
-                    .take("Ingress", key, written, Some(REST), now)
-            }
-            Task::ReadService => {
-                let read = self.apis.services.get(key).await;
-                self.services.take("Service", key, read, None, now)
-            }
-            Task::WriteService(programmed) => {
-                let Some(before) = self.services.states.get(key) else {
-                    return Ok(());
-                };
-                let patch = before.patch(programmed, Timestamp::now());
-                let written = self.apis.services.patch(key, &patch).await;
-                self.services.take("Service", key, written, Some(REST), now)
-            }
-        }
-    }
-
-    async fn say(&mut self, notices: &[Notice], limit: usize, now: Instant) -> Result<(), Halt> {
-        for (notice, known) in self.book.due(notices, limit, now) {
-            if !self.leadership.holds() {
-                return Ok(());
-            }
-            match self.apis.events.post(notice, known, Timestamp::now()).await {
-                Ok(posted) => self.book.posted(notice, posted, now),
-                Err(error @ WriteError::Unavailable(_)) => return Err(Halt(error)),
+                }
                 Err(WriteError::Gone(_) | WriteError::Conflict(_)) => {
                     self.book.refused(notice, now);
                 }
@@ -320,56 +197,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-impl<S> Known<S> {
-    /// Takes in what an object is like after it was read or written, or why that failed.
-    fn take(
-        &mut self,
-        kind: &'static str,
-        key: &ObjectKey,
-        outcome: Result<S, WriteError>,
-        rest: Option<Duration>,
-        now: Instant,
-    ) -> Result<(), Halt> {
-        match outcome {
-            Ok(state) => {
-                self.states.insert(key.clone(), state);
-                if let Some(rest) = rest {
-                    self.rest(key, now + rest);
-                }
-                Ok(())
-            }
-            Err(error) => self.failed(kind, key, error, now),
-        }
-    }
-
-    fn failed(
-        &mut self,
-        kind: &'static str,
-        key: &ObjectKey,
-        error: WriteError,
-        now: Instant,
-    ) -> Result<(), Halt> {
-        self.states.remove(key);
-        match error {
-            // It is read again in the next round.
-            WriteError::Conflict(_) => Ok(()),
-            WriteError::Gone(_) => {
-                self.rest(key, now + REST);
-                Ok(())
-            }
-            WriteError::Refused(_) => {
-                warn!(kind, object = %key, %error, "the API server refuses a change of status");
-                self.rest(key, now + REFUSED);
-                Ok(())
-            }
-            WriteError::Unavailable(_) => Err(Halt(error)),
-        }
-    }
-}
-
-/// Whether a state that was read at this version is not older than what the watch has seen.
-fn is_current(read: &str, seen: u64) -> bool {
-    read.parse::<u64>().is_ok_and(|read| read >= seen)
 }

@@ -16,6 +16,8 @@ pub(crate) struct Facts {
     pub(crate) findings: Arc<[Finding]>,
     /// The Ingresses of our class.
     pub(crate) served_ingresses: Arc<BTreeSet<ObjectKey>>,
+    /// The names of the `IngressClass`es of our controller.
+    pub(crate) served_classes: Arc<BTreeSet<String>>,
     pub(crate) followed: Followed,
 }
 

@@ -106,6 +106,12 @@ impl Election {
         self.token.filter(|token| token.is_valid(now, wall))
     }
 
+    /// When somebody else may take the Lease unless its holder renews it; none where it was not seen.
+    pub(super) fn free_at(&self) -> Option<Instant> {
+        let observed = self.observed.as_ref()?;
+        Some(observed.at + observed.record.duration)
+    }
+
     /// Whoever the record names.
     pub(super) fn holder(&self) -> Option<&str> {
         let observed = self.observed.as_ref()?;
@@ -121,6 +127,7 @@ impl Election {
             renewed: Some(wall),
             transitions: record.transitions.saturating_add(i32::from(!is_ours)),
             version: record.version.clone(),
+            object: record.object.clone(),
         }
     }
 
@@ -132,6 +139,7 @@ impl Election {
             renewed: Some(wall),
             transitions: 0,
             version: String::new(),
+            object: None,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
-use kube::{Api, Client, api::PostParams};
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, Client,
+    api::{DynamicObject, PostParams},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -12,11 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    LEASE, Leadership, RETRY, Standing, election::Election, identity, record::Record, replica,
+    LEASE, Leadership, RETRY, Standing,
+    election::Election,
+    identity,
+    record::{Record, resource},
+    replica,
 };
 
 /// How long a request may take: half of the time in which a leader must have renewed.
 const REQUEST: Duration = Duration::from_secs(5);
+/// How far apart followers look at a Lease that has just ended.
+const JITTER: Duration = Duration::from_millis(200);
 /// How long releasing the Lease may hold up the end of the process.
 const RELEASE: Duration = Duration::from_secs(2);
 
@@ -24,7 +33,7 @@ const RELEASE: Duration = Duration::from_secs(2);
 ///
 /// Rights it needs, in the Lease's namespace: `create` on `leases`, and `get` and `update` on the Lease of this name.
 pub struct Candidate {
-    api: Api<Lease>,
+    api: Api<DynamicObject>,
     namespace: String,
     name: String,
     identity: String,
@@ -63,7 +72,7 @@ impl Candidate {
     ) -> (Self, Leadership) {
         let (standing, seen) = watch::channel(Standing::default());
         let candidate = Self {
-            api: Api::namespaced(client, namespace),
+            api: Api::namespaced_with(client, namespace, &resource()),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             identity: identity(replica, process),
@@ -89,12 +98,17 @@ impl Candidate {
         self.release().await;
     }
 
-    /// Followers look at different times, so that they do not all write when the Lease is free.
+    /// Followers look at different times, so that they do not all write when the Lease is free, and look when it ends, so that
+    /// it has a new holder within its duration and [`RETRY`].
     fn pause(&self) -> Duration {
         if self.leads() {
-            RETRY
-        } else {
-            RETRY.mul_f64(1.0 + fastrand::f64() / 2.0)
+            return RETRY;
+        }
+        let jittered = RETRY.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let now = Instant::now();
+        match self.election.free_at().filter(|free_at| *free_at > now) {
+            Some(free_at) => jittered.min(free_at - now + JITTER.mul_f64(fastrand::f64())),
+            None => jittered,
         }
     }
 
@@ -127,7 +141,7 @@ impl Candidate {
             renewal
         } else {
             let found = timeout(REQUEST, self.api.get_opt(&self.name)).await??;
-            let found = found.as_ref().map(Record::read);
+            let found = found.map(Record::read);
             let (now, wall) = (Instant::now(), Timestamp::now());
             match self.election.read(found, now, wall) {
                 Some(claim) => claim,
@@ -138,7 +152,7 @@ impl Candidate {
         match timeout(REQUEST, self.write(&claim)).await? {
             Ok(stored) => self
                 .election
-                .written(Record::read(&stored), sent, Instant::now()),
+                .written(Record::read(stored), sent, Instant::now()),
             // Somebody was faster; who, the next look tells.
             Err(kube::Error::Api(status)) if status.code == 409 => self.election.failed(),
             Err(error) => return Err(error.into()),
@@ -146,7 +160,7 @@ impl Candidate {
         Ok(())
     }
 
-    async fn write(&self, record: &Record) -> kube::Result<Lease> {
+    async fn write(&self, record: &Record) -> kube::Result<DynamicObject> {
         let object = record.object(&self.namespace, &self.name);
         let params = PostParams::default();
         if record.version.is_empty() {

@@ -256,6 +256,7 @@ fn record(holder: &str, version: &str) -> Record {
         renewed: None,
         transitions: 4,
         version: version.into(),
+        object: None,
     }
 }
 
