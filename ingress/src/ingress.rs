@@ -49,7 +49,7 @@ pub enum BindError {
     #[error(transparent)]
     Admin(#[from] listen::ListenError),
     /// The last good snapshot, or its private keys, cannot be kept where it was asked for.
-    #[error("--state-dir, --secrets-dir: {0}")]
+    #[error("{flag}: {0}", flag = flag(.0))]
     Cache(#[from] CacheError),
 }
 
@@ -62,6 +62,13 @@ pub enum RunError {
     /// There is no TLS on this machine.
     #[error("cannot prepare TLS: {0}")]
     Tls(String),
+}
+
+fn flag(error: &CacheError) -> &'static str {
+    match error {
+        CacheError::Folder { .. } => "--state-dir, --secrets-dir",
+        CacheError::NotMemory { .. } => "--secrets-dir",
+    }
 }
 
 impl Ingress {
@@ -207,7 +214,7 @@ async fn follow(
 }
 
 fn client(config: &Config) -> ClientConfig {
-    let id = format!("{}-{:016x}", config.node_name, fastrand::u64(..));
+    let id = format!("{}-ingress-{:08x}", config.node_name, fastrand::u32(..));
     ClientConfig {
         endpoints: config.control_plane.clone(),
         identity: v1::ClientIdentity {

@@ -8,7 +8,7 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
 use meshlite_proto::{
-    connect::{Connected, Security, connect, refusal},
+    connect::{ConnectError, Connected, Security, connect, refusal},
     installed,
     v1::{
         self, snapshot_discovery_client::SnapshotDiscoveryClient,
@@ -29,6 +29,9 @@ const MAX_MESSAGE: usize = 256 * 1024 * 1024;
 /// The most that an admin server may answer.
 const MAX_BODY: usize = 1024 * 1024 * 1024;
 
+/// How people get at the CA that the control plane makes for itself.
+const HOW_TO_TRUST: &str = "Its CA, for --ca-file: kubectl -n meshlite get configmap meshlite-ca -o jsonpath='{.data.ca\\.crt}'";
+
 /// A control plane that answers.
 #[derive(Debug)]
 pub(crate) struct Server<'a> {
@@ -46,13 +49,11 @@ impl Reach {
         for url in &self.control_planes {
             match self.connect(url).await {
                 Ok(server) => return Ok(server),
-                Err(error) => errors.push(format!("{error:#}")),
+                Err(error) => errors.push(error),
             }
         }
-        bail!(
-            "{}\nIs a control plane running there? --control-plane URL asks another.",
-            errors.join("\n")
-        )
+        let why: Vec<_> = errors.iter().map(|error| format!("{error:#}")).collect();
+        bail!("{}\n{}", why.join("\n"), advice(&errors))
     }
 
     /// Connects to one of them.
@@ -95,11 +96,14 @@ impl Server<'_> {
     /// Why it does not answer, with what to do.
     pub(crate) fn refused(&self, status: &Status) -> anyhow::Error {
         let why = refusal(self.url, self.security, status);
-        match status.code() {
-            tonic::Code::Unauthenticated => anyhow!(
+        match (status.code(), self.security) {
+            (tonic::Code::Unauthenticated, Security::Plaintext) => {
+                anyhow!("{why}\n{HOW_TO_TRUST}")
+            }
+            (tonic::Code::Unauthenticated, Security::Tls(_)) => anyhow!(
                 "{why}; give --token-file, or --client-certificate with --client-key, of a reader"
             ),
-            tonic::Code::PermissionDenied => anyhow!(
+            (tonic::Code::PermissionDenied, _) => anyhow!(
                 "{why}; the control plane's --reader-service-account may, and certificates of the organisation meshlite:reader"
             ),
             _ => anyhow!(why),
@@ -137,6 +141,21 @@ impl Server<'_> {
             }
             request.page_token = page.next_page_token;
         }
+    }
+}
+
+/// What to do where nobody could be connected to.
+fn advice(errors: &[anyhow::Error]) -> &'static str {
+    let is_about_trust = |error: &anyhow::Error| {
+        matches!(
+            error.downcast_ref(),
+            Some(ConnectError::Untrusted { .. } | ConnectError::Encrypted { .. })
+        )
+    };
+    if errors.iter().any(is_about_trust) {
+        HOW_TO_TRUST
+    } else {
+        "Is a control plane running there? --control-plane URL asks another."
     }
 }
 

@@ -1,21 +1,28 @@
-//! `meshlite diff`: what one data plane lacks or rejected.
+//! `meshlite diff`: what the data planes of a node lack or rejected.
 
 use std::fmt::Write;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use meshlite_proto::v1;
 use serde::Serialize;
 
 use crate::{
+    ask::Server,
     clock,
-    config::DiffConfig,
+    config::{DiffConfig, Reach},
     output::{self, Format, columns, columns_for},
     status::client::{Client, topic},
 };
 
-/// Everything that `meshlite diff` prints.
+/// Everything that `meshlite diff` prints: the node and the ingress of one node, or the one that was named by its id.
 #[derive(Debug, Serialize)]
 struct View {
+    clients: Vec<Lack>,
+}
+
+/// What one data plane lacks or rejected.
+#[derive(Debug, Serialize)]
+struct Lack {
     client: Client,
     /// What it was not yet sent, or has not acknowledged.
     pending: Vec<Change>,
@@ -33,38 +40,77 @@ struct Change {
     generation: u64,
 }
 
-/// Prints what one data plane lacks or rejected; gives whether there is no difference.
+/// Prints what the data planes of a node lack or rejected; gives whether there is no difference.
 pub(crate) async fn run(config: DiffConfig) -> anyhow::Result<bool> {
     let DiffConfig {
         reach,
         client,
         format,
     } = config;
-    let ask = async {
-        let server = reach.first().await?;
-        let mut status = server.status();
-        server
-            .answer(status.diff_client(v1::DiffClientRequest {
-                client: client.clone(),
-            }))
-            .await
-    };
-    let answer = ask
+    let view = View::ask(&reach, &client)
         .await
         .with_context(|| format!("cannot ask what {client} lacks"))?;
-    let known = answer.client.context("the answer names no client")?;
-    let view = View {
-        client: Client::new(known, clock::wall()),
-        pending: answer.pending.into_iter().map(Change::new).collect(),
-        pending_total: answer.pending_total,
-    };
-    output::value(format, &view, || view.print(format))?;
-    Ok(view.is_same())
+    output::value(format, &view, || {
+        let lacks: Vec<_> = view.clients.iter().map(|lack| lack.print(format)).collect();
+        lacks.join("\n")
+    })?;
+    Ok(view.clients.iter().all(Lack::is_same))
 }
 
 // === impl View ===
 
 impl View {
+    async fn ask(reach: &Reach, wanted: &str) -> anyhow::Result<Self> {
+        let server = reach.first().await?;
+        let (known, unreachable) = server.clients().await?;
+        let ids = chosen(&known, wanted);
+        if ids.is_empty() {
+            let silent: Vec<_> = unreachable.into_iter().map(|r| r.address).collect();
+            let but = if silent.is_empty() {
+                String::new()
+            } else {
+                format!(" to a replica that answers; {} did not", silent.join(", "))
+            };
+            bail!(
+                "no node or ingress of this name or id is connected{but}; `meshlite status` shows all"
+            );
+        }
+        let mut clients = Vec::new();
+        for id in ids {
+            clients.push(Lack::ask(&server, id).await?);
+        }
+        clients.sort_by(|a, b| (&a.client.role, &a.client.id).cmp(&(&b.client.role, &b.client.id)));
+        Ok(Self { clients })
+    }
+}
+
+/// The ids of those that are meant: the one with this id, else all on the node of this name.
+fn chosen<'a>(known: &'a [v1::Client], wanted: &str) -> Vec<&'a str> {
+    let identities = || known.iter().filter_map(|client| client.identity.as_ref());
+    if let Some(one) = identities().find(|identity| identity.id == wanted) {
+        return vec![&one.id];
+    }
+    let of_node = identities().filter(|identity| identity.node_name == wanted);
+    of_node.map(|identity| identity.id.as_str()).collect()
+}
+
+// === impl Lack ===
+
+impl Lack {
+    async fn ask(server: &Server<'_>, id: &str) -> anyhow::Result<Self> {
+        let request = v1::DiffClientRequest {
+            client: id.to_owned(),
+        };
+        let mut status = server.status();
+        let answer = server.answer(status.diff_client(request)).await?;
+        let known = answer.client.context("the answer names no client")?;
+        Ok(Self {
+            client: Client::new(known, clock::wall()),
+            pending: answer.pending.into_iter().map(Change::new).collect(),
+            pending_total: answer.pending_total,
+        })
+    }
+
     fn is_same(&self) -> bool {
         self.pending.is_empty() && self.client.rejections.is_empty() && self.client.converged
     }

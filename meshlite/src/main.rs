@@ -77,12 +77,12 @@ fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
         Err(Failure::Run(error)) => {
-            complain(&format!("{error:#}"));
+            complain(&causes(&error));
             ExitCode::FAILURE
         }
         Err(Failure::Differs) => ExitCode::FAILURE,
         Err(Failure::Unknown(error)) => {
-            complain(&format!("{error:#}"));
+            complain(&causes(&error));
             ExitCode::from(USAGE)
         }
     }
@@ -204,6 +204,18 @@ fn check_log(args: LogArgs, default: &str) -> Result<(LogFormat, String), Config
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Run(error.into()))?;
     runtime.block_on(work).map_err(Failure::Run)
+}
+
+/// An error with its causes. Some repeat theirs: once is enough.
+fn causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Says on standard error why nothing, or nothing more, happens.

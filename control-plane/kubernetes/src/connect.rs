@@ -50,11 +50,11 @@ pub enum ConnectError {
     )]
     ServiceAccount(#[source] InClusterError),
     #[error(
-        "no Kubernetes API server is known: this is no Pod, KUBECONFIG is not set and there is no ~/.kube/config ({0}); \
+        "no Kubernetes API server is known: this is no Pod, KUBECONFIG is not set and ~/.kube/config cannot be read; \
          give --kubeconfig"
     )]
     Nowhere(#[source] KubeconfigError),
-    #[error("--api-server {url}: {reason}")]
+    #[error("--kube-api-server {url}: {reason}")]
     ApiServer { url: String, reason: String },
     #[error("the credentials for the API server cannot be used: {0}")]
     Credentials(#[source] kube::Error),

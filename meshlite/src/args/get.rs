@@ -104,7 +104,7 @@ pub(crate) struct StatusArgs {
     pub(crate) connect: ConnectArgs,
 }
 
-/// What one node or ingress lacks or rejected.
+/// What the node and the ingress of a node lack or rejected.
 ///
 /// Exits 0 where there is no difference, 1 where there is one, 2 where nobody can be asked.
 #[derive(Debug, Args)]

@@ -56,6 +56,10 @@ pub enum ConnectError {
 pub fn refusal(url: &str, security: &Security, status: &Status) -> String {
     let said = status.message();
     match status.code() {
+        // Who we are was not asked: the port speaks TLS.
+        Code::Unauthenticated if matches!(security, Security::Plaintext) => {
+            format!("{url}: {said}")
+        }
         Code::Unauthenticated => {
             let who = credentials(security);
             format!("{url} does not accept {who}: {said}")
@@ -147,7 +151,9 @@ fn untrusted(tls: &Tls, invalid: &CertificateError) -> String {
     let name = &tls.server_name;
     match invalid {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            format!("its certificate is not signed by {ca}: get the CA of this control plane")
+            format!(
+                "its certificate is not signed by {ca}: get the CA of this control plane (ca.crt in the ConfigMap meshlite-ca)"
+            )
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("its certificate has expired, or a clock is wrong: {invalid}")
@@ -157,7 +163,7 @@ fn untrusted(tls: &Tls, invalid: &CertificateError) -> String {
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!(
-                "its certificate is not for the name {name}: set the server name that it is for"
+                "its certificate is not for the name {name}: set the server name that it is for (--server-name)"
             )
         }
         other => format!("its certificate cannot be believed with {ca}: {other}"),
