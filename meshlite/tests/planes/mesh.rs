@@ -1,23 +1,23 @@
-//! The planes as processes of their own: restarts without a control plane, and what the command line says of them.
+//! The planes as processes of their own on one manifest, and what is asked of them from outside.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
     process::{Child, Command, Output, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-const DEADLINE: Duration = Duration::from_mins(1);
-const ANY: &str = "127.0.0.1:0";
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const ANY: &str = "127.0.0.1:0";
 
 /// A process that is killed when it goes out of scope.
-struct Plane {
+pub(crate) struct Plane {
     child: Child,
     log: mpsc::Receiver<serde_json::Value>,
+    logged: Arc<Mutex<String>>,
 }
 
 impl Drop for Plane {
@@ -27,7 +27,6 @@ impl Drop for Plane {
     }
 }
 
-#[expect(clippy::expect_used, reason = "a test ends here if it fails")]
 impl Plane {
     fn start(args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_meshlite"))
@@ -38,19 +37,36 @@ impl Plane {
             .expect("the binary runs");
         let lines = BufReader::new(child.stderr.take().expect("standard error")).lines();
         let (sender, log) = mpsc::channel();
+        let logged = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&logged);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                all.lock().expect("nobody panics with it").push_str(&line);
                 let event = serde_json::from_str(&line).unwrap_or_else(|_| line.into());
                 if sender.send(event).is_err() {
                     return;
                 }
             }
         });
-        Self { child, log }
+        Self { child, log, logged }
+    }
+
+    /// Ends it without warning; gives all that it has logged.
+    pub(crate) fn kill(self) -> String {
+        let logged = Arc::clone(&self.logged);
+        drop(self);
+        // The thread that reads ends with the process.
+        let start = Instant::now();
+        while Arc::strong_count(&logged) > 1 {
+            assert!(start.elapsed() < DEADLINE, "the log goes on");
+            pause();
+        }
+        let logged = logged.lock().expect("nobody panics with it");
+        logged.clone()
     }
 
     /// A field of the next event with this message.
-    fn said(&self, message: &str, field: &str) -> String {
+    pub(crate) fn said(&self, message: &str, field: &str) -> String {
         let mut seen = Vec::new();
         loop {
             let event = self.log.recv_timeout(DEADLINE);
@@ -67,17 +83,19 @@ impl Plane {
 }
 
 /// The three planes on one manifest, and the folders of the data planes.
-struct Mesh {
+pub(crate) struct Mesh {
     folder: tempfile::TempDir,
     /// In memory.
-    secrets: tempfile::TempDir,
-    virtual_ip: SocketAddr,
-    http: SocketAddr,
+    pub(crate) secrets: tempfile::TempDir,
+    pub(crate) virtual_ip: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    /// How much the planes log.
+    pub(crate) log_level: &'static str,
 }
 
-#[expect(clippy::expect_used, reason = "a test ends here if it fails")]
 impl Mesh {
-    fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
         let [_, _, high, low] = std::process::id().to_be_bytes();
         let virtual_ip = free(&format!("127.{}.{low}.{number}", 96 + high % 32));
         let mesh = Self {
@@ -85,6 +103,8 @@ impl Mesh {
             secrets: tempfile::tempdir_in("/dev/shm").expect("a folder in memory"),
             virtual_ip,
             http: free("127.0.0.1"),
+            https: free("127.0.0.1"),
+            log_level: "info",
         };
         std::fs::create_dir(mesh.path("manifests")).expect("made");
         let manifest = manifest(virtual_ip, start_backend());
@@ -92,28 +112,29 @@ impl Mesh {
         mesh
     }
 
-    fn path(&self, name: &str) -> String {
+    /// A file or folder of this mesh on the disk.
+    pub(crate) fn path(&self, name: &str) -> String {
         let path = self.folder.path().join(name);
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    fn control_plane(&self) -> (Plane, String) {
-        let https = free("127.0.0.1");
+    pub(crate) fn control_plane(&self) -> (Plane, String) {
         let plane = Plane::start(&[
             "control-plane",
             "--manifests",
             &self.path("manifests"),
             "--service-cidr=127.96.0.0/11",
             &format!("--ingress-http-port={}", self.http.port()),
-            &format!("--ingress-https-port={}", https.port()),
+            &format!("--ingress-https-port={}", self.https.port()),
             &format!("--listen={ANY}"),
             &format!("--admin-listen={ANY}"),
+            &format!("--log-level={}", self.log_level),
         ]);
         let url = format!("http://{}", plane.said("control plane bound", "grpc"));
         (plane, url)
     }
 
-    fn node(&self, control_plane: &str) -> Plane {
+    pub(crate) fn node(&self, control_plane: &str) -> Plane {
         Plane::start(&[
             "node",
             "--node-name=n1",
@@ -123,10 +144,11 @@ impl Mesh {
             &format!("--metrics-bind-address={ANY}"),
             &format!("--healthz-bind-address={ANY}"),
             "--nodeport-addresses=127.0.0.1",
+            &format!("--log-level={}", self.log_level),
         ])
     }
 
-    fn ingress(&self, control_plane: &str) -> Plane {
+    pub(crate) fn ingress(&self, control_plane: &str) -> Plane {
         let secrets = self.secrets.path().join("keys");
         Plane::start(&[
             "ingress",
@@ -136,19 +158,18 @@ impl Mesh {
             &format!("--state-dir={}", self.path("state")),
             &format!("--secrets-dir={}", secrets.display()),
             &format!("--admin-listen={ANY}"),
+            &format!("--log-level={}", self.log_level),
         ])
     }
 }
 
 /// An address of this machine's loopback with a port that was free a moment ago.
-#[expect(clippy::expect_used, reason = "a test ends here if it fails")]
-fn free(ip: &str) -> SocketAddr {
+pub(crate) fn free(ip: &str) -> SocketAddr {
     let listener = TcpListener::bind((ip, 0)).expect("loopback can be bound");
     listener.local_addr().expect("it is bound")
 }
 
 /// Answers every connection with a fixed response, for ever.
-#[expect(clippy::expect_used, reason = "a test ends here if it fails")]
 fn start_backend() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
     let addr = listener.local_addr().expect("it is bound");
@@ -170,12 +191,12 @@ fn start_backend() -> SocketAddr {
     clippy::disallowed_methods,
     reason = "there is no runtime here to block"
 )]
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(20));
 }
 
 /// What is answered at an address, once `is_right` says that it is.
-fn get(addr: &str, path: &str, is_right: impl Fn(&str) -> bool) -> String {
+pub(crate) fn get(addr: &str, path: &str, is_right: impl Fn(&str) -> bool) -> String {
     let ask = || {
         let mut stream = TcpStream::connect(addr)?;
         stream.set_read_timeout(Some(DEADLINE))?;
@@ -197,7 +218,7 @@ fn get(addr: &str, path: &str, is_right: impl Fn(&str) -> bool) -> String {
     }
 }
 
-fn is_from_backend(answer: &str) -> bool {
+pub(crate) fn is_from_backend(answer: &str) -> bool {
     answer.ends_with("backend")
 }
 
@@ -217,8 +238,7 @@ spec: {{defaultBackend: {{service: {{name: web, port: {{number: {port}}}}}}}}}
     )
 }
 
-#[expect(clippy::expect_used, reason = "a test ends here if it fails")]
-fn meshlite(args: &[&str]) -> Output {
+pub(crate) fn meshlite(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_meshlite"))
         .args(args)
         .output()
@@ -226,7 +246,7 @@ fn meshlite(args: &[&str]) -> Output {
 }
 
 /// Runs a command until it exits with a status; gives what it prints.
-fn prints(status: i32, args: &[&str]) -> String {
+pub(crate) fn prints(status: i32, args: &[&str]) -> String {
     let start = Instant::now();
     loop {
         let output = meshlite(args);
@@ -238,135 +258,8 @@ fn prints(status: i32, args: &[&str]) -> String {
     }
 }
 
-#[test]
-fn data_planes_restart_without_a_control_plane_and_traffic_flows() {
-    let mesh = Mesh::new(1);
-    let (virtual_ip, http) = (mesh.virtual_ip.to_string(), mesh.http.to_string());
-    let (control_plane, url) = mesh.control_plane();
-    let (node, ingress) = (mesh.node(&url), mesh.ingress(&url));
-    get(&virtual_ip, "/", is_from_backend);
-    get(&http, "/", is_from_backend);
-    prints(0, &["status", "--control-plane", &url]);
-    for kept in ["state/node", "state/ingress"] {
-        let start = Instant::now();
-        let is_kept = || {
-            let files = std::fs::read_dir(mesh.path(kept));
-            files.is_ok_and(|mut files| files.next().is_some())
-        };
-        while !is_kept() {
-            assert!(start.elapsed() < DEADLINE, "nothing in {kept}");
-            pause();
-        }
-    }
-    // Killed, so that nothing is put in order for the restart.
-    drop((control_plane, node, ingress));
-
-    let (node, ingress) = (mesh.node(&url), mesh.ingress(&url));
-    let metrics = node.said("node bound", "metrics");
-    let admin = ingress.said("ingress bound", "admin");
-    let (metrics, admin) = (inner(&metrics), inner(&admin));
-    get(&virtual_ip, "/", is_from_backend);
-    get(&http, "/", is_from_backend);
-    let is_ready = |answer: &str| answer.starts_with("HTTP/1.1 200");
-    get(&metrics, "/readyz", is_ready);
-    get(&admin, "/readyz", is_ready);
-    for (plane, address) in [("node", &metrics), ("ingress", &admin)] {
-        let is_provisional = |answer: &str| answer.contains("\"provisional\":true");
-        let snapshot = get(address, "/snapshot", is_provisional);
-        assert!(snapshot.contains("\"age_seconds\":"), "{snapshot}");
-        let gauge = format!("meshlite_{plane}_snapshot_provisional 1");
-        let scraped = get(address, "/metrics", |answer| answer.contains(&gauge));
-        let age = format!("meshlite_{plane}_snapshot_age_seconds ");
-        assert!(scraped.contains(&age), "{scraped}");
-    }
-}
-
-#[test]
-fn people_see_where_everybody_stands_and_what_is_installed() {
-    let mesh = Mesh::new(2);
-    let (_control_plane, url) = mesh.control_plane();
-    let (node, ingress) = (mesh.node(&url), mesh.ingress(&url));
-    let metrics = node.said("node bound", "metrics");
-    let admin = ingress.said("ingress bound", "admin");
-    get(&mesh.virtual_ip.to_string(), "/", is_from_backend);
-    get(&mesh.http.to_string(), "/", is_from_backend);
-
-    let control_plane = ["--control-plane", url.as_str()];
-    let ask = |status, args: &[&str]| prints(status, &[args, &control_plane].concat());
-    let table = ask(0, &["status"]);
-    let row = |role| {
-        let is_row = |line: &&str| line.starts_with("n1") && line.contains(role);
-        let line = table.lines().find(is_row);
-        line.unwrap_or_else(|| panic!("no {role} in\n{table}"))
-    };
-    for role in [" node ", " ingress "] {
-        assert!(row(role).contains(" yes "), "{table}");
-    }
-    let json: serde_json::Value =
-        serde_json::from_str(&ask(0, &["status", "-o", "json"])).expect("JSON");
-    assert_eq!(json["converged"], true);
-    assert_eq!(json["totals"]["nodes"], 1);
-    let id = json["clients"][1]["id"].as_str().expect("an id");
-    let diff = ask(0, &["diff", id]);
-    assert!(
-        diff.contains("converged") && !diff.contains("PENDING"),
-        "{diff}"
-    );
-
-    let node = format!("http://{}", inner(&metrics));
-    let services = ask(0, &["get", "services"]);
-    assert!(services.contains("1/1"), "{services}");
-    assert_eq!(
-        prints(
-            0,
-            &["get", "services", "web", "-n", "default", "--node", &node]
-        ),
-        services,
-        "the node has what is served"
-    );
-    let endpoints = ask(0, &["get", "endpoints", "web", "-o", "wide"]);
-    assert!(endpoints.contains("Ready"), "{endpoints}");
-    let ingress = format!("http://{}", inner(&admin));
-    let routes = prints(0, &["get", "routes", "--node", &ingress]);
-    assert!(routes.contains("Ingress default/web"), "{routes}");
-    assert!(prints(0, &["get", "snapshot", "--node", &ingress]).contains("DIGESTS"));
-    assert_eq!(ask(0, &["get", "certificates"]), "no certificates\n");
-}
-
-#[test]
-fn who_cannot_be_asked_or_found_is_told_from_who_differs() {
-    let nobody = ["--control-plane", "http://127.0.0.1:1"];
-    for command in [&["status"][..], &["diff", "n1"]] {
-        let output = meshlite(&[command, &nobody].concat());
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            said.contains("cannot connect to http://127.0.0.1:1"),
-            "{said}"
-        );
-        assert!(said.contains("--control-plane"), "{said}");
-    }
-    let output = meshlite(&["get", "services", "--node", "http://127.0.0.1:1"]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("is it the admin server of a node"), "{said}");
-}
-
-#[test]
-fn private_keys_are_kept_in_memory_or_not_at_all() {
-    let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
-    let keys: &Path = disk.path();
-    let keys = format!("--secrets-dir={}", keys.display());
-    let state = format!("--state-dir={}", disk.path().display());
-    let any = format!("--admin-listen={ANY}");
-    let output = meshlite(&["ingress", &any, &state, &keys]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("is not memory"), "{said}");
-}
-
 /// The address in `Some(127.0.0.1:10249)`.
-fn inner(logged: &str) -> String {
+pub(crate) fn inner(logged: &str) -> String {
     let inner = logged.strip_prefix("Some(");
     let inner = inner.and_then(|rest| rest.strip_suffix(')'));
     inner.unwrap_or(logged).to_owned()
