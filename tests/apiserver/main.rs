@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod clients;
+mod command;
 mod direct;
 mod faults;
 mod harness;
