@@ -153,7 +153,7 @@ async fn a_control_plane_that_is_killed_over_and_over_under_change_takes_nothing
     let mut replica = cluster.replica(api, "replica-1").await;
     let followers = filled(&cluster, &replica).await;
     let asked = Asked::plaintext(&replica.url());
-    for kill in 0..soaked(8, 100) {
+    for kill in 0..soaked(10, 100) {
         let port = 1000 + kill;
         let changed = json!({"spec": {"ports": [{"name": "http", "port": port}]}});
         let passing = format!("passing-{}", kill / 2);

@@ -24,13 +24,6 @@ spec:
     http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
 ";
 
-const CLASS: &str = "
-apiVersion: networking.k8s.io/v1
-kind: IngressClass
-metadata: {name: NAMESPACE-other}
-spec: {controller: CONTROLLER}
-";
-
 async fn apply(api: &ApiServer, manifest: &str, namespace: &str) {
     let manifest = manifest.replace("NAMESPACE", namespace);
     api.apply(&manifest).await.unwrap();
@@ -63,14 +56,62 @@ async fn a_service_is_served_as_kubectl_writes_it_and_session_affinity_goes_on_a
         node.service(&web, |service| service.session_affinity_seconds == seconds)
             .await;
     }
-    let label = ["label", "service", "web", "-n", ns];
-    let by_another = "service.kubernetes.io/service-proxy-name=another";
-    api.kubectl(&[&label[..], &[by_another]].concat(), "")
-        .await
-        .unwrap();
-    node.service(&web, |service| !service.l4).await;
+    // Somebody else's business on nodes; an Ingress and DNS still need to know of it.
+    for name in ["service-proxy-name", "headless"] {
+        let label = format!("service.kubernetes.io/{name}");
+        for (change, l4) in [
+            (format!("{label}=another"), false),
+            (format!("{label}-"), true),
+        ] {
+            let command = ["label", "service", "web", "-n", ns, &change];
+            api.kubectl(&command, "").await.unwrap();
+            node.service(&web, |service| service.l4 == l4).await;
+        }
+    }
     api.delete(ns, "service/web").await.unwrap();
     node.has(ResourceType::Service, &web, false).await;
+}
+
+const SLICE: &str = "
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-by-hand, namespace: NAMESPACE, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [192.0.2.1]}, {addresses: [192.0.2.2], conditions: {ready: false}}]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_slice_is_served_as_kubectl_writes_it() {
+    let Some(api) = apiserver::shared().await else {
+        return;
+    };
+    let cluster = Cluster::new(api, "slice").await;
+    let ns = cluster.namespace.as_str();
+    let replica = cluster.replica(api, "replica-1").await;
+    let node = Follower::node("n1", &[replica.url()]);
+    let web = format!("{ns}/web");
+
+    apply(api, &SERVICE.replace("selector: {app: web}, ", ""), ns).await;
+    apply(api, SLICE, ns).await;
+    node.ready_endpoints(&web, &["192.0.2.1"]).await;
+    let both = r#"{"endpoints":[{"addresses":["192.0.2.1"]},{"addresses":["192.0.2.2"]}]}"#;
+    let patch = [
+        "patch",
+        "endpointslice",
+        "web-by-hand",
+        "-n",
+        ns,
+        "--type=merge",
+        "-p",
+    ];
+    api.kubectl(&[&patch[..], &[both]].concat(), "")
+        .await
+        .unwrap();
+    node.ready_endpoints(&web, &["192.0.2.1", "192.0.2.2"])
+        .await;
+    api.delete(ns, "endpointslice/web-by-hand").await.unwrap();
+    node.ready_endpoints(&web, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,38 +166,6 @@ async fn an_ingress_and_its_secret_are_served_as_kubectl_writes_them() {
     ingress
         .has(ResourceType::RouteTable, &table("b.example.com"), false)
         .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_ingress_class_of_our_controller_makes_its_ingresses_ours_for_as_long_as_it_is_there() {
-    let Some(api) = apiserver::shared().await else {
-        return;
-    };
-    let cluster = Cluster::new(api, "class").await;
-    let ns = cluster.namespace.as_str();
-    let replica = cluster.replica(api, "replica-1").await;
-    let ingress = Follower::ingress("i1", &[replica.url()]);
-    let class = |controller: &str| CLASS.replace("CONTROLLER", controller);
-    let table = format!("{ns}/a.example.com");
-    let served = async |there| ingress.has(ResourceType::RouteTable, &table, there).await;
-
-    apply(api, SERVICE, ns).await;
-    let other = INGRESS.replace(
-        "ingressClassName: NAMESPACE",
-        "ingressClassName: NAMESPACE-other",
-    );
-    apply(api, &other, ns).await;
-    apply(api, &class("somebody.example/ingress"), ns).await;
-    served(false).await;
-    // The controller of a class cannot be changed: it is deleted and made again.
-    let name = format!("ingressclass/{ns}-other");
-    api.delete("", &name).await.unwrap();
-    apply(api, &class("meshlite.io/ingress"), ns).await;
-    served(true).await;
-    let label = r#"{"metadata":{"labels":{"a":"b"}}}"#;
-    api.patch("", &name, label).await.unwrap();
-    api.delete("", &name).await.unwrap();
-    served(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! What only a real Kubernetes API can show.
 #![cfg(test)]
 
+mod classes;
 mod clients;
 mod command;
 mod direct;
@@ -13,3 +14,4 @@ mod rbac;
 mod replicas;
 mod support;
 mod tokens;
+mod written;

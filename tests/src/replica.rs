@@ -42,8 +42,12 @@ pub struct ReplicaConfig {
     pub watch_namespaces: Vec<String>,
     /// The class that is served by name.
     pub ingress_class: String,
+    /// Whether Ingresses without a class are served.
+    pub watch_ingress_without_class: bool,
     /// What `status.loadBalancer` says; empty for no status.
     pub publish_addresses: Vec<String>,
+    /// The Service, in `namespace`, whose addresses it says instead.
+    pub publish_service: Option<String>,
     /// The Service, in `namespace`, whose endpoints are the replicas.
     pub peer_service: Option<String>,
     /// TLS and tokens; without, everybody may do everything.
@@ -90,12 +94,13 @@ impl From<ReplicaConfig> for Config {
                 replica: account("meshlite-control-plane"),
             }),
         };
-        let service = |name| ObjectKey::new(&config.namespace, name);
+        let service = |name: &str| ObjectKey::new(&config.namespace, name);
         Self {
             listen: config.listen,
             admin_listen: Some(([127, 0, 0, 1], 0).into()),
             settings: Settings {
                 ingress_class: config.ingress_class,
+                watch_ingress_without_class: config.watch_ingress_without_class,
                 ..Settings::default()
             },
             security: if config.secure {
@@ -111,10 +116,10 @@ impl From<ReplicaConfig> for Config {
                 },
                 watch_namespaces: config.watch_namespaces,
                 lease_name: "meshlite-control-plane".to_owned(),
-                publish_status: if config.publish_addresses.is_empty() {
-                    PublishStatus::Nothing
-                } else {
-                    PublishStatus::Addresses(config.publish_addresses)
+                publish_status: match &config.publish_service {
+                    Some(name) => PublishStatus::Service(service(name)),
+                    None if config.publish_addresses.is_empty() => PublishStatus::Nothing,
+                    None => PublishStatus::Addresses(config.publish_addresses),
                 },
                 peer_service: config.peer_service.as_deref().map(service),
                 namespace: config.namespace,

@@ -59,7 +59,9 @@ impl Cluster {
             namespace: self.namespace.clone(),
             watch_namespaces: vec![self.namespace.clone()],
             ingress_class: self.namespace.clone(),
+            watch_ingress_without_class: false,
             publish_addresses: Vec::new(),
+            publish_service: None,
             peer_service: None,
             secure: false,
         }
