@@ -3,7 +3,8 @@
 //! ```text
 //! a size   ─> fixture   ─> manifests          ─┬─> tests, benchmarks ─> figures
 //! programs ─> apiserver ─> a Kubernetes API   ─┤
-//!             replica   ─> a control plane    ─┘
+//!             replica   ─> a control plane    ─┤
+//! pods     ─> world     ─> nodes in namespaces ─┘
 //! ```
 //!
 //! Input: how much to generate, Kubernetes' programs, what was measured. Output: manifests, a running API server, and tables
@@ -15,3 +16,4 @@ pub mod figures;
 pub mod fixture;
 pub mod process;
 pub mod replica;
+pub mod world;
