@@ -103,7 +103,7 @@ impl Discovery {
     pub(crate) fn view(&self) -> Result<Arc<View>, Status> {
         let view = self.views.borrow().clone();
         view.ok_or_else(|| {
-            Status::unavailable("the manifests were not read and compiled yet; try again")
+            Status::unavailable("what there is was not read and compiled yet; try again")
         })
     }
 

@@ -14,4 +14,5 @@ mod rbac;
 mod replicas;
 mod support;
 mod tokens;
+mod watchlist;
 mod written;

@@ -18,8 +18,9 @@ const TOO_LARGE: &str = "ResourceVersionTooLarge";
 #[derive(Deserialize)]
 struct ListText<'a> {
     metadata: ListMetadata,
+    /// None also where there is nothing: lists of metadata say `null` then.
     #[serde(borrow, default)]
-    items: Vec<&'a RawValue>,
+    items: Option<Vec<&'a RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +108,7 @@ pub(super) fn page<T>(
     let ListText { metadata, items } = serde_json::from_str(text).map_err(|e| unreadable(&e))?;
     let items = items
         .into_iter()
+        .flatten()
         .map(|text| item(text.get(), &mut read))
         .collect::<Result<_, _>>()?;
     Ok(Page {

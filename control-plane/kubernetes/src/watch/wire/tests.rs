@@ -69,3 +69,12 @@ proptest! {
         refusal(None, &text);
     }
 }
+
+#[test]
+fn an_empty_list_has_no_items_whether_it_says_so_or_says_nothing() {
+    for items in ["[]", "null"] {
+        let text = format!(r#"{{"metadata":{{"resourceVersion":"7"}},"items":{items}}}"#);
+        let page = page(&text, |_| Some(())).unwrap();
+        assert_eq!((page.version, page.items.len()), (7, 0), "{text}");
+    }
+}
