@@ -1,5 +1,8 @@
 //! What data planes prove, what the leader then writes, and what it leaves alone: against a log without a server.
 
+mod api;
+mod writing;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

@@ -108,7 +108,7 @@ impl<K: StatusObject> Desk<K> {
         limit: usize,
         now: Instant,
     ) -> Vec<&'a ObjectKey> {
-        if self.forbidden.is_some_and(|until| now < until) {
+        if self.is_forbidden(now) {
             return Vec::new();
         }
         let is_later = |key: &&ObjectKey| Some(*key) > self.last.as_ref();
@@ -128,6 +128,9 @@ impl<K: StatusObject> Desk<K> {
         step: impl Fn(&ObjectKey, Option<&K::State>) -> Option<Step>,
         now: Instant,
     ) -> Result<(), Halt> {
+        if self.is_forbidden(now) {
+            return Ok(());
+        }
         self.last = Some(key.clone());
         for _ in 0..ATTEMPTS {
             let (outcome, is_write) = match step(key, self.states.get(key)) {
@@ -138,10 +141,10 @@ impl<K: StatusObject> Desk<K> {
             match outcome {
                 Ok(state) => {
                     self.states.insert(key.clone(), state);
-                    if self.forbidden.take().is_some() {
-                        info!(kind = self.kind, "the API server allows it again");
-                    }
                     if is_write {
+                        if self.forbidden.take().is_some() {
+                            info!(kind = self.kind, "status can be written again");
+                        }
                         self.rest(key, now + REST, 0);
                         return Ok(());
                     }
@@ -156,6 +159,10 @@ impl<K: StatusObject> Desk<K> {
         let pause = REST.saturating_mul(2_u32.saturating_pow(before)).min(BUSY);
         self.rest(key, now + pause, before.saturating_add(1));
         Ok(())
+    }
+
+    fn is_forbidden(&self, now: Instant) -> bool {
+        self.forbidden.is_some_and(|until| now < until)
     }
 
     async fn write(&self, key: &ObjectKey, patch: &Value) -> Result<K::State, WriteError> {
