@@ -1,10 +1,13 @@
 //! TLS on real sockets: who is let in, with what, and what the others are told.
 
+mod limits;
+mod rotation;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use meshlite_proto::{
@@ -118,8 +121,15 @@ async fn status(connected: &Connected) -> Result<v1::ServerStatus, Status> {
     }
 }
 
-/// How the server answers a stream of this role on this node.
-async fn subscribe(connected: &Connected, role: v1::Role, node: &str) -> Result<(), Status> {
+/// A stream that the server has said something on. It ends where this is dropped.
+#[derive(Debug)]
+struct Opened {
+    _requests: tokio::sync::mpsc::Sender<v1::DiscoveryRequest>,
+    answers: tonic::Streaming<v1::DiscoveryResponse>,
+}
+
+/// Opens a stream of this role on this node.
+async fn open(connected: &Connected, role: v1::Role, node: &str) -> Result<Opened, Status> {
     let mut hello = mk_hello(role, &Topic::NODE);
     hello.client.as_mut().unwrap().node_name = node.to_owned();
     let request = v1::DiscoveryRequest {
@@ -131,7 +141,15 @@ async fn subscribe(connected: &Connected, role: v1::Role, node: &str) -> Result<
     let outgoing = tokio_stream::wrappers::ReceiverStream::new(outgoing);
     let mut answers = client.stream_snapshots(outgoing).await?.into_inner();
     answers.message().await?.expect("the server says something");
-    Ok(())
+    Ok(Opened {
+        _requests: requests,
+        answers,
+    })
+}
+
+/// How the server answers a stream of this role on this node.
+async fn subscribe(connected: &Connected, role: v1::Role, node: &str) -> Result<(), Status> {
+    open(connected, role, node).await.map(drop)
 }
 
 #[tokio::test]
