@@ -199,6 +199,34 @@ async fn a_right_that_is_missing_is_not_asked_for_all_the_time_and_used_once_it_
 }
 
 #[tokio::test(start_paused = true)]
+async fn objects_that_others_change_all_the_time_rest_and_leave_the_others_their_turn() {
+    let api = api();
+    let replica = Replica::start(&api, "first", ADDRESS);
+    passes("it leads", || replica.leadership.holds()).await;
+    let busy: Vec<_> = (0..30).map(|n| format!("busy-{n}")).collect();
+    api.put("ingresses", "shop", "quiet", ingress("meshlite", "web"));
+    let start = Instant::now();
+    for second in 0..60 {
+        for name in &busy {
+            // It loses its address each time.
+            api.put("ingresses", "shop", name, ingress("meshlite", "web"));
+        }
+        sleep(Duration::from_secs(1)).await;
+        assert!(
+            second < 30 || address(&api, "quiet") == ADDRESS,
+            "the last one waits"
+        );
+    }
+    let bound = start.elapsed().as_secs() / 2 + 1;
+    for name in &busy {
+        let writes = api.writes(&format!("/{name}/"));
+        let written = writes.iter().filter(|call| call.status == 200).count();
+        assert!(written as u64 <= bound, "{written} writes of {name}");
+    }
+    replica.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_that_is_gone_is_left_alone() {
     let api = api();
     api.put("ingresses", "shop", "web", ingress("meshlite", "web"));

@@ -217,3 +217,25 @@ pub(super) fn namespaces(names: &[String]) -> BTreeSet<Option<&str>> {
     }
     names.iter().map(|name| Some(name.as_str())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_kind_waits_for_the_other() {
+        let keys: Vec<_> = (0..20)
+            .map(|n| ObjectKey::new("shop", n.to_string()))
+            .collect();
+        let shared = |one: usize, other: usize| {
+            let some = |count: usize| keys.iter().take(count).collect();
+            let (one, other) = share(some(one), some(other), 10);
+            (one.len(), other.len())
+        };
+        assert_eq!(shared(20, 20), (5, 5));
+        assert_eq!(shared(20, 0), (10, 0));
+        assert_eq!(shared(2, 20), (2, 8));
+        assert_eq!(shared(20, 2), (8, 2));
+        assert_eq!(shared(3, 4), (3, 4));
+    }
+}

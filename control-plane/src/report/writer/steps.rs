@@ -100,3 +100,35 @@ pub(super) fn service(
 fn is_current(read: &str, seen: u64) -> bool {
     read.parse::<u64>().is_ok_and(|read| read >= seen)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_leader_says_fewer_only_when_those_that_are_missing_have_had_their_time() {
+        let counts = |is_early| Counts {
+            ingresses: Census::default(),
+            nodes: Census::default(),
+            is_early,
+        };
+        let of = |of: usize| Programmed {
+            done: of.min(1),
+            of,
+        };
+        let (early, later) = (counts(true), counts(false));
+        let said = Some(of(3));
+        assert!(!early.is_news(of(1), said));
+        assert!(!early.is_news(of(0), said));
+        assert!(early.is_news(of(3), said) && early.is_news(of(4), said));
+        assert!(early.is_news(of(1), None));
+        assert!(later.is_news(of(1), said) && later.is_news(of(0), said));
+        assert!(!later.is_news(of(0), None));
+    }
+
+    #[test]
+    fn a_state_is_current_from_the_version_that_the_watch_has_seen() {
+        assert!(is_current("7", 7) && is_current("8", 7));
+        assert!(!is_current("6", 7) && !is_current("", 0));
+    }
+}
