@@ -5,8 +5,8 @@
 //!                       └─> a virtual machine's, which has IPVS (once) ─┘
 //! ```
 //!
-//! Input: nothing but root. Output: one result for each scenario and backend. `cargo test --test netns WORDS` runs those
-//! whose name contains the words.
+//! Input: nothing but root, or leave to make user namespaces. Output: one result for each scenario and backend.
+//! `cargo test --test netns WORDS` runs those whose name contains the words.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -14,18 +14,53 @@
     reason = "a test ends there if it fails"
 )]
 
+mod backend;
+mod cluster;
+mod rootless;
+mod scenarios;
+mod service;
+mod table;
+mod vm;
 mod wait;
 mod world;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use libtest_mimic::{Arguments, Trial};
 
+use backend::Backend;
+
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(world::HOLD) {
+    let mut given = env::args().collect::<Vec<_>>();
+    let first = given.get(1).map(String::as_str);
+    if first == Some(world::HOLD) {
         return world::hold();
     }
-    let arguments = Arguments::from_args();
-    let trials: Vec<Trial> = world::trials();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let trials = if first == Some(vm::HERE) {
+        given.remove(1);
+        with_ipvs()
+    } else {
+        let mut trials = vec![table::trial()];
+        if rootless::may_make_namespaces() {
+            trials.extend(world::trials(""));
+            trials.extend(scenarios::trials(Backend::Userspace));
+            trials.extend(scenarios::trials(Backend::Nftables));
+        }
+        // Last: a boot takes longer than any other test.
+        let with_ipvs = with_ipvs();
+        if vm::kernel_has_ipvs() {
+            trials.extend(with_ipvs);
+        } else {
+            trials.extend(vm::elsewhere(&with_ipvs));
+        }
+        trials
+    };
+    libtest_mimic::run(&Arguments::from_iter(given), trials).exit_code()
+}
+
+/// What runs in a kernel with IPVS.
+fn with_ipvs() -> Vec<Trial> {
+    let mut trials = world::trials("ipvs::");
+    trials.extend(scenarios::trials(Backend::Ipvs));
+    trials
 }

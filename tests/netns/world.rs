@@ -16,9 +16,10 @@ const PORT: u16 = 8080;
 /// Runs [`hold`] instead of tests.
 pub(crate) const HOLD: &str = "hold-a-world";
 
-pub(crate) fn trials() -> Vec<Trial> {
+/// The tests, under names that begin with this.
+pub(crate) fn trials(prefix: &str) -> Vec<Trial> {
     let trial = |name: &str, test: fn()| {
-        Trial::test(format!("world::{name}"), move || {
+        Trial::test(format!("{prefix}world::{name}"), move || {
             test();
             Ok(())
         })

@@ -1,0 +1,212 @@
+//! The world with Meshlite in it: a control plane on its manifests, and `meshlite node` on every node.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+    process,
+};
+
+use meshlite_tests::world::{Family, Process, Protocol, Server, World};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    backend::{Backend, SERVICES},
+    service::{Service, TARGET},
+    wait::eventually,
+};
+
+const CONTROL_PLANE: u16 = 18000;
+/// The rest of the name is the process and what makes it unique.
+const FOLDER: &str = "meshlite-netns-";
+
+/// The cluster. Dropped, it is gone with everything in it.
+pub(crate) struct Cluster {
+    // In the order in which they end.
+    nodes: Vec<Option<Process>>,
+    control_plane: Process,
+    _servers: Vec<Server>,
+    pub(crate) world: World,
+    pub(crate) backend: Backend,
+    folder: TempDir,
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// A cluster with a node for each number, which says how many pods the node has. Pods serve TCP and UDP.
+    pub(crate) fn new(backend: Backend, pods: &[u8]) -> Self {
+        let world = World::new(pods).expect("a world");
+        sweep();
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{FOLDER}{}-", process::id()))
+            .tempdir()
+            .expect("a folder");
+        fs::create_dir(folder.path().join("manifests")).expect("a folder for manifests");
+        let mut servers = Vec::new();
+        for (node, pods) in pods.iter().enumerate() {
+            for pod in 0..(*pods).into() {
+                let pod = world.pod(node, pod);
+                for protocol in [Protocol::Tcp, Protocol::Udp] {
+                    servers.push(pod.serve(protocol, TARGET).expect("a server"));
+                }
+            }
+        }
+        let control_plane = start_control_plane(&world, folder.path());
+        let mut cluster = Self {
+            nodes: Vec::new(),
+            control_plane,
+            _servers: servers,
+            world,
+            backend,
+            folder,
+        };
+        cluster.write("nodes", &cluster.node_objects());
+        for node in 0..pods.len() {
+            backend.prepare(cluster.world.node(node));
+            cluster.nodes.push(None);
+            cluster.start_node(node);
+        }
+        cluster
+    }
+
+    /// Starts the data plane of a node that has none.
+    pub(crate) fn start_node(&mut self, node: usize) {
+        let host = self.world.node(node);
+        let ip = self.world.control_plane().ip(Family::V4);
+        let started = host.start(
+            &meshlite(),
+            [
+                "node",
+                "--mode",
+                self.backend.name(),
+                "--node-name",
+                host.name(),
+                "--control-plane",
+                &format!("http://{ip}:{CONTROL_PLANE}"),
+            ],
+        );
+        self.nodes[node] = Some(started.expect("meshlite node starts"));
+    }
+
+    /// Adds the Service, or makes it what it is now.
+    pub(crate) fn apply(&self, service: &Service) {
+        self.write(&service.name(), &service.objects(&self.world));
+    }
+
+    /// Deletes the Service.
+    pub(crate) fn delete(&self, service: &Service) {
+        fs::remove_file(self.manifest(&service.name())).expect("it was applied");
+    }
+
+    /// Waits for what clients see. Fails at once where a process has ended, and with all logs.
+    pub(crate) fn eventually<T, E: std::fmt::Display>(
+        &self,
+        what: &str,
+        mut attempt: impl FnMut() -> Result<T, E>,
+    ) -> T {
+        eventually(what, || {
+            let ended = self.processes().find(|(_, process)| process.has_ended());
+            assert!(ended.is_none(), "{what}: {}", self.logs());
+            attempt().map_err(|error| format!("{error}\n{}", self.logs()))
+        })
+    }
+
+    fn processes(&self) -> impl Iterator<Item = (&str, &Process)> {
+        let nodes = self.world.nodes().zip(&self.nodes);
+        let nodes = nodes.filter_map(|(host, node)| Some((host.name(), node.as_ref()?)));
+        nodes.chain([("control plane", &self.control_plane)])
+    }
+
+    fn logs(&self) -> String {
+        let mut logs = String::new();
+        for (name, process) in self.processes() {
+            let ended = if process.has_ended() { ", ended" } else { "" };
+            writeln!(logs, "{name}{ended}:\n{}", process.log()).ok();
+        }
+        logs
+    }
+
+    fn node_objects(&self) -> Vec<Value> {
+        let nodes = self.world.nodes().map(|node| {
+            let addresses = Family::BOTH
+                .map(|family| json!({"type": "InternalIP", "address": node.ip(family)}));
+            json!({
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {
+                    "name": node.name(),
+                    "labels": {"topology.kubernetes.io/zone": format!("zone-of-{}", node.name())},
+                },
+                "status": {"addresses": addresses},
+            })
+        });
+        nodes.collect()
+    }
+
+    /// Replaces a manifest as a whole.
+    fn write(&self, name: &str, objects: &[Value]) {
+        let documents = objects.iter().map(|object| format!("---\n{object}\n"));
+        let unfinished = self.folder.path().join(name);
+        let write = || -> io::Result<()> {
+            fs::write(&unfinished, documents.collect::<String>())?;
+            fs::rename(&unfinished, self.manifest(name))
+        };
+        write().expect("a manifest can be written");
+    }
+
+    fn manifest(&self, name: &str) -> PathBuf {
+        self.folder
+            .path()
+            .join("manifests")
+            .join(format!("{name}.yaml"))
+    }
+}
+
+fn start_control_plane(world: &World, folder: &Path) -> Process {
+    let host = world.control_plane();
+    let manifests = folder.join("manifests");
+    let listen = host.at(Family::V4, CONTROL_PLANE).to_string();
+    let ranges = SERVICES.join(",");
+    let started = host.start(
+        &meshlite(),
+        [
+            "control-plane".as_ref(),
+            "--manifests".as_ref(),
+            manifests.as_os_str(),
+            "--listen".as_ref(),
+            listen.as_ref(),
+            "--insecure".as_ref(),
+            "--service-cidr".as_ref(),
+            ranges.as_ref(),
+        ],
+    );
+    started.expect("meshlite control-plane starts")
+}
+
+/// The program, which cargo puts above the tests.
+fn meshlite() -> PathBuf {
+    let test = std::env::current_exe().expect("this program");
+    let folder = test.ancestors().nth(2).expect("target/debug/deps is deep");
+    let program = folder.join("meshlite");
+    assert!(
+        program.exists(),
+        "{} is not there. Build it: cargo build --workspace --bin meshlite",
+        program.display()
+    );
+    program
+}
+
+/// Removes the folders of tests that were killed.
+fn sweep() {
+    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
+        let owner = owner.and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            fs::remove_dir_all(entry.path()).ok();
+        }
+    }
+}
