@@ -5,6 +5,7 @@
 //!      ^──────── lease, Events, status <─ what is found and served
 //! ```
 
+mod causes;
 mod connect;
 mod events;
 mod ingress_status;
@@ -16,6 +17,7 @@ mod trim;
 mod trust;
 mod watch;
 
+pub use causes::causes;
 pub use connect::{ConnectError, Connection};
 pub use events::{EventBook, Events, Notice, Posted, Subject};
 pub use ingress_status::{Address, IngressChange, IngressState};

@@ -89,6 +89,11 @@ impl Keys {
         Ok(Self { issuer, keys })
     }
 
+    /// What the keys are called.
+    pub(crate) fn ids(&self) -> Vec<&str> {
+        self.keys.keys().map(String::as_str).collect()
+    }
+
     /// Whom this token is of, and what it gives at `now`.
     pub(crate) fn verify(
         &self,

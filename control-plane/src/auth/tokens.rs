@@ -7,7 +7,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use meshlite_kubernetes::{Client, TokenIssuer, TokenVerdict, review_token, token_issuer};
+use meshlite_kubernetes::{Client, TokenIssuer, TokenVerdict, causes, review_token, token_issuer};
 use tokio::{
     sync,
     time::{Instant, sleep, timeout},
@@ -130,7 +130,10 @@ impl Tokens {
         let published = match timeout(ANSWER, token_issuer(&self.client)).await {
             Ok(Ok(published)) => published,
             Ok(Err(error)) => {
-                warn!(%error, "the API server's keys could not be read; those that are known stay");
+                warn!(
+                    error = causes(&error),
+                    "the API server's keys could not be read; those that are known stay"
+                );
                 return;
             }
             Err(_elapsed) => {
@@ -143,7 +146,7 @@ impl Tokens {
         }
         match Keys::read(published.issuer.clone(), &published.jwks) {
             Ok(keys) => {
-                info!(?keys, "keys of service-account tokens read");
+                info!(issuer = published.issuer, ids = ?keys.ids(), "keys of service-account tokens read");
                 self.keys.store(Some(keys.into()));
                 self.verified().clear();
                 turn.published = Some(published);
@@ -189,7 +192,10 @@ impl Tokens {
         match timeout(ANSWER, asked).await {
             Ok(Ok(verdict)) => return Some(verdict),
             Ok(Err(error)) => {
-                warn!(%error, "the API server does not say whether tokens are revoked; their signatures are enough");
+                warn!(
+                    error = causes(&error),
+                    "the API server does not say whether tokens are revoked; their signatures are enough"
+                );
             }
             Err(_elapsed) => {
                 warn!("the API server does not answer; the signatures of tokens are enough");

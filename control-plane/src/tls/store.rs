@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use meshlite_kubernetes::{Error, Trust, TrustStore, Written};
+use meshlite_kubernetes::{Error, Trust, TrustStore, Written, causes};
 
 use super::{
     authority::{AuthorityError, Key},
@@ -44,7 +44,7 @@ pub(super) struct Loaded {
 /// Why a store cannot be used now.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    #[error("the Secret or ConfigMap meshlite-ca: {0}")]
+    #[error("the Secret or ConfigMap meshlite-ca: {}", causes(.0))]
     Api(#[from] Error),
     #[error("{}: {error}", path.display())]
     File { path: PathBuf, error: io::Error },

@@ -138,18 +138,20 @@ impl Mesh {
         run(&self.program, &args).await
     }
 
-    /// What the Secret of [`HOST`] and our own CA's hold: (name, what is secret in it).
+    /// What is secret in the Secret of [`HOST`] and in our own CA's, as PEM and as the API server writes it.
     pub(super) async fn keys(&self) -> Vec<(String, String)> {
         let mut keys = Vec::new();
         for (secret, key) in [("web-tls", "tls.key"), ("meshlite-ca", "ca.key")] {
             let object = self.cluster.get(&format!("secrets/{secret}")).await;
+            let encoded = object["data"][key].as_str().unwrap();
             let pem: ByteString = serde_json::from_value(object["data"][key].clone()).unwrap();
             let pem = String::from_utf8(pem.0).unwrap();
-            // The second of its lines holds nothing but the secret number.
-            keys.push((
-                secret.to_owned(),
-                pem.lines().nth(2).unwrap()[..20].to_owned(),
-            ));
+            // The second line of a key holds nothing but the secret number.
+            let line = pem.lines().nth(2).unwrap().chars().take(20);
+            let at = 4 * pem.find(pem.lines().nth(2).unwrap()).unwrap().div_ceil(3);
+            let encoded = encoded.chars().skip(at).take(20);
+            keys.push((secret.to_owned(), line.collect()));
+            keys.push((secret.to_owned(), encoded.collect()));
         }
         keys
     }

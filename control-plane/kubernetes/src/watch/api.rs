@@ -1,6 +1,6 @@
 //! Requests to the API server, with bounds on how long they take and how much they bring.
 
-use std::{error::Error, fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{
     Request, Response, StatusCode,
@@ -18,6 +18,7 @@ use super::{
     reflector::{Ask, Failure},
     wire,
 };
+use crate::causes;
 
 /// How many objects a page has, where lists come in pages.
 const PAGE: u32 = 500;
@@ -105,7 +106,7 @@ impl Api {
             .map_err(|error| Failure::Broken(format!("{path}: {error}")))?;
         let response = match timeout(HEAD_TIMEOUT, self.0.send(request)).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(Failure::Broken(chain(&error))),
+            Ok(Err(error)) => return Err(Failure::Broken(causes(&error))),
             Err(_) => {
                 return Err(Failure::Broken(format!(
                     "the API server did not answer within {HEAD_TIMEOUT:?}"
@@ -129,7 +130,7 @@ pub(super) async fn text(response: Response<Body>) -> Result<String, Failure> {
                 "the API server's answer has more than {LARGEST} bytes"
             )));
         }
-        Ok(Err(error)) => return Err(Failure::Broken(chain(error.as_ref()))),
+        Ok(Err(error)) => return Err(Failure::Broken(causes(error.as_ref()))),
         Err(_) => {
             return Err(Failure::Broken(format!(
                 "the API server's answer did not end within {BODY_TIMEOUT:?}"
@@ -160,19 +161,4 @@ fn query(ask: &Ask, life: Duration) -> String {
             "watch=true&allowWatchBookmarks=true&resourceVersion={after}&timeoutSeconds={life}"
         ),
     }
-}
-
-/// An error and what caused it: the last cause is often the only one that says anything.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let cause = error.to_string();
-        if !text.contains(&cause) {
-            // Writing to a String does not fail.
-            write!(text, ": {cause}").unwrap_or_default();
-        }
-        source = error.source();
-    }
-    text
 }

@@ -26,6 +26,7 @@ use super::{
     reflector::{Ask, Failure, Outcome, Reflector},
     wire::{self, Text},
 };
+use crate::causes;
 
 /// A watch that is silent for so long is asked for again: bookmarks come every minute. Asking again is cheap.
 const SILENCE: Duration = Duration::from_secs(70);
@@ -196,7 +197,7 @@ impl Follower {
         loop {
             let frame = match timeout(SILENCE, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(error))) => return Err(Failure::Broken(api::chain(&error)).into()),
+                Ok(Some(Err(error))) => return Err(Failure::Broken(causes(&error)).into()),
                 Ok(None) => return Ok(()),
                 Err(_) if turn.reflector.is_watching() => return Ok(()),
                 Err(_) => {
