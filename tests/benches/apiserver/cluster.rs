@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use http::{Request, header::CONTENT_TYPE};
 use meshlite_kubernetes::{Client, Connection};
-use meshlite_tests::apiserver::{ApiServer, Assets, Options, TokenRequest};
+use meshlite_tests::apiserver::{ApiServer, Assets, BoundTo, Options, TokenRequest};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
@@ -129,7 +129,7 @@ impl Cluster {
         send(&self.client, request, &path).await.map(drop)
     }
 
-    /// Writes the token of a node and the CA of the control plane, which it makes as it starts, into a folder.
+    /// Writes the token of the first node and the CA of the control plane, which it makes as it starts, into a folder.
     pub(crate) async fn credentials(&self, folder: &Path) -> anyhow::Result<()> {
         let token = self
             .api
@@ -138,7 +138,7 @@ impl Cluster {
                 service_account: "meshlite-node",
                 audience: "meshlite",
                 lifetime: Duration::from_hours(1),
-                bound_to: None,
+                bound_to: Some(BoundTo::Node(&objects::node_name(0))),
             })
             .await?;
         std::fs::write(folder.join("token"), token)?;

@@ -88,7 +88,7 @@ pub fn session(unproved: Unproved<'_>) {
             assert!(!matches!(action, Action::Deliver(_)), "no digest proves it");
         }
     }
-    session.tick(now + Duration::from_secs(60));
+    session.tick(now + Duration::from_mins(1));
 }
 
 /// Messages of a server, each after its length as a varint and a second after the one before. A commit without resources
