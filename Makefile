@@ -32,7 +32,7 @@ tools: ## What the tests need beside Rust: grpcurl, a Kubernetes API server, nam
 	tests/tools/ensure cc grpcurl kube-assets ip nft conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
 
 soak: ## Long repetitions; not part of `make test`.
-	PROPTEST_CASES=20000 cargo test --workspace --locked --release
+	MESHLITE_SOAK=1 PROPTEST_CASES=20000 cargo test --workspace --locked --release
 
 fuzz: ## Each fuzz target for a minute (nightly Rust and cargo-fuzz).
 	cd tests/fuzz && for target in cache commit manifests request responses session; do \

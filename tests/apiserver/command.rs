@@ -1,7 +1,7 @@
 //! The command as people use it: against a control plane with TLS on, with the CA and a token, and with grpcurl.
 
 mod mesh;
-mod programs;
+pub(crate) mod programs;
 
 use meshlite_tests::apiserver::{self, eventually};
 use serde_json::Value;

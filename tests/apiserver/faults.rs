@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use meshlite_snapshot::ResourceType;
 use meshlite_tests::{
-    apiserver::{self, Options, eventually},
+    apiserver::{self, Options, eventually, eventually_after},
     replica::Replica,
+    soak::soaked,
 };
 use serde_json::json;
 
-use crate::support::{
-    Asked, Cluster, Follower, Forwarder, converged, http_status, objects, soaked, start,
-};
+use crate::support::{Asked, Cluster, Follower, Forwarder, converged, http_status, objects, start};
 
 /// Services that nothing ever happens to.
 const STAYING: u16 = 6;
@@ -73,12 +72,14 @@ async fn while_the_api_server_is_gone_and_when_it_is_back_nothing_is_removed() {
 
     api.stop_api_server();
     let outage = Duration::from_secs(soaked(8, 60));
-    eventually("it says how stale it is", async || {
-        match staleness(&asked).await {
+    eventually_after(
+        outage,
+        "it says how stale it is",
+        async || match staleness(&asked).await {
             Ok(stale) if stale >= outage => Ok(()),
             other => Err(format!("{other:?}")),
-        }
-    })
+        },
+    )
     .await;
     // It is as ready as ever, also for a client that was not there before.
     assert_eq!(http_status(replica.admin().unwrap(), "/readyz").await, 200);

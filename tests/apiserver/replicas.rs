@@ -6,10 +6,11 @@ use meshlite_tests::{
     apiserver::{self, eventually},
     dice::Dice,
     replica::Replica,
+    soak::soaked,
 };
 use serde_json::{Value, json};
 
-use crate::support::{Asked, Cluster, Follower, Forwarder, converged, objects, soaked, start};
+use crate::support::{Asked, Cluster, Follower, Forwarder, converged, objects, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_does_not_go_back_in_time_with_a_replica_whose_watch_is_frozen() {

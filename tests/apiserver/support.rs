@@ -31,15 +31,6 @@ pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_replica"))
 }
 
-/// The first number in `make test`, the second where `MESHLITE_SOAK` is set.
-pub(crate) fn soaked<T>(quick: T, soak: T) -> T {
-    if std::env::var_os("MESHLITE_SOAK").is_some() {
-        soak
-    } else {
-        quick
-    }
-}
-
 /// Waits until a client holds what a replica publishes.
 pub(crate) async fn converged(follower: &Follower, asked: &Asked) {
     eventually("the client holds what is published", async || {

@@ -8,13 +8,13 @@ use meshlite_proto::{
     v1,
 };
 use meshlite_snapshot::Topic;
+use meshlite_tests::soak::soaked;
 use tokio_util::sync::CancellationToken;
 
 use crate::{PROCESS, manifests::Manifests, world::World};
 
 /// Services that stay; those after them come and go.
 const STAYING: u16 = 6;
-const KILLS: u16 = 20;
 
 /// A data plane that notes what it is told to remove.
 fn note_removals(
@@ -59,7 +59,7 @@ async fn a_control_plane_that_is_killed_takes_nothing_from_the_data_planes() {
         note_removals(&world, v1::Role::Ingress, &Topic::INGRESS, &stop),
     ];
     world.converged(&manifests).await;
-    for kill in 0..KILLS {
+    for kill in 0..soaked(20, 200) {
         manifests.put(kill % STAYING);
         match kill % 4 {
             0 => manifests.put(STAYING),

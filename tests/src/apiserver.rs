@@ -28,7 +28,7 @@ pub use audit::Entry;
 pub use error::Error;
 pub use objects::Pod;
 pub use tokens::{BoundTo, TokenRequest, claims};
-pub use wait::eventually;
+pub use wait::{eventually, eventually_after};
 
 use std::path::{Path, PathBuf};
 

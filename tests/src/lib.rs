@@ -16,4 +16,5 @@ pub mod figures;
 pub mod fixture;
 pub mod process;
 pub mod replica;
+pub mod soak;
 pub mod world;

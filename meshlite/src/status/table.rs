@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use super::{
-    client::{Client, brief},
+    client::{Client, Rejection, brief},
     view::{Replica, Source, View},
 };
 use crate::output::{Format, columns, columns_for};
@@ -13,6 +13,10 @@ const UNKNOWN: &str = "<unknown>";
 /// All of it. A source that is current is not worth a line, unless the format is wide.
 pub(super) fn print(view: &View, format: Format) -> String {
     let mut text = clients(&view.clients, format);
+    if view.totals.rejections > 0 {
+        text += "\n";
+        text += &rejections(&view.clients);
+    }
     text += "\n";
     text += &replicas(&view.replicas, format);
     let stale: Vec<_> = view
@@ -88,6 +92,24 @@ fn clients(clients: &[Client], format: Format) -> String {
         "DIGESTS",
     ];
     columns_for(format, 9, head, &rows)
+}
+
+/// What each does not serve as it was sent, and what it says of that.
+fn rejections(clients: &[Client]) -> String {
+    let of_client = |client: &Client| {
+        let row = |rejection: &Rejection| {
+            [
+                client.node.clone(),
+                client.role.clone(),
+                format!("{} {}", rejection.kind, rejection.name),
+                rejection.reason.clone(),
+                rejection.message.clone(),
+            ]
+        };
+        client.rejections.iter().map(row).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = clients.iter().flat_map(of_client).collect();
+    columns(["NODE", "ROLE", "REJECTED", "REASON", "WHY"], &rows)
 }
 
 fn digests(client: &Client) -> String {

@@ -13,15 +13,15 @@ use tokio::process::{Child, Command};
 
 /// What a program said, and how it ended.
 #[derive(Debug)]
-pub(super) struct Said {
-    pub(super) status: Option<i32>,
-    pub(super) out: String,
-    pub(super) err: String,
+pub(crate) struct Said {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// `meshlite` beside these tests. None, and said aloud, where it is missing or older than its sources; in CI that is a
 /// failure.
-pub(super) fn meshlite() -> Option<PathBuf> {
+pub(crate) fn meshlite() -> Option<PathBuf> {
     let tests = env::current_exe().unwrap();
     let program = tests.ancestors().nth(2).unwrap().join("meshlite");
     there(is_current(&program), "meshlite: cargo build -p meshlite").then_some(program)
@@ -60,7 +60,7 @@ fn is_current(program: &Path) -> bool {
 }
 
 /// Runs a program to its end.
-pub(super) async fn run(program: &Path, args: &[&str]) -> Said {
+pub(crate) async fn run(program: &Path, args: &[&str]) -> Said {
     let output = Command::new(program).args(args).output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said {

@@ -9,14 +9,24 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Tries until it succeeds; after a minute the test fails with what the last try said.
-#[expect(clippy::panic, reason = "it is how a test fails")]
 pub async fn eventually<T, E: Display>(
     what: &str,
     attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> T {
-    match within(PATIENCE, attempt).await {
+    eventually_after(Duration::ZERO, what, attempt).await
+}
+
+/// As [`eventually`], of what cannot be before this time is over.
+#[expect(clippy::panic, reason = "it is how a test fails")]
+pub async fn eventually_after<T, E: Display>(
+    time: Duration,
+    what: &str,
+    attempt: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let limit = time + PATIENCE;
+    match within(limit, attempt).await {
         Ok(value) => value,
-        Err(nearest) => panic!("{what}: not after {} s: {nearest}", PATIENCE.as_secs()),
+        Err(nearest) => panic!("{what}: not after {} s: {nearest}", limit.as_secs()),
     }
 }
 

@@ -55,7 +55,16 @@ fn mk_view(clients: Vec<v1::Client>, unreachable: Vec<v1::UnreachableReplica>) -
 #[test]
 fn everybody_is_a_row_and_the_leader_is_marked() {
     let mut rejecting = mk_client("n2", v1::Role::Ingress, Some(3));
-    rejecting.rejections.push(v1::Rejection::default());
+    rejecting.rejections.push(v1::Rejection {
+        topic: Some(v1::Topic {
+            r#type: v1::ResourceType::Listener.into(),
+            scope: String::new(),
+        }),
+        name: "meshlite/http".into(),
+        reason: v1::RejectReason::NotProgrammed.into(),
+        message: "port 80 is taken".into(),
+        ..v1::Rejection::default()
+    });
     let view = mk_view(
         vec![rejecting, mk_client("n1", v1::Role::L4Node, None)],
         vec![],
@@ -67,6 +76,9 @@ fn everybody_is_a_row_and_the_leader_is_marked() {
 NODE  ROLE     REPLICA  CONNECTED  GENERATION  LAG  CONVERGED  REJECTED  BUILD
 n1    node     cp-0     5m12s      41          0s   yes        0         0.1.0
 n2    ingress  cp-0     5m12s      41          3s   no         1         0.1.0
+
+NODE  ROLE     REJECTED                REASON         WHY
+n2    ingress  Listener meshlite/http  NotProgrammed  port 80 is taken
 
 CONTROL-PLANE  LEADER  CLIENTS  GENERATION  BUILD      ADDRESS
 cp-0                   2        42          0.1.0      https://10.0.0.1:18000
