@@ -157,6 +157,8 @@ fn takes_away(before: &Snapshot, after: &Snapshot) -> bool {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
     #[test]
     fn what_was_handed_out_is_what_a_fresh_compiler_makes_of_the_objects(
         settings in settings(),

@@ -215,6 +215,8 @@ fn routes_of_others(snapshot: &Snapshot, ingress: &ObjectKey) -> BTreeMap<Name, 
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
     fn any_objects_compile_and_twice_to_the_same(
         mut objects in case(),

@@ -232,6 +232,7 @@ impl World {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
     #[test]
     fn every_history_ends_like_one_full_snapshot(steps in vec(step(), 0..120)) {
         let mut world = World::new();

@@ -201,6 +201,8 @@ fn what_happens_before_a_streamed_list_ends_counts() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     /// The server forgets, hangs up, answers from the past and streams lists or not; objects come and go meanwhile.
     #[test]
     fn what_is_held_becomes_what_the_server_has_and_nothing_that_stays_is_taken_away(
