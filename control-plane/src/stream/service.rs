@@ -1,4 +1,4 @@
-//! The service `SnapshotDiscovery` as HTTP sees it: its streams have an encoding of their own.
+//! The service `SnapshotDiscovery` as HTTP sees it: its streams have a body of their own.
 
 use std::{
     convert::Infallible,
@@ -11,19 +11,20 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Response, Status, Streaming,
     body::Body,
+    codec::BufferSettings,
     codegen::{BoxFuture, Service},
-    server::{Grpc, NamedService, ServerStreamingService, StreamingService},
+    metadata::{GRPC_CONTENT_TYPE, MetadataMap},
+    server::{Grpc, NamedService, ServerStreamingService},
 };
-use tonic_prost::ProstCodec;
+use tonic_prost::{ProstCodec, ProstDecoder};
 
-use super::{Discovery, outbound::Outbound, wire::PieceCodec};
+use super::{Discovery, wire::PieceBody};
 
 /// The largest message that a client sends, in bytes: a thousand rejections with their names and messages.
 const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
 
-/// `StreamSnapshots`.
-#[derive(Debug)]
-struct Stream(Arc<Discovery>);
+/// What a stream's buffer for requests holds at first, and at least later, in bytes. Most streams are idle.
+const BUFFER: usize = 1024;
 
 /// `FetchSnapshot`.
 #[derive(Debug)]
@@ -47,11 +48,10 @@ impl Service<http::Request<Body>> for Discovery {
         let method = request.uri().path().strip_prefix('/');
         let method = method.and_then(|path| path.strip_prefix(SERVICE_NAME));
         match method {
-            Some("/StreamSnapshots") => Box::pin(async move {
-                let mut grpc = Grpc::new(PieceCodec)
-                    .apply_max_message_size_config(Some(MAX_REQUEST_BYTES), None);
-                Ok(grpc.streaming(Stream(this), request).await)
-            }),
+            Some("/StreamSnapshots") => {
+                let response = stream(this, request);
+                Box::pin(async move { Ok(response) })
+            }
             Some("/FetchSnapshot") => Box::pin(async move {
                 let mut grpc = Grpc::new(ProstCodec::default())
                     .apply_max_message_size_config(Some(MAX_REQUEST_BYTES), None);
@@ -65,14 +65,25 @@ impl Service<http::Request<Body>> for Discovery {
     }
 }
 
-impl StreamingService<v1::DiscoveryRequest> for Stream {
-    type Response = super::wire::Piece;
-    type ResponseStream = Outbound;
-    type Future = BoxFuture<Response<Outbound>, Status>;
-
-    fn call(&mut self, request: Request<Streaming<v1::DiscoveryRequest>>) -> Self::Future {
-        let opened = Arc::clone(&self.0).open(request);
-        Box::pin(async move { opened.map(Response::new) })
+/// `StreamSnapshots`.
+fn stream(discovery: Arc<Discovery>, request: http::Request<Body>) -> http::Response<Body> {
+    let (parts, body) = request.into_parts();
+    let decoder = ProstDecoder::new(BufferSettings::new(BUFFER, BUFFER));
+    let inbound = Streaming::<v1::DiscoveryRequest>::new_request(
+        decoder,
+        body,
+        None,
+        Some(MAX_REQUEST_BYTES),
+    );
+    let metadata = MetadataMap::from_headers(parts.headers);
+    match discovery.open(Request::from_parts(metadata, parts.extensions, inbound)) {
+        Ok(outbound) => {
+            let mut response = http::Response::new(Body::new(PieceBody::new(outbound)));
+            let headers = response.headers_mut();
+            headers.insert(http::header::CONTENT_TYPE, GRPC_CONTENT_TYPE);
+            response
+        }
+        Err(status) => status.into_http(),
     }
 }
 

@@ -1,21 +1,30 @@
-//! The encoding of a response stream: the parts of a commit that all clients share are copied as bytes.
+//! The body of a response stream: gRPC messages, of which the parts that all clients share are not made for each of them.
 
-use bytes::{BufMut, Bytes};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame};
 use meshlite_proto::v1;
 use prost::{
     Message as _,
     encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len, uint64},
 };
-use tonic::{
-    Status,
-    codec::{BufferSettings, Codec, EncodeBuf, Encoder},
-};
-use tonic_prost::ProstDecoder;
+use tokio_stream::Stream;
+use tonic::Status;
 
-/// What a stream's buffers hold at first, in bytes. Most streams are idle, and each has two of them.
+/// What a message begins with: whether it is compressed, and its length.
+const HEADER: usize = 5;
+/// What a change of one object takes, with all that is around it, in bytes.
 const BUFFER: usize = 1024;
+/// Data of more bytes than these is not copied.
+const COPIED: usize = 4 * 1024;
 /// From so many bytes on a buffer is sent.
-const FULL_BUFFER: usize = 32 * 1024;
+const FULL_BUFFER: usize = 16 * 1024;
 
 // Numbers of fields in discovery.proto.
 const BEGIN: u32 = 1;
@@ -44,45 +53,122 @@ pub(super) enum Piece {
     Message(Box<v1::DiscoveryResponse>),
 }
 
-/// Requests as prost decodes them, responses as [`Piece`]s.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PieceCodec;
+/// Pieces as the body of a response. What is to be sent at the same time is one frame; between frames it keeps no buffer,
+/// as most streams are idle.
+#[derive(Debug)]
+pub(super) struct PieceBody<S> {
+    pieces: S,
+    /// The rest of a message that was begun.
+    rest: Bytes,
+    state: State,
+}
 
-/// Writes [`Piece`]s.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PieceEncoder;
+#[derive(Debug)]
+enum State {
+    Open,
+    /// All messages were taken; how the stream ended was not.
+    Ending(Status),
+    Ended,
+}
 
-// === impl PieceCodec ===
+// === impl PieceBody ===
 
-impl Codec for PieceCodec {
-    type Encode = Piece;
-    type Decode = v1::DiscoveryRequest;
-    type Encoder = PieceEncoder;
-    type Decoder = ProstDecoder<v1::DiscoveryRequest>;
-
-    fn encoder(&mut self) -> PieceEncoder {
-        PieceEncoder
-    }
-
-    fn decoder(&mut self) -> ProstDecoder<v1::DiscoveryRequest> {
-        ProstDecoder::new(BufferSettings::new(BUFFER, FULL_BUFFER))
+impl<S> PieceBody<S> {
+    pub(super) fn new(pieces: S) -> Self {
+        Self {
+            pieces,
+            rest: Bytes::new(),
+            state: State::Open,
+        }
     }
 }
 
-// === impl PieceEncoder ===
-
-impl Encoder for PieceEncoder {
-    type Item = Piece;
-    type Error = Status;
-
-    fn encode(&mut self, piece: Piece, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        write(&piece, buffer);
-        Ok(())
+impl<S: Stream<Item = Result<Piece, Status>> + Unpin> PieceBody<S> {
+    /// What there is to send now; nothing where the stream has ended.
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<BytesMut> {
+        let mut buffer = BytesMut::new();
+        while self.rest.is_empty() && buffer.len() < FULL_BUFFER {
+            match Pin::new(&mut self.pieces).poll_next(context) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    if buffer.capacity() == 0 {
+                        buffer.reserve(BUFFER);
+                    }
+                    self.rest = message(piece, &mut buffer);
+                }
+                Poll::Ready(Some(Err(status))) => {
+                    self.state = State::Ending(status);
+                    break;
+                }
+                Poll::Ready(None) => {
+                    self.state = State::Ending(Status::ok(""));
+                    break;
+                }
+                Poll::Pending if buffer.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(buffer)
     }
+}
 
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, FULL_BUFFER)
+impl<S: Stream<Item = Result<Piece, Status>> + Unpin> Body for PieceBody<S> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        if !this.rest.is_empty() {
+            let rest = std::mem::take(&mut this.rest);
+            return Poll::Ready(Some(Ok(Frame::data(rest))));
+        }
+        if matches!(this.state, State::Open) {
+            let data = std::task::ready!(this.poll_data(context));
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(data.freeze()))));
+            }
+        }
+        let trailers = match std::mem::replace(&mut this.state, State::Ended) {
+            State::Ending(status) => Some(Ok(Frame::trailers(trailers(&status)))),
+            State::Open | State::Ended => None,
+        };
+        Poll::Ready(trailers)
     }
+}
+
+/// How a stream ended, as gRPC says it.
+fn trailers(status: &Status) -> HeaderMap {
+    let mut trailers = HeaderMap::new();
+    if status.add_header(&mut trailers).is_err() {
+        // Its message or metadata cannot be sent; its code can.
+        trailers.insert(Status::GRPC_STATUS, (status.code() as i32).into());
+    }
+    trailers
+}
+
+/// Appends a message to a buffer, but for what is given back: what follows the buffer.
+fn message(piece: Piece, buffer: &mut BytesMut) -> Bytes {
+    let start = buffer.len();
+    buffer.put_bytes(0, HEADER);
+    let rest = match piece {
+        Piece::Chunk(data) if data.len() > COPIED => {
+            open_chunk(data.len(), buffer);
+            data
+        }
+        piece => {
+            write(&piece, buffer);
+            Bytes::new()
+        }
+    };
+    let length = buffer.len() - start - HEADER + rest.len();
+    // Chunks are bounded, and all else is small.
+    let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    if let Some(header) = buffer.get_mut(start + 1..start + HEADER) {
+        header.copy_from_slice(&length);
+    }
+    rest
 }
 
 fn write(piece: &Piece, buffer: &mut impl BufMut) {
@@ -99,9 +185,7 @@ fn write(piece: &Piece, buffer: &mut impl BufMut) {
             buffer.put_slice(rest);
         }
         Piece::Chunk(data) => {
-            let own = key_len(DATA) + encoded_len_varint(data.len() as u64);
-            open(CHUNK, own + data.len(), buffer);
-            open(DATA, data.len(), buffer);
+            open_chunk(data.len(), buffer);
             buffer.put_slice(data);
         }
         Piece::End { nonce, rest } => {
@@ -111,6 +195,13 @@ fn write(piece: &Piece, buffer: &mut impl BufMut) {
         }
         Piece::Message(message) => message.encode_raw(buffer),
     }
+}
+
+/// All of a `ResourceChunk` but its data.
+fn open_chunk(length: usize, buffer: &mut impl BufMut) {
+    let own = key_len(DATA) + encoded_len_varint(length as u64);
+    open(CHUNK, own + length, buffer);
+    open(DATA, length, buffer);
 }
 
 /// The key and the length of a field with so many bytes.
@@ -129,11 +220,64 @@ mod tests {
 
     use super::*;
 
-    fn read(piece: &Piece) -> Kind {
-        let mut bytes = Vec::new();
-        write(piece, &mut bytes);
-        let message = v1::DiscoveryResponse::decode(&bytes[..]).unwrap();
+    fn read(piece: Piece) -> Kind {
+        let mut bytes = BytesMut::new();
+        let rest = message(piece, &mut bytes);
+        bytes.extend_from_slice(&rest);
+        let (header, body) = bytes.split_at(HEADER);
+        let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+        assert_eq!(header, [&[0][..], &length].concat());
+        let message = v1::DiscoveryResponse::decode(body).unwrap();
         message.kind.unwrap()
+    }
+
+    /// The frames that there are now, each as its length; the last one may be trailers.
+    fn frames(pieces: Vec<Result<Piece, Status>>) -> (Vec<usize>, HeaderMap) {
+        let mut body = PieceBody::new(tokio_stream::iter(pieces));
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut lengths = Vec::new();
+        loop {
+            match Pin::new(&mut body).poll_frame(&mut context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => lengths.push(data.len()),
+                    Err(frame) => {
+                        let ended = Pin::new(&mut body).poll_frame(&mut context);
+                        assert!(matches!(ended, Poll::Ready(None)));
+                        return (lengths, frame.into_trailers().unwrap());
+                    }
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_commit_is_one_frame_and_the_data_of_a_large_one_is_not_copied() {
+        let commit = |data: usize| {
+            vec![
+                Ok(Piece::Begin {
+                    nonce: 1,
+                    from_generation: 0,
+                    rest: Bytes::new(),
+                }),
+                Ok(Piece::Chunk(vec![7; data].into())),
+                Ok(Piece::End {
+                    nonce: 1,
+                    rest: Bytes::new(),
+                }),
+            ]
+        };
+        let (small, trailers) = frames(commit(500));
+        assert_eq!(small.len(), 1);
+        assert_eq!(trailers[Status::GRPC_STATUS], "0");
+        let (large, _) = frames(commit(50_000));
+        assert_eq!(large.len(), 3);
+        assert_eq!(large[1], 50_000);
+        let refused = Status::data_loss("connect again");
+        let (sent, trailers) = frames(vec![Ok(Piece::Chunk(vec![7; 500].into())), Err(refused)]);
+        assert_eq!(sent.len(), 1);
+        assert_eq!(trailers[Status::GRPC_STATUS], "15");
+        assert_eq!(trailers[Status::GRPC_MESSAGE], "connect%20again");
     }
 
     #[test]
@@ -156,10 +300,10 @@ mod tests {
             from_generation: u64::MAX,
             rest: shared.encode_to_vec().into(),
         };
-        assert_eq!(read(&piece), Kind::Begin(begin));
+        assert_eq!(read(piece), Kind::Begin(begin));
         let data = Bytes::from(vec![7; 70_000]);
         let chunk = v1::ResourceChunk { data: data.clone() };
-        assert_eq!(read(&Piece::Chunk(data)), Kind::Chunk(chunk));
+        assert_eq!(read(Piece::Chunk(data)), Kind::Chunk(chunk));
         let end = v1::CommitEnd {
             nonce: 1,
             generation: 7,
@@ -170,11 +314,11 @@ mod tests {
             ..end.clone()
         };
         let rest = shared.encode_to_vec().into();
-        assert_eq!(read(&Piece::End { nonce: 1, rest }), Kind::End(end));
+        assert_eq!(read(Piece::End { nonce: 1, rest }), Kind::End(end));
         let drain = Kind::Drain(v1::Drain::default());
         let message = v1::DiscoveryResponse {
             kind: Some(drain.clone()),
         };
-        assert_eq!(read(&Piece::Message(message.into())), drain);
+        assert_eq!(read(Piece::Message(message.into())), drain);
     }
 }
