@@ -1,9 +1,11 @@
 //! What carries the traffic, and what an operator does for it beforehand.
 
-use meshlite_tests::world::{Family, Host};
+use meshlite_tests::world::{DialError, Family, Host};
 
 /// The ranges of ClusterIPs.
 pub(crate) const SERVICES: [&str; 2] = ["10.96.0.0/16", "fd00:96::/112"];
+/// The ranges of load balancers' addresses.
+pub(crate) const LOAD_BALANCERS: [&str; 2] = ["203.0.113.0/24", "2001:db8:113::/64"];
 
 /// A mode of `meshlite node`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,27 +34,36 @@ impl Backend {
         matches!(self, Self::Userspace)
     }
 
-    /// Whether servers see the client's address where nothing has to be masqueraded.
-    pub(crate) const fn shows_clients(self) -> bool {
-        !matches!(self, Self::Userspace)
+    /// Whether this is what a client sees whose packets are dropped. A process can only close a connection that it has.
+    pub(crate) fn is_dropped(self, error: &DialError) -> bool {
+        self == Self::Userspace || matches!(error, DialError::Silent)
     }
 
-    /// Whether a client is refused at once where no server is, rather than let in and let go.
+    /// What an operator does on a node before it serves.
     pub(crate) fn prepare(self, node: &Host) {
         if self == Self::Userspace {
             // A process can only listen on addresses that are the host's.
-            let routes = SERVICES.map(|range| format!("route add local {range} dev lo\n"));
-            node.ip_batch(&routes.concat()).expect("routes");
+            let ranges = SERVICES.into_iter().chain(LOAD_BALANCERS);
+            let routes = ranges.map(|range| format!("route add local {range} dev lo\n"));
+            node.ip_batch(&routes.collect::<String>()).expect("routes");
             node.set("net/ipv6/ip_nonlocal_bind", "1")
                 .expect("a setting");
         }
     }
+}
 
-    /// The ClusterIP of this number.
-    pub(crate) fn cluster_ip(family: Family, number: u8) -> String {
-        match family {
-            Family::V4 => format!("10.96.0.{number}"),
-            Family::V6 => format!("fd00:96::{number:x}"),
-        }
+/// The ClusterIP of this number.
+pub(crate) fn cluster_ip(family: Family, number: u8) -> String {
+    match family {
+        Family::V4 => format!("10.96.0.{number}"),
+        Family::V6 => format!("fd00:96::{number:x}"),
+    }
+}
+
+/// The load balancer's address of this number.
+pub(crate) fn load_balancer_ip(family: Family, number: u8) -> String {
+    match family {
+        Family::V4 => format!("203.0.113.{number}"),
+        Family::V6 => format!("2001:db8:113::{number:x}"),
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     backend::{Backend, SERVICES},
-    service::{Service, TARGET},
+    service::{Service, TARGET, zone},
     wait::eventually,
 };
 
@@ -25,7 +25,9 @@ const FOLDER: &str = "meshlite-netns-";
 pub(crate) struct Cluster {
     // In the order in which they end.
     nodes: Vec<Option<Process>>,
-    control_plane: Process,
+    control_plane: Option<Process>,
+    /// What is said to every node beside who it is.
+    flags: &'static [&'static str],
     _servers: Vec<Server>,
     pub(crate) world: World,
     pub(crate) backend: Backend,
@@ -37,6 +39,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster with a node for each number, which says how many pods the node has. Pods serve TCP and UDP.
     pub(crate) fn new(backend: Backend, pods: &[u8]) -> Self {
+        Self::with_flags(backend, pods, &[])
+    }
+
+    /// A cluster whose nodes are told something else.
+    pub(crate) fn with_flags(
+        backend: Backend,
+        pods: &[u8],
+        flags: &'static [&'static str],
+    ) -> Self {
         let world = World::new(pods).expect("a world");
         sweep();
         let folder = tempfile::Builder::new()
@@ -56,7 +67,8 @@ impl Cluster {
         let control_plane = start_control_plane(&world, folder.path());
         let mut cluster = Self {
             nodes: Vec::new(),
-            control_plane,
+            control_plane: Some(control_plane),
+            flags,
             _servers: servers,
             world,
             backend,
@@ -75,19 +87,28 @@ impl Cluster {
     pub(crate) fn start_node(&mut self, node: usize) {
         let host = self.world.node(node);
         let ip = self.world.control_plane().ip(Family::V4);
-        let started = host.start(
-            &meshlite(),
-            [
-                "node",
-                "--mode",
-                self.backend.name(),
-                "--node-name",
-                host.name(),
-                "--control-plane",
-                &format!("http://{ip}:{CONTROL_PLANE}"),
-            ],
-        );
+        let url = format!("http://{ip}:{CONTROL_PLANE}");
+        let mode = self.backend.name();
+        let who = ["node", "--mode", mode, "--node-name", host.name()];
+        let whom = ["--control-plane", &url];
+        let arguments = who.iter().chain(&whom).chain(self.flags);
+        let started = host.start(&meshlite(), arguments);
         self.nodes[node] = Some(started.expect("meshlite node starts"));
+    }
+
+    /// Ends the data plane of a node in the middle of whatever it does.
+    pub(crate) fn kill_node(&mut self, node: usize) {
+        self.nodes[node] = None;
+    }
+
+    /// Ends the control plane in the middle of whatever it does.
+    pub(crate) fn kill_control_plane(&mut self) {
+        self.control_plane = None;
+    }
+
+    /// Starts the control plane again, as another one.
+    pub(crate) fn start_control_plane(&mut self) {
+        self.control_plane = Some(start_control_plane(&self.world, self.folder.path()));
     }
 
     /// Adds the Service, or makes it what it is now.
@@ -116,7 +137,8 @@ impl Cluster {
     fn processes(&self) -> impl Iterator<Item = (&str, &Process)> {
         let nodes = self.world.nodes().zip(&self.nodes);
         let nodes = nodes.filter_map(|(host, node)| Some((host.name(), node.as_ref()?)));
-        nodes.chain([("control plane", &self.control_plane)])
+        let control_plane = self.control_plane.iter();
+        nodes.chain(control_plane.map(|process| ("control plane", process)))
     }
 
     fn logs(&self) -> String {
@@ -129,7 +151,8 @@ impl Cluster {
     }
 
     fn node_objects(&self) -> Vec<Value> {
-        let nodes = self.world.nodes().map(|node| {
+        let nodes = (0..).zip(self.world.nodes()).map(|(number, node)| {
+            let pods = Family::BOTH.map(|family| World::pod_network(number, family));
             let addresses = Family::BOTH
                 .map(|family| json!({"type": "InternalIP", "address": node.ip(family)}));
             json!({
@@ -137,8 +160,9 @@ impl Cluster {
                 "kind": "Node",
                 "metadata": {
                     "name": node.name(),
-                    "labels": {"topology.kubernetes.io/zone": format!("zone-of-{}", node.name())},
+                    "labels": {"topology.kubernetes.io/zone": zone(node.name())},
                 },
+                "spec": {"podCIDR": pods[0], "podCIDRs": pods},
                 "status": {"addresses": addresses},
             })
         });

@@ -16,6 +16,7 @@
 
 mod backend;
 mod cluster;
+mod expect;
 mod rootless;
 mod scenarios;
 mod service;

@@ -1,7 +1,10 @@
 //! What clients of Services see, whatever carries the traffic: the list of all scenarios.
 
 mod endpoints;
+mod flows;
+mod policies;
 mod ports;
+mod restarts;
 
 use libtest_mimic::Trial;
 
@@ -12,9 +15,12 @@ pub(crate) struct Scenario {
     /// What it claims.
     pub(crate) name: &'static str,
     run: fn(Backend),
-    /// Backends that do not hold to it, and why.
-    pub(crate) except: &'static [(Backend, &'static str)],
+    except: Notes,
+    but: Notes,
 }
+
+/// What is to be said of a backend.
+type Notes = &'static [(Backend, &'static str)];
 
 // === impl Scenario ===
 
@@ -25,26 +31,45 @@ impl Scenario {
             name,
             run,
             except: &[],
+            but: &[],
         }
     }
 
-    /// Not on these backends.
-    const fn except(mut self, except: &'static [(Backend, &'static str)]) -> Self {
-        self.except = except;
-        self
+    /// These backends do not hold to it, for these reasons.
+    const fn except(self, except: Notes) -> Self {
+        Self { except, ..self }
+    }
+
+    /// These backends hold to it in a way of their own.
+    const fn but(self, but: Notes) -> Self {
+        Self { but, ..self }
     }
 
     /// Why it does not run on a backend.
     pub(crate) fn reason(&self, backend: Backend) -> Option<&'static str> {
-        let except = self.except.iter().find(|(other, _)| *other == backend);
-        except.map(|(_, reason)| *reason)
+        note(self.except, backend)
     }
+
+    /// What is particular about it on a backend.
+    pub(crate) fn particular(&self, backend: Backend) -> Option<&'static str> {
+        note(self.but, backend)
+    }
+}
+
+fn note(notes: Notes, backend: Backend) -> Option<&'static str> {
+    let note = notes.iter().find(|(other, _)| *other == backend);
+    note.map(|(_, text)| *text)
 }
 
 /// All of them, in the order of the table.
 pub(crate) fn all() -> Vec<Scenario> {
-    let endpoints = endpoints::SCENARIOS.into_iter();
-    endpoints.chain(ports::SCENARIOS).collect()
+    let mut all = Vec::new();
+    all.extend(endpoints::SCENARIOS);
+    all.extend(ports::SCENARIOS);
+    all.extend(policies::SCENARIOS);
+    all.extend(flows::SCENARIOS);
+    all.extend(restarts::SCENARIOS);
+    all
 }
 
 /// A test for each scenario that runs on this backend.

@@ -1,11 +1,11 @@
 //! A Service and its EndpointSlices, as the API server would have them.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use meshlite_tests::world::{Family, Protocol, World};
 use serde_json::{Map, Value, json};
 
-use crate::backend::Backend;
+use crate::backend::{cluster_ip, load_balancer_ip};
 
 /// Where pods listen.
 pub(crate) const TARGET: u16 = 8080;
@@ -16,6 +16,8 @@ pub(crate) struct Service {
     number: u8,
     ports: Vec<Value>,
     spec: Map<String, Value>,
+    labels: Map<String, Value>,
+    status: Value,
     pub(crate) endpoints: Vec<Endpoint>,
 }
 
@@ -27,6 +29,10 @@ pub(crate) struct Endpoint {
     ready: bool,
     serving: bool,
     terminating: bool,
+    /// It is for clients in the zone of this node.
+    hint: Option<usize>,
+    /// Where it listens.
+    target: u16,
 }
 
 // === impl Endpoint ===
@@ -40,18 +46,32 @@ impl Endpoint {
             ready: true,
             serving: true,
             terminating: false,
+            hint: None,
+            target: TARGET,
         }
     }
 
     /// One that was told to end.
     pub(crate) const fn terminating(node: usize, pod: usize, serving: bool) -> Self {
         Self {
-            node,
-            pod,
             ready: false,
             serving,
             terminating: true,
+            ..Self::ready(node, pod)
         }
+    }
+
+    /// The same, for clients in the zone of this node.
+    pub(crate) const fn for_zone_of(self, node: usize) -> Self {
+        Self {
+            hint: Some(node),
+            ..self
+        }
+    }
+
+    /// The same, on another port.
+    pub(crate) const fn on(self, target: u16) -> Self {
+        Self { target, ..self }
     }
 }
 
@@ -64,6 +84,8 @@ impl Service {
             number,
             ports: Vec::new(),
             spec: Map::new(),
+            labels: Map::new(),
+            status: json!({}),
             endpoints: Vec::new(),
         }
     }
@@ -97,57 +119,92 @@ impl Service {
         self
     }
 
+    /// With a label.
+    pub(crate) fn label(mut self, label: &str, value: &str) -> Self {
+        self.labels.insert(label.to_owned(), value.into());
+        self
+    }
+
+    /// With addresses of a load balancer that works in this mode.
+    pub(crate) fn load_balancer(mut self, mode: &str) -> Self {
+        let ips = Family::BOTH.map(|family| load_balancer_ip(family, self.number));
+        let ingress = ips.map(|ip| json!({"ip": ip, "ipMode": mode}));
+        self.status = json!({"loadBalancer": {"ingress": ingress}});
+        self.with("type", "LoadBalancer")
+    }
+
     pub(crate) fn name(&self) -> String {
         format!("s{}", self.number)
     }
 
     /// A port of its ClusterIP.
     pub(crate) fn at(&self, family: Family, port: u16) -> SocketAddr {
-        let ip = Backend::cluster_ip(family, self.number);
+        let ip = cluster_ip(family, self.number);
         SocketAddr::new(ip.parse().expect("an address"), port)
     }
 
-    /// The Service and a slice for each family.
+    /// A port of its load balancer.
+    pub(crate) fn balanced_at(&self, family: Family, port: u16) -> SocketAddr {
+        let ip = load_balancer_ip(family, self.number);
+        SocketAddr::new(ip.parse().expect("an address"), port)
+    }
+
+    /// The Service, and for each family a slice for each port on which endpoints listen.
     pub(crate) fn objects(&self, world: &World) -> Vec<Value> {
         let mut spec = json!({
             "type": "ClusterIP",
             "ports": self.ports,
             "ipFamilyPolicy": "RequireDualStack",
             "ipFamilies": ["IPv4", "IPv6"],
-            "clusterIP": Backend::cluster_ip(Family::V4, self.number),
-            "clusterIPs": Family::BOTH.map(|family| Backend::cluster_ip(family, self.number)),
+            "clusterIP": cluster_ip(Family::V4, self.number),
+            "clusterIPs": Family::BOTH.map(|family| cluster_ip(family, self.number)),
         });
         for (field, value) in &self.spec {
             spec[field] = value.clone();
         }
-        let metadata = json!({"name": self.name(), "namespace": "default"});
-        let service =
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
-        let slices = Family::BOTH.map(|family| self.slice(world, family));
+        let service = json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": self.name(), "namespace": "default", "labels": self.labels},
+            "spec": spec,
+            "status": self.status,
+        });
+        let targets: BTreeSet<_> = self.endpoints.iter().map(|e| e.target).collect();
+        let slices = targets
+            .into_iter()
+            .flat_map(|target| Family::BOTH.map(|family| self.slice(world, family, target)));
         [service].into_iter().chain(slices).collect()
     }
 
-    fn slice(&self, world: &World, family: Family) -> Value {
-        let ports = self.ports.iter().map(|port| {
-            json!({"name": port["name"], "protocol": port["protocol"], "port": port["targetPort"]})
-        });
-        let endpoints = self.endpoints.iter().map(|endpoint| {
-            json!({
+    fn slice(&self, world: &World, family: Family, target: u16) -> Value {
+        let ports = self.ports.iter().map(
+            |port| json!({"name": port["name"], "protocol": port["protocol"], "port": target}),
+        );
+        let here = self.endpoints.iter().filter(|e| e.target == target);
+        let endpoints = here.map(|endpoint| {
+            let node = world.node(endpoint.node).name();
+            let mut object = json!({
                 "addresses": [world.pod(endpoint.node, endpoint.pod).ip(family)],
-                "nodeName": world.node(endpoint.node).name(),
+                "nodeName": node,
+                "zone": zone(node),
                 "conditions": {
                     "ready": endpoint.ready,
                     "serving": endpoint.serving,
                     "terminating": endpoint.terminating,
                 },
-            })
+            });
+            if let Some(hint) = endpoint.hint {
+                let zone = zone(world.node(hint).name());
+                object["hints"] = json!({"forZones": [{"name": zone}]});
+            }
+            object
         });
         let name = self.name();
         json!({
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {
-                "name": format!("{name}-{family:?}").to_lowercase(),
+                "name": format!("{name}-{family:?}-{target}").to_lowercase(),
                 "namespace": "default",
                 "labels": {"kubernetes.io/service-name": name},
             },
@@ -156,4 +213,9 @@ impl Service {
             "endpoints": endpoints.collect::<Vec<_>>(),
         })
     }
+}
+
+/// Every node is a zone of its own.
+pub(crate) fn zone(node: &str) -> String {
+    format!("zone-of-{node}")
 }

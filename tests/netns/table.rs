@@ -30,33 +30,39 @@ fn table() -> String {
         "# Scenarios and backends\n\
          \n\
          Each row is a test for each backend that has a tick: `cargo test --test netns BACKEND::SCENARIO`. userspace and nftables\n\
-         run in this machine's kernel, ipvs in one that has it. Made by the tests themselves.\n\
+         run in this machine's kernel, ipvs in one that has it. Where a cell is empty, `meshlite node` does not have the backend.\n\
+         Made by the tests themselves.\n\
          \n\
          | scenario |",
     );
-    let mut reasons = Vec::new();
     for backend in Backend::ALL {
         write!(table, " {} |", backend.name()).ok();
     }
     table.push_str("\n|---|");
     table.push_str(&":-:|".repeat(Backend::ALL.len()));
+    let mut notes = Vec::new();
     for scenario in scenarios::all() {
         write!(table, "\n| {} |", scenario.name.replace('_', " ")).ok();
         for backend in Backend::ALL {
-            let cell = match scenario.reason(backend) {
-                _ if !backend.is_built() => String::new(),
-                None => "✓".to_owned(),
-                Some(reason) => {
-                    reasons.push(reason);
-                    format!("no ({})", reasons.len())
-                }
+            let (mark, note) = match (scenario.reason(backend), scenario.particular(backend)) {
+                _ if !backend.is_built() => ("", None),
+                (None, particular) => ("✓", particular),
+                (reason, _) => ("no", reason),
             };
-            write!(table, " {cell} |").ok();
+            write!(table, " {mark}").ok();
+            if let Some(note) = note {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+                let number = notes.iter().take_while(|known| **known != note).count() + 1;
+                write!(table, " ({number})").ok();
+            }
+            table.push_str(" |");
         }
     }
     table.push('\n');
-    for (number, reason) in (1..).zip(reasons) {
-        write!(table, "\n({number}) {reason}\n").ok();
+    for (number, note) in (1..).zip(notes) {
+        write!(table, "\n({number}) {note}\n").ok();
     }
     table
 }

@@ -109,6 +109,11 @@ impl World {
         &self.nodes[node].host
     }
 
+    /// The range of the pods of a node.
+    pub fn pod_network(node: u8, family: Family) -> String {
+        topology::pod_network(node, family)
+    }
+
     /// A pod, by its node and its place there.
     pub fn pod(&self, node: usize, pod: usize) -> &Host {
         &self.nodes[node].pods[pod]

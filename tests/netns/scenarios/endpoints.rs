@@ -1,8 +1,6 @@
 //! Which endpoints get connections, while they come and go.
 
-use std::collections::BTreeMap;
-
-use meshlite_tests::world::{DialError, Family, Host, Protocol};
+use meshlite_tests::world::{Connection, Family, Protocol};
 
 use super::Scenario;
 use crate::{
@@ -11,19 +9,20 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 6] = [
+pub(super) const SCENARIOS: [Scenario; 10] = [
     Scenario::new(
         "cluster_ip_reaches_every_endpoint_from_pods_and_nodes",
-        cluster_ip_reaches_every_endpoint,
+        every_endpoint,
     ),
-    Scenario::new(
-        "without_endpoints_clients_are_refused",
-        without_endpoints_clients_are_refused,
-    ),
+    Scenario::new("without_endpoints_clients_are_refused", without_endpoints),
     Scenario::new("added_endpoint_gets_connections", added_endpoint),
     Scenario::new(
         "removed_endpoint_keeps_its_established_connections",
         removed_endpoint,
+    ),
+    Scenario::new(
+        "endpoint_that_comes_back_gets_connections_again",
+        endpoint_that_comes_back,
     ),
     Scenario::new(
         "terminating_endpoints_serve_only_while_none_is_ready",
@@ -33,72 +32,50 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         "endpoint_that_serves_no_longer_gets_nothing",
         endpoint_that_serves_no_longer,
     ),
+    Scenario::new(
+        "no_connection_fails_during_a_rolling_update",
+        rolling_update,
+    ),
+    Scenario::new("zone_hints_count_only_where_all_have_them", zone_hints),
+    Scenario::new(
+        "one_port_name_can_be_another_port_in_each_slice",
+        ports_of_slices,
+    ),
 ];
 
 const PORT: u16 = 80;
-const SOME: usize = 12;
+/// Connections during a rolling update.
+const MANY: usize = 300;
 
 fn web() -> Service {
     Service::new(10).port(Protocol::Tcp, PORT)
 }
 
-/// Waits until these pods answer a client, and nobody else does.
-fn answered_by(cluster: &Cluster, client: &Host, service: &Service, pods: &[Endpoint]) {
-    let wanted = pods.iter();
-    let wanted = wanted.map(|endpoint| cluster.world.pod(endpoint.node, endpoint.pod).name());
-    let wanted = wanted.collect::<Vec<_>>();
-    for family in Family::BOTH {
-        let what = format!("{} gets answers from {wanted:?} only", client.name());
-        cluster.eventually(&what, || -> Result<(), String> {
-            let asked = client.ask_times(SOME, Protocol::Tcp, service.at(family, PORT));
-            let answers: BTreeMap<_, _> = asked.map_err(|error| error.to_string())?;
-            if answers.keys().eq(&wanted) {
-                return Ok(());
-            }
-            Err(format!("{answers:?}"))
-        });
-    }
-}
-
-fn cluster_ip_reaches_every_endpoint(backend: Backend) {
+fn every_endpoint(backend: Backend) {
     let cluster = Cluster::new(backend, &[2, 2]);
     let endpoints = [(0, 0), (0, 1), (1, 0)].map(|(node, pod)| Endpoint::ready(node, pod));
     let service = web().to(&endpoints);
     cluster.apply(&service);
     let client = cluster.world.pod(1, 1);
-    answered_by(&cluster, client, &service, &endpoints);
-    answered_by(&cluster, cluster.world.node(0), &service, &endpoints);
     for family in Family::BOTH {
-        let answer = client.ask(Protocol::Tcp, service.at(family, PORT));
-        let seen = answer.expect("an answer").peer.ip();
-        let wanted = if backend.shows_clients() {
-            client.ip(family)
-        } else {
-            // The proxy of the client's node.
-            seen
-        };
-        assert_eq!(seen, wanted);
+        let to = service.at(family, PORT);
+        cluster.answers(client, to, &endpoints);
+        cluster.answers(cluster.world.node(0), to, &endpoints);
     }
 }
 
-fn without_endpoints_clients_are_refused(backend: Backend) {
+fn without_endpoints(backend: Backend) {
     let cluster = Cluster::new(backend, &[1]);
     let endpoint = [Endpoint::ready(0, 0)];
     let mut service = web().to(&endpoint);
     cluster.apply(&service);
-    let client = cluster.world.node(0);
-    answered_by(&cluster, client, &service, &endpoint);
+    let (node, pod) = (cluster.world.node(0), cluster.world.pod(0, 0));
+    cluster.answers(node, service.at(Family::V4, PORT), &endpoint);
     service.endpoints.clear();
     cluster.apply(&service);
-    for client in [client, cluster.world.pod(0, 0)] {
+    for client in [node, pod] {
         for family in Family::BOTH {
-            cluster.eventually("clients are refused", || {
-                let asked = client.ask(Protocol::Tcp, service.at(family, PORT));
-                match asked {
-                    Err(DialError::Refused) => Ok(()),
-                    other => Err(format!("{other:?}")),
-                }
-            });
+            cluster.refuses(client, Protocol::Tcp, service.at(family, PORT));
         }
     }
 }
@@ -107,46 +84,79 @@ fn added_endpoint(backend: Backend) {
     let cluster = Cluster::new(backend, &[2, 1]);
     let client = cluster.world.pod(0, 1);
     let mut service = web().to(&[Endpoint::ready(0, 0)]);
-    cluster.apply(&service);
-    answered_by(&cluster, client, &service, &service.endpoints);
-    service.endpoints.push(Endpoint::ready(1, 0));
-    cluster.apply(&service);
-    answered_by(&cluster, client, &service, &service.endpoints);
+    for added in [None, Some(Endpoint::ready(1, 0))] {
+        service.endpoints.extend(added);
+        cluster.apply(&service);
+        for family in Family::BOTH {
+            cluster.answers(client, service.at(family, PORT), &service.endpoints);
+        }
+    }
+}
+
+/// Connections of each family to the Service's only endpoint.
+fn established(cluster: &Cluster, service: &Service) -> [Connection; 2] {
+    let client = cluster.world.pod(0, 1);
+    Family::BOTH.map(|family| {
+        let to = service.at(family, PORT);
+        cluster.answers(client, to, &service.endpoints);
+        client.connect(Protocol::Tcp, to).expect("a connection")
+    })
+}
+
+/// They still lead to this pod.
+fn still_answer(connections: &mut [Connection; 2], pod: &str) {
+    for connection in connections {
+        let answer = connection.ask();
+        assert_eq!(answer.expect("an established connection lives").who, pod);
+    }
 }
 
 fn removed_endpoint(backend: Backend) {
     let cluster = Cluster::new(backend, &[2, 1]);
-    let client = cluster.world.pod(0, 1);
     let (first, second) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
     let mut service = web().to(&[first]);
     cluster.apply(&service);
-    answered_by(&cluster, client, &service, &[first]);
-    let mut established = Family::BOTH.map(|family| {
-        let connection = client.connect(Protocol::Tcp, service.at(family, PORT));
-        connection.expect("a connection")
-    });
-    let asked = |connection: &mut meshlite_tests::world::Connection| {
-        let answer = connection.ask();
-        answer.expect("an established connection lives").who
-    };
-    assert_eq!(established.each_mut().map(asked), ["pod-0-0", "pod-0-0"]);
+    let mut connections = established(&cluster, &service);
+    still_answer(&mut connections, cluster.name(first));
     service.endpoints = vec![second];
     cluster.apply(&service);
-    answered_by(&cluster, client, &service, &[second]);
-    assert_eq!(established.each_mut().map(asked), ["pod-0-0", "pod-0-0"]);
+    let client = cluster.world.pod(0, 1);
+    for family in Family::BOTH {
+        cluster.answers(client, service.at(family, PORT), &[second]);
+    }
+    still_answer(&mut connections, cluster.name(first));
+}
+
+fn endpoint_that_comes_back(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let (first, second) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let mut service = web().to(&[first]);
+    cluster.apply(&service);
+    let mut connections = established(&cluster, &service);
+    for endpoints in [vec![second], vec![first, second]] {
+        service.endpoints = endpoints;
+        cluster.apply(&service);
+        let client = cluster.world.pod(0, 1);
+        for family in Family::BOTH {
+            cluster.answers(client, service.at(family, PORT), &service.endpoints);
+        }
+    }
+    still_answer(&mut connections, cluster.name(first));
 }
 
 fn terminating_endpoints(backend: Backend) {
     let cluster = Cluster::new(backend, &[2, 1]);
     let client = cluster.world.pod(0, 1);
     let ending = Endpoint::terminating(0, 0, true);
-    let mut service = web().to(&[ending]);
-    cluster.apply(&service);
-    answered_by(&cluster, client, &service, &[ending]);
     let ready = Endpoint::ready(1, 0);
-    service.endpoints.push(ready);
-    cluster.apply(&service);
-    answered_by(&cluster, client, &service, &[ready]);
+    let mut service = web();
+    for (endpoint, serving) in [(ending, ending), (ready, ready)] {
+        service.endpoints.push(endpoint);
+        cluster.apply(&service);
+        for family in Family::BOTH {
+            cluster.answers(client, service.at(family, PORT), &[serving]);
+        }
+    }
 }
 
 fn endpoint_that_serves_no_longer(backend: Backend) {
@@ -155,5 +165,57 @@ fn endpoint_that_serves_no_longer(backend: Backend) {
     let ready = Endpoint::ready(1, 0);
     let service = web().to(&[Endpoint::terminating(0, 0, false), ready]);
     cluster.apply(&service);
-    answered_by(&cluster, client, &service, &[ready]);
+    for family in Family::BOTH {
+        cluster.answers(client, service.at(family, PORT), &[ready]);
+    }
+}
+
+fn rolling_update(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let client = cluster.world.pod(0, 1);
+    let (old, new) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let ending = Endpoint::terminating(0, 0, true);
+    let mut service = web().to(&[old]);
+    cluster.apply(&service);
+    let to = service.at(Family::V4, PORT);
+    cluster.answers(client, to, &[old]);
+    let steps = [vec![old, new], vec![ending, new], vec![new]];
+    let each = MANY / steps.len();
+    for endpoints in steps {
+        service.endpoints = endpoints;
+        cluster.apply(&service);
+        let answers = client.ask_times(each, Protocol::Tcp, to);
+        answers.expect("every connection is answered");
+    }
+    cluster.answers(client, to, &[new]);
+}
+
+fn zone_hints(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let client = cluster.world.pod(0, 1);
+    let (near, far) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let hinted = [near.for_zone_of(0), far.for_zone_of(1)];
+    let mut service = web().to(&hinted);
+    cluster.apply(&service);
+    let to = service.at(Family::V4, PORT);
+    cluster.answers(client, to, &[near]);
+    service.endpoints = vec![hinted[0], far];
+    cluster.apply(&service);
+    cluster.answers(client, to, &[near, far]);
+    // No endpoint is for the client's zone.
+    service.endpoints = vec![near.for_zone_of(1), hinted[1]];
+    cluster.apply(&service);
+    cluster.answers(client, to, &[near, far]);
+}
+
+fn ports_of_slices(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let (here, there) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0).on(9090));
+    let _server = cluster.world.pod(1, 0).serve(Protocol::Tcp, 9090);
+    let service = web().to(&[here, there]);
+    cluster.apply(&service);
+    let client = cluster.world.pod(0, 1);
+    for family in Family::BOTH {
+        cluster.answers(client, service.at(family, PORT), &[here, there]);
+    }
 }

@@ -1,6 +1,8 @@
-//! Which addresses and ports serve a Service, and to whom.
+//! Which addresses and ports serve a Service.
 
-use meshlite_tests::world::{DialError, Family, Protocol};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use meshlite_tests::world::{Family, Protocol};
 
 use super::Scenario;
 use crate::{
@@ -9,12 +11,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 4] = [
-    Scenario::new(
-        "node_port_serves_outside_clients_on_every_node",
-        node_port_on_every_node,
-    ),
-    Scenario::new("tcp_and_udp_on_one_port_are_apart", tcp_and_udp_on_one_port),
+pub(super) const SCENARIOS: [Scenario; 7] = [
     Scenario::new(
         "a_port_that_is_no_services_is_refused",
         other_ports_are_refused,
@@ -23,111 +20,152 @@ pub(super) const SCENARIOS: [Scenario; 4] = [
         Backend::Userspace,
         "every address of a local route is the host's own: its daemons on 0.0.0.0 answer there",
     )]),
+    Scenario::new("a_pod_reaches_itself_through_its_service", hairpin),
     Scenario::new(
-        "client_ip_affinity_keeps_to_one_endpoint",
-        client_ip_affinity,
+        "node_port_is_served_on_the_addresses_that_are_given",
+        node_port_addresses,
     ),
+    Scenario::new(
+        "node_port_serves_outside_clients_on_every_node",
+        node_port_on_every_node,
+    ),
+    Scenario::new(
+        "load_balancer_address_is_served_only_in_mode_vip",
+        load_balancer_modes,
+    ),
+    Scenario::new(
+        "a_service_of_another_proxy_is_left_alone",
+        service_of_another_proxy,
+    ),
+    Scenario::new("tcp_and_udp_on_one_port_are_apart", tcp_and_udp),
 ];
 
 const PORT: u16 = 80;
 const NODE_PORT: u16 = 30001;
 
-fn node_port_on_every_node(backend: Backend) {
-    let cluster = Cluster::new(backend, &[1, 1]);
-    let service = Service::new(20)
-        .port(Protocol::Tcp, PORT)
-        .node_port(NODE_PORT);
-    let service = service.to(&[Endpoint::ready(1, 0)]);
-    cluster.apply(&service);
-    let client = cluster.world.client();
-    for node in cluster.world.nodes() {
-        for family in Family::BOTH {
-            let answer = cluster.eventually("the node port answers", || {
-                client.ask(Protocol::Tcp, node.at(family, NODE_PORT))
-            });
-            assert_eq!(answer.who, "pod-1-0");
-            // What comes from outside is masqueraded, so that answers go back through the node.
-            let seen = answer.peer.ip();
-            assert_ne!(seen, client.ip(family), "{}", node.name());
-        }
-    }
-}
-
-fn tcp_and_udp_on_one_port(backend: Backend) {
-    let cluster = Cluster::new(backend, &[2]);
-    let both = Service::new(21)
-        .port(Protocol::Tcp, PORT)
-        .port(Protocol::Udp, PORT);
-    let endpoint = [Endpoint::ready(0, 0)];
-    let both = both.to(&endpoint);
-    cluster.apply(&both);
-    let client = cluster.world.pod(0, 1);
-    let ask = |protocol, family| client.ask(protocol, both.at(family, PORT));
-    for family in Family::BOTH {
-        for protocol in [Protocol::Tcp, Protocol::Udp] {
-            cluster.eventually("both answer", || ask(protocol, family));
-        }
-    }
-    cluster.apply(&Service::new(21).port(Protocol::Udp, PORT).to(&endpoint));
-    for family in Family::BOTH {
-        cluster.eventually("TCP is refused", || match ask(Protocol::Tcp, family) {
-            Err(DialError::Refused) => Ok(()),
-            other => Err(format!("{other:?}")),
-        });
-        ask(Protocol::Udp, family).expect("UDP stays");
-    }
-    cluster.delete(&both);
-    for family in Family::BOTH {
-        cluster.eventually("UDP is gone", || match ask(Protocol::Udp, family) {
-            Err(_) => Ok(()),
-            Ok(answer) => Err(format!("{answer:?}")),
-        });
-    }
-}
-
 fn other_ports_are_refused(backend: Backend) {
     let cluster = Cluster::new(backend, &[2]);
-    let service = Service::new(22).port(Protocol::Tcp, PORT);
-    let service = service.to(&[Endpoint::ready(0, 0)]);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(20).port(Protocol::Tcp, PORT).to(&endpoint);
     let node = cluster.world.node(0);
     let _daemon = node.serve(Protocol::Tcp, 22).expect("a daemon of the node");
     cluster.apply(&service);
     let client = cluster.world.pod(0, 1);
     for family in Family::BOTH {
-        cluster.eventually("the port answers", || {
-            client.ask(Protocol::Tcp, service.at(family, PORT))
-        });
+        cluster.answers(client, service.at(family, PORT), &endpoint);
         for port in [22, 81] {
-            let asked = client.ask(Protocol::Tcp, service.at(family, port));
-            assert!(
-                matches!(asked, Err(DialError::Refused)),
-                "{port}: {asked:?}"
-            );
+            cluster.refuses(client, Protocol::Tcp, service.at(family, port));
         }
     }
 }
 
-fn client_ip_affinity(backend: Backend) {
-    let cluster = Cluster::new(backend, &[2, 2]);
+fn hairpin(backend: Backend) {
+    let cluster = Cluster::new(backend, &[1]);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(21).port(Protocol::Tcp, PORT).to(&endpoint);
+    cluster.apply(&service);
+    let pod = cluster.world.pod(0, 0);
+    for family in Family::BOTH {
+        let to = service.at(family, PORT);
+        cluster.answers(pod, to, &endpoint);
+        let answer = pod.ask(Protocol::Tcp, to).expect("an answer");
+        assert_ne!(answer.peer.ip(), pod.ip(family), "it would answer itself");
+    }
+}
+
+fn node_port_addresses(backend: Backend) {
+    let flags = &["--nodeport-addresses", "172.18.0.0/24"];
+    let cluster = Cluster::with_flags(backend, &[1], flags);
+    let node = cluster.world.node(0);
+    let other = Ipv4Addr::new(192, 0, 2, 10);
+    let batch = format!("address add {other}/32 dev eth0\n");
+    node.ip_batch(&batch).expect("an address");
+    let route = format!("route add {other} via {}\n", node.ip(Family::V4));
+    cluster.world.router().ip_batch(&route).expect("a route");
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(22).port(Protocol::Tcp, PORT);
+    cluster.apply(&service.node_port(NODE_PORT).to(&endpoint));
+    let client = cluster.world.client();
+    cluster.answers(client, node.at(Family::V4, NODE_PORT), &endpoint);
+    let other = SocketAddr::from((other, NODE_PORT));
+    cluster.refuses(client, Protocol::Tcp, other);
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, NODE_PORT));
+    cluster.serves_nobody(node, Protocol::Tcp, loopback);
+}
+
+fn node_port_on_every_node(backend: Backend) {
+    let cluster = Cluster::new(backend, &[1, 1]);
     let service = Service::new(23).port(Protocol::Tcp, PORT);
-    let service = service.with("sessionAffinity", "ClientIP");
-    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
-    let mut service = service.to(&endpoints);
-    cluster.apply(&service);
-    let client = cluster.world.pod(0, 1);
-    let to = service.at(Family::V4, PORT);
-    let first = cluster.eventually("it answers", || client.ask(Protocol::Tcp, to));
-    let answers = client.ask_times(20, Protocol::Tcp, to).expect("answers");
-    assert_eq!(answers.keys().collect::<Vec<_>>(), [&first.who]);
-    let other = endpoints
-        .into_iter()
-        .find(|e| cluster.world.pod(e.node, e.pod).name() != first.who);
-    service.endpoints = vec![other.expect("the other one")];
-    cluster.apply(&service);
-    cluster.eventually("its endpoint gone, the client moves", || {
-        match client.ask(Protocol::Tcp, to) {
-            Ok(answer) if answer.who != first.who => Ok(()),
-            other => Err(format!("{other:?}")),
+    let endpoint = [Endpoint::ready(1, 0)];
+    cluster.apply(&service.node_port(NODE_PORT).to(&endpoint));
+    let client = cluster.world.client();
+    for node in cluster.world.nodes() {
+        for family in Family::BOTH {
+            let to = node.at(family, NODE_PORT);
+            cluster.answers(client, to, &endpoint);
+            // What comes from outside is masqueraded, so that answers go back through the node.
+            let answer = client.ask(Protocol::Tcp, to).expect("an answer");
+            assert_ne!(answer.peer.ip(), client.ip(family), "{}", node.name());
         }
-    });
+    }
+}
+
+fn load_balancer_modes(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2]);
+    let client = cluster.world.pod(0, 1);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(24).port(Protocol::Tcp, PORT).to(&endpoint);
+    for family in Family::BOTH {
+        let to = service.balanced_at(family, PORT);
+        cluster.apply(&service.clone().load_balancer("VIP"));
+        cluster.answers(client, to, &endpoint);
+        cluster.apply(&service.clone().load_balancer("Proxy"));
+        cluster.serves_nobody(client, Protocol::Tcp, to);
+    }
+}
+
+fn service_of_another_proxy(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2]);
+    let client = cluster.world.pod(0, 1);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(25).port(Protocol::Tcp, PORT).to(&endpoint);
+    let to = service.at(Family::V4, PORT);
+    for label in [
+        "service.kubernetes.io/service-proxy-name",
+        "service.kubernetes.io/headless",
+    ] {
+        cluster.apply(&service);
+        cluster.answers(client, to, &endpoint);
+        cluster.apply(&service.clone().label(label, "other"));
+        cluster.serves_nobody(client, Protocol::Tcp, to);
+    }
+}
+
+fn tcp_and_udp(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2]);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = |protocols: &[Protocol]| {
+        let ports = protocols.iter();
+        let service = ports.fold(Service::new(26), |service, p| service.port(*p, PORT));
+        service.to(&endpoint)
+    };
+    let both = service(&[Protocol::Tcp, Protocol::Udp]);
+    cluster.apply(&both);
+    let client = cluster.world.pod(0, 1);
+    for family in Family::BOTH {
+        let to = both.at(family, PORT);
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            cluster.eventually("both answer", || client.ask(protocol, to));
+        }
+    }
+    cluster.apply(&service(&[Protocol::Udp]));
+    for family in Family::BOTH {
+        let to = both.at(family, PORT);
+        cluster.serves_nobody(client, Protocol::Tcp, to);
+        client.ask(Protocol::Udp, to).expect("UDP stays");
+    }
+    cluster.delete(&both);
+    for family in Family::BOTH {
+        cluster.serves_nobody(client, Protocol::Udp, both.at(family, PORT));
+    }
 }

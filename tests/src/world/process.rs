@@ -21,7 +21,7 @@ use super::{Error, Host};
 /// Has the kernel kill the program it becomes when the thread that started it ends.
 const SETPRIV: &str = "setpriv";
 /// Lines of its log that are shown.
-const TAIL: usize = 40;
+const TAIL: usize = 15;
 
 /// A running program. Dropped, it is killed at once, as by a power failure; so it is when this process ends in whatever
 /// way.

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use super::{Error, Host, Node, World};
+use super::{Error, Family, Host, Node, World};
 
 /// The last part of an address on the nodes' network.
 const CONTROL_PLANE: u8 = 2;
@@ -35,6 +35,14 @@ fn pod_v4(node: u8, host: u8) -> Ipv4Addr {
 
 fn pod_v6(node: u8, host: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, 0x244, node.into(), 0, 0, 0, 0, host.into())
+}
+
+/// The range of the pods of a node.
+pub(super) fn pod_network(node: u8, family: Family) -> String {
+    match family {
+        Family::V4 => format!("{}/24", pod_v4(node, 0)),
+        Family::V6 => format!("{}/64", pod_v6(node, 0)),
+    }
 }
 
 /// Makes all hosts, and connects them.
@@ -161,8 +169,9 @@ fn other_pods(world: &World, this: u8) -> String {
     for (other, node) in (0_u8..).zip(&world.nodes) {
         if other != this {
             let (v4, v6) = (node.host.v4, node.host.v6);
-            writeln!(batch, "route add {}/24 via {v4}", pod_v4(other, 0)).ok();
-            writeln!(batch, "route add {}/64 via {v6}", pod_v6(other, 0)).ok();
+            let pods = |family| pod_network(other, family);
+            writeln!(batch, "route add {} via {v4}", pods(Family::V4)).ok();
+            writeln!(batch, "route add {} via {v6}", pods(Family::V6)).ok();
         }
     }
     batch

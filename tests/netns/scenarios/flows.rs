@@ -1,0 +1,105 @@
+//! Clients that keep to something: a UDP socket to its port, an address to its endpoint.
+
+use meshlite_tests::world::{Family, Protocol};
+
+use super::Scenario;
+use crate::{
+    backend::Backend,
+    cluster::Cluster,
+    service::{Endpoint, Service},
+};
+
+pub(super) const SCENARIOS: [Scenario; 3] = [
+    Scenario::new(
+        "a_udp_socket_is_answered_by_the_new_endpoint_when_its_own_is_gone",
+        udp_endpoint_is_replaced,
+    ),
+    Scenario::new(
+        "a_udp_socket_that_was_there_first_is_answered_once_an_endpoint_is_ready",
+        udp_client_comes_first,
+    ),
+    Scenario::new(
+        "client_ip_affinity_keeps_to_one_endpoint_until_it_is_gone",
+        client_ip_affinity,
+    ),
+];
+
+const PORT: u16 = 80;
+const NODE_PORT: u16 = 30003;
+const CLIENT_PORT: u16 = 12345;
+
+fn udp_endpoint_is_replaced(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let (first, second) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let mut service = Service::new(40)
+        .port(Protocol::Udp, PORT)
+        .node_port(NODE_PORT);
+    service.endpoints = vec![first];
+    cluster.apply(&service);
+    let node = cluster.world.node(0);
+    for family in Family::BOTH {
+        let (cluster_ip, node_port) = (service.at(family, PORT), node.at(family, NODE_PORT));
+        let ways = [
+            (cluster.world.pod(0, 1), cluster_ip),
+            (node, cluster_ip),
+            (cluster.world.client(), node_port),
+        ];
+        let mut sockets = ways.map(|(client, to)| {
+            let socket = client.connect_from(CLIENT_PORT, Protocol::Udp, to);
+            (client.name(), socket.expect("a socket"))
+        });
+        for endpoint in [first, second, first] {
+            service.endpoints = vec![endpoint];
+            cluster.apply(&service);
+            let wanted = cluster.name(endpoint);
+            for (client, socket) in &mut sockets {
+                let what = format!("{client} is answered by {wanted}");
+                cluster.eventually(&what, || match socket.ask() {
+                    Ok(answer) if answer.who == wanted => Ok(()),
+                    other => Err(format!("{other:?}")),
+                });
+            }
+        }
+    }
+}
+
+fn udp_client_comes_first(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2]);
+    let mut service = Service::new(41).port(Protocol::Udp, PORT);
+    cluster.apply(&service);
+    let client = cluster.world.pod(0, 1);
+    let to = service.at(Family::V4, PORT);
+    let socket = client.connect_from(CLIENT_PORT, Protocol::Udp, to);
+    let mut socket = socket.expect("a socket");
+    for endpoint in [None, Some(Endpoint::terminating(0, 0, false))] {
+        service.endpoints.extend(endpoint);
+        cluster.apply(&service);
+        let asked = socket.ask();
+        assert!(asked.is_err(), "{asked:?}");
+    }
+    service.endpoints = vec![Endpoint::ready(0, 0)];
+    cluster.apply(&service);
+    cluster.eventually("the socket is answered", || socket.ask());
+}
+
+fn client_ip_affinity(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 2]);
+    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
+    let service = Service::new(42).port(Protocol::Tcp, PORT).to(&endpoints);
+    let mut sticky = service.clone().with("sessionAffinity", "ClientIP");
+    cluster.apply(&sticky);
+    let client = cluster.world.pod(0, 1);
+    let to = service.at(Family::V4, PORT);
+    let first = cluster.eventually("it answers", || client.ask(Protocol::Tcp, to));
+    let answers = client.ask_times(20, Protocol::Tcp, to).expect("answers");
+    assert_eq!(answers.keys().collect::<Vec<_>>(), [&first.who]);
+    let other = endpoints
+        .into_iter()
+        .find(|endpoint| cluster.name(*endpoint) != first.who);
+    let other = other.expect("the other one");
+    sticky.endpoints = vec![other];
+    cluster.apply(&sticky);
+    cluster.answers(client, to, &[other]);
+    cluster.apply(&service);
+    cluster.answers(client, to, &endpoints);
+}
