@@ -52,6 +52,15 @@ pub enum Error {
     Socket(#[from] io::Error),
 }
 
+/// A change that was not made.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its place among the changes that were asked for, from 0 on.
+    pub index: usize,
+    /// Why.
+    pub error: Error,
+}
+
 /// What the kernel said when it refused a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Refusal {

@@ -22,8 +22,7 @@ pub use destination::{
     Destination, DestinationEntry, DestinationKey, DestinationSettings, Forwarding, Tunnel,
     TunnelChecksum,
 };
-pub use error::{Error, Refusal};
-pub use exchange::Failure;
+pub use error::{Error, Failure, Refusal};
 pub use ipvs::Ipvs;
 pub use name::{InvalidName, PersistenceEngine, Scheduler};
 pub use request::{Change, Query};
