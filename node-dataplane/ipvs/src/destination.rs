@@ -10,7 +10,8 @@ use crate::Statistics;
 /// What identifies a destination within its service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationKey {
-    /// Where packets go. Of another family than the service's only with [`Forwarding::Tunnel`], Linux 3.18.
+    /// Where packets go: an address of this host or of another one, as the routes of the network namespace have it. Of
+    /// another family than the service's only with [`Forwarding::Tunnel`].
     pub address: IpAddr,
     /// The port there. All but [`Forwarding::Masquerade`] keep the packet's own port, whatever is said here.
     pub port: u16,
@@ -60,8 +61,8 @@ impl fmt::Display for Forwarding {
     }
 }
 
-/// What a tunnelled packet is wrapped in. Kernels that do not know [`Gue`](Self::Gue) (Linux 5.3) and
-/// [`Gre`](Self::Gre) (Linux 5.4) make it [`Ipip`](Self::Ipip) without a word.
+/// What a tunnelled packet is wrapped in. Kernels before Linux 5.4 do not know all of it, and take what they do not know for
+/// [`Ipip`](Self::Ipip) without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tunnel {
     /// IP in IP.

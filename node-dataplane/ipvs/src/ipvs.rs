@@ -30,6 +30,9 @@ impl Ipvs {
     /// were made. An `Err` says that the socket failed and how far it got is unknown. There is no transaction: between
     /// two changes, packets and other programs see one made and the other not.
     ///
+    /// The kernel keeps deleted destinations for two minutes or so, and looks through all of them when one is added. So to
+    /// delete thousands and add them again takes far longer than to change what differs.
+    ///
     /// ```no_run
     /// # use meshlite_ipvs::*;
     /// # fn f(service: Service, destination: Destination) -> Result<(), Error> {
@@ -83,22 +86,32 @@ impl Ipvs {
         }
     }
 
-    /// All services, in no order. The kernel does not freeze its table meanwhile: a service that somebody adds or
-    /// deletes during the call may make another missing or appear twice.
+    /// All services, by their keys.
+    ///
+    /// The kernel does not freeze its table meanwhile, and counts positions in a table that all network namespaces share:
+    /// a service that anybody adds during the call can come twice, which this mends, and one that anybody deletes, in
+    /// another namespace even, can make another missing, of which nobody can know. Who adds what is missing has to
+    /// take [`Error::Exists`] for an answer.
     pub fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
-        self.exchange.list(Query::Services, |answer| match answer {
+        let mut services = self.exchange.list(Query::Services, |answer| match answer {
             Answer::Service(service) => Some(service),
             _ => None,
-        })
+        })?;
+        services.sort_by_key(|entry| entry.service.key);
+        services.dedup_by_key(|entry| entry.service.key);
+        Ok(services)
     }
 
-    /// The destinations of a service, last added first. None, too, where there is no such service: the kernel does not
-    /// tell the two apart.
+    /// The destinations of a service, by their keys. None, too, where there is no such service: the kernel does not tell
+    /// the two apart. What [`services`](Self::services) says of changes during the call goes for those of this service.
     pub fn destinations(&mut self, service: ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
-        self.exchange
-            .list(Query::Destinations(service), |answer| match answer {
-                Answer::Destination(destination) => Some(destination),
-                _ => None,
-            })
+        let query = Query::Destinations(service);
+        let mut destinations = self.exchange.list(query, |answer| match answer {
+            Answer::Destination(destination) => Some(destination),
+            _ => None,
+        })?;
+        destinations.sort_by_key(|entry| entry.destination.key);
+        destinations.dedup_by_key(|entry| entry.destination.key);
+        Ok(destinations)
     }
 }

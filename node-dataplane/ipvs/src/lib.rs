@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Input: what IPVS should do, as plain values. Output: what it does, and why not. [`Ipvs`] is the handle; [`codec`] is
-//! the same without a socket. No `unsafe`, no C library, no process started; needs Linux 4.1 and `CAP_NET_ADMIN`.
+//! the same without a socket. No `unsafe`, no C library, no process started; needs Linux 4.12 and `CAP_NET_ADMIN`.
 
 pub mod codec;
 mod destination;

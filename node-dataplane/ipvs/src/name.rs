@@ -55,8 +55,13 @@ impl Name {
 
 /// The name of a scheduler: which destination gets a new connection.
 ///
-/// The kernel loads the module `ip_vs_<name>` when a service asks for it, and answers
+/// Its module, `ip_vs_<name>`, should be loaded *before* a service asks for it; the kernel answers
 /// [`Error::NoSuchScheduler`](crate::Error::NoSuchScheduler) where there is none.
+///
+/// Where it is not loaded, the kernel loads it by itself, and waits for that with the lock of IPVS held. [`LBLC`](Self::LBLC)
+/// and [`LBLCR`](Self::LBLCR) in turn wait for the lock of the network namespaces: if one is going away at that
+/// moment, it waits for the lock of IPVS with the routing lock held, and the host's network stands still for good.
+/// So it was seen on Linux 6.1.
 ///
 /// ```
 /// use meshlite_ipvs::Scheduler;
@@ -84,7 +89,7 @@ impl Scheduler {
     pub const DH: Self = Self(Name::known("dh"));
     /// Source hashing; see [`ServiceFlags::SH_FALLBACK`](crate::ServiceFlags::SH_FALLBACK).
     pub const SH: Self = Self(Name::known("sh"));
-    /// Maglev hashing, Linux 4.18; see [`ServiceFlags::MH_FALLBACK`](crate::ServiceFlags::MH_FALLBACK).
+    /// Maglev hashing; see [`ServiceFlags::MH_FALLBACK`](crate::ServiceFlags::MH_FALLBACK).
     pub const MH: Self = Self(Name::known("mh"));
     /// Shortest expected delay.
     pub const SED: Self = Self(Name::known("sed"));
@@ -94,9 +99,9 @@ impl Scheduler {
     pub const FO: Self = Self(Name::known("fo"));
     /// Weighted overflow: as failover, until a destination has as many connections as weight.
     pub const OVF: Self = Self(Name::known("ovf"));
-    /// Twice at random, the less loaded of two, Linux 5.13.
+    /// Of two at random, the less loaded.
     pub const TWOS: Self = Self(Name::known("twos"));
-    /// No scheduler, which the kernel takes and reports: a service that gives no destination, Linux 4.3.
+    /// No scheduler: a service that gives new connections to no destination.
     pub const NONE: Self = Self(Name::known("none"));
 
     /// Checks and makes a name: 1 to 15 ASCII letters, digits, `_` and `-`.

@@ -15,7 +15,7 @@ pub enum Change {
     AddDestination(ServiceKey, Destination),
     /// Gives a destination other settings; its connections stay. [`NotThere`](crate::Error::NotThere) where it is not.
     EditDestination(ServiceKey, Destination),
-    /// Deletes a destination; its connections are dropped when their next packet comes. [`NotThere`](crate::Error::NotThere) where it is not.
+    /// Deletes a destination. From then on the packets of its connections are dropped. [`NotThere`](crate::Error::NotThere) where it is not.
     DeleteDestination(ServiceKey, DestinationKey),
     /// Sets the timeouts of idle connections; 0 leaves one as it is.
     SetTimeouts(Timeouts),

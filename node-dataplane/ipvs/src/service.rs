@@ -94,7 +94,7 @@ pub enum ServiceKey {
         protocol: Protocol,
         /// The virtual address.
         address: IpAddr,
-        /// The virtual port. 0 stands for all ports, which the kernel takes for persistent services only.
+        /// The virtual port. 0 catches what comes to ports that no service has; meant for persistent services.
         port: u16,
     },
     /// Packets that a netfilter rule has given a mark, to whatever address and port.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-/// What went through a service or to a destination. All zero where the kernel sends no 64-bit counters (before Linux 4.1).
+/// What went through a service or to a destination.
+///
+/// The kernel adds its processors' counters up every two seconds, so this may be as old as that; where
+/// `net.ipv4.vs.run_estimation` is 0 it stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Statistics {
     /// Connections that were scheduled.
@@ -15,7 +18,7 @@ pub struct Statistics {
     pub bytes_in: u64,
     /// Bytes to clients, as [`packets_out`](Self::packets_out).
     pub bytes_out: u64,
-    /// What the kernel estimates of the last seconds; all zero where `net.ipv4.vs.run_estimation` is 0.
+    /// What the kernel estimates of the last seconds; zero where `net.ipv4.vs.run_estimation` is 0.
     pub rates: Rates,
 }
 
@@ -37,7 +40,7 @@ pub struct Rates {
 /// What the kernel says of its IPVS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Info {
-    /// Version of IPVS; 1.2.1 since 2004.
+    /// Version of IPVS; 1.2.1 for many years.
     pub version: Version,
     /// Buckets of the table of connections: `ip_vs.conn_tab_bits`, as a power of two.
     pub connection_table_size: u32,

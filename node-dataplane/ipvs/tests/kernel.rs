@@ -1,6 +1,9 @@
 //! The crate against a real kernel: each test in a network namespace of its own, which has an IPVS of its own.
 //!
-//! Takes root, and the module `ip_vs`. Where they are not there the tests say so and pass; with `IPVS_REQUIRED` set they fail.
+//! Takes root, and the module `ip_vs`. Where they are not there the tests say so and pass; with `IPVS_REQUIRED` set they
+//! fail. The modules of the schedulers have to be loaded beforehand: see [`meshlite_ipvs::Scheduler`].
+
+#![cfg(test)]
 
 mod kernel {
     mod destinations;
@@ -9,10 +12,12 @@ mod kernel {
 }
 
 use std::{
-    env,
+    env, fmt,
     io::{self, Write},
     net::SocketAddr,
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use meshlite_ipvs::{
@@ -24,10 +29,14 @@ use nix::sched::{CloneFlags, unshare};
 /// IPVS of a new network namespace, into which it puts the thread. `None`, and a word about it, where there is none.
 fn fresh() -> Option<Ipvs> {
     let connected = unshare(CloneFlags::CLONE_NEWNET)
-        .map_err(|errno| Error::from(std::io::Error::from(errno)))
+        .map_err(|errno| Error::from(io::Error::from(errno)))
         .and_then(|()| Ipvs::connect());
     match connected {
-        Ok(ipvs) => Some(ipvs),
+        Ok(ipvs) => {
+            // Without any address the kernel has no routes, and takes no destination.
+            ip("link set lo up");
+            Some(ipvs)
+        }
         Err(error) => {
             assert!(
                 env::var_os("IPVS_REQUIRED").is_none(),
@@ -44,15 +53,34 @@ fn fresh() -> Option<Ipvs> {
     }
 }
 
-/// Sets up the loopback of the namespace, with an address.
-fn loopback(address: &str) {
-    for arguments in ["link set lo up", &format!("address add {address} dev lo")] {
-        let status = Command::new("ip")
-            .args(arguments.split(' '))
-            .status()
-            .expect("ip runs");
-        assert!(status.success(), "ip {arguments}: {status}");
+/// Configures the network of the namespace.
+fn ip(arguments: &str) {
+    let status = Command::new("ip")
+        .args(arguments.split(' '))
+        .status()
+        .expect("ip runs");
+    assert!(status.success(), "ip {arguments}: {status}");
+}
+
+/// Looks until it sees what it expects, for a minute.
+fn eventually<T: PartialEq + fmt::Debug>(expected: &T, mut look: impl FnMut() -> T) {
+    let mut seen = look();
+    for _ in 0..600 {
+        if seen == *expected {
+            return;
+        }
+        pause();
+        seen = look();
     }
+    panic!("not {expected:?} after a minute, but {seen:?}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "between two looks at what is waited for"
+)]
+fn pause() {
+    thread::sleep(Duration::from_millis(100));
 }
 
 fn at(protocol: Protocol, address: &str) -> ServiceKey {

@@ -116,8 +116,7 @@ fn services_of_all_kinds_stand_side_by_side() {
         .unwrap();
     assert!(failures.is_empty(), "{failures:?}");
     let listed = ipvs.services().unwrap();
-    let mut listed: Vec<_> = listed.into_iter().map(|entry| entry.service).collect();
-    listed.sort();
+    let listed: Vec<_> = listed.into_iter().map(|entry| entry.service).collect();
     services.sort();
     assert_eq!(listed, services);
 }
