@@ -12,7 +12,7 @@ pub(crate) const QUIET: Duration = Duration::from_millis(1_500);
 /// What a server does with the last acknowledgements belongs to a change.
 const REST: Duration = Duration::from_millis(200);
 /// How long nothing changes while the cost of that is measured. Heartbeats are spread evenly over ten seconds.
-const IDLE_SECONDS: u32 = 5;
+const IDLE_SECONDS: u32 = 3;
 const IDLE: Duration = Duration::from_secs(IDLE_SECONDS as u64);
 
 /// What a change took.

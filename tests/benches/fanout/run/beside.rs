@@ -105,7 +105,7 @@ impl Bench {
         let log = self.folder.join("log");
         let nodes = Nodes::start(self.plan.nodes, &server.url(), &ca, &tokens, &log).await?;
         let mut times = Vec::new();
-        for _ in 0..self.plan.changes {
+        for _ in 0..self.plan.changes.div_ceil(2) {
             sleep(QUIET).await;
             times.push(nodes.installed_after(|| self.cluster.change()).await?);
         }
