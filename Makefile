@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help check fmt clippy doc deny test tools soak fuzz bench demo
+.PHONY: help check fmt clippy doc deny test tools traffic soak fuzz bench demo
 
 help: ## Lists these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -30,6 +30,10 @@ test: tools ## Everything that is tested. Installs what it needs where it can, e
 
 tools: ## What the tests need beside Rust: grpcurl, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
 	tests/tools/ensure cc grpcurl kube-assets ip nft conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
+
+traffic: tools ## What clients of Services see, on every backend, in namespaces and in a virtual machine; `make test` has it too.
+	cargo build --workspace --locked --bin meshlite
+	cargo test --locked -p meshlite-tests --test netns
 
 soak: ## Long repetitions; not part of `make test`.
 	MESHLITE_SOAK=1 PROPTEST_CASES=20000 cargo test --workspace --locked --release

@@ -37,7 +37,8 @@ pub(crate) struct Cluster {
 // === impl Cluster ===
 
 impl Cluster {
-    /// A cluster with a node for each number, which says how many pods the node has. Pods serve TCP and UDP.
+    /// A cluster with a node for each number, which says how many pods the node has. Pods serve every protocol
+    /// that this kernel has.
     pub(crate) fn new(backend: Backend, pods: &[u8]) -> Self {
         Self::with_flags(backend, pods, &[])
     }
@@ -59,7 +60,7 @@ impl Cluster {
         for (node, pods) in pods.iter().enumerate() {
             for pod in 0..(*pods).into() {
                 let pod = world.pod(node, pod);
-                for protocol in [Protocol::Tcp, Protocol::Udp] {
+                for protocol in Protocol::supported() {
                     servers.push(pod.serve(protocol, TARGET).expect("a server"));
                 }
             }
@@ -216,7 +217,7 @@ fn meshlite() -> PathBuf {
     let program = folder.join("meshlite");
     assert!(
         program.exists(),
-        "{} is not there. Build it: cargo build --workspace --bin meshlite",
+        "{} is not there. `make traffic` builds it",
         program.display()
     );
     program

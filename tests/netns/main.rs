@@ -62,6 +62,7 @@ fn main() -> ExitCode {
 /// What runs in a kernel with IPVS.
 fn with_ipvs() -> Vec<Trial> {
     let mut trials = world::trials("ipvs::");
+    trials.push(world::ipvs_trial());
     trials.extend(scenarios::trials(Backend::Ipvs));
     trials
 }

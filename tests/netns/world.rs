@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
     path::Path,
     process::{Command, ExitCode, Stdio},
 };
@@ -44,14 +45,17 @@ pub(crate) fn trials(prefix: &str) -> Vec<Trial> {
     ]
 }
 
-fn protocols() -> impl Iterator<Item = Protocol> {
-    let all = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-    all.into_iter().filter(|protocol| protocol.is_supported())
+/// What only a kernel with IPVS can do.
+pub(crate) fn ipvs_trial() -> Trial {
+    Trial::test("ipvs::world::a_virtual_server_reaches_pods", || {
+        a_virtual_server_reaches_pods();
+        Ok(())
+    })
 }
 
 fn pods_reach_each_other() {
     let world = World::new(&[2, 1]).expect("a world");
-    for protocol in protocols() {
+    for protocol in Protocol::supported() {
         for (from, to) in [((0, 0), (1, 0)), ((1, 0), (0, 1)), ((0, 0), (0, 1))] {
             let (from, to) = (world.pod(from.0, from.1), world.pod(to.0, to.1));
             let server = to.serve(protocol, PORT).expect("a server");
@@ -84,6 +88,34 @@ fn the_client_reaches_nodes() {
         let asked = world.client().ask(Protocol::Tcp, pod.at(family, PORT));
         assert!(asked.is_err(), "{asked:?}");
     }
+}
+
+fn a_virtual_server_reaches_pods() {
+    let world = World::new(&[2, 1]).expect("a world");
+    let (node, client) = (world.node(0), world.pod(0, 1));
+    let pods = [world.pod(0, 0), world.pod(1, 0)];
+    let servers = pods.map(|pod| pod.serve(Protocol::Tcp, PORT).expect("a server"));
+    node.ip_batch("link add kube-ipvs0 type dummy\n")
+        .expect("a device");
+    for (family, virtual_ip) in [(Family::V4, "10.96.0.10"), (Family::V6, "fd00:96::10")] {
+        let address = format!("address add {virtual_ip} dev kube-ipvs0\n");
+        node.ip_batch(&address).expect("an address");
+        let to = SocketAddr::new(virtual_ip.parse().expect("an address"), 80);
+        let ipvsadm = |arguments: &str| {
+            let arguments: Vec<_> = arguments.split(' ').collect();
+            node.output("ipvsadm", &arguments)
+        };
+        ipvsadm(&format!("-A -t {to} -s rr")).expect("a virtual server");
+        for pod in pods {
+            let real = pod.at(family, PORT);
+            ipvsadm(&format!("-a -t {to} -r {real} -m")).expect("a real server");
+        }
+        let answers = client.ask_times(4, Protocol::Tcp, to).expect("answers");
+        assert_eq!(answers.into_values().collect::<Vec<_>>(), [2, 2]);
+        let answer = client.ask(Protocol::Tcp, to).expect("an answer");
+        assert_eq!(answer.peer.ip(), client.ip(family));
+    }
+    drop(servers);
 }
 
 fn what_gets_no_answer_differs() {

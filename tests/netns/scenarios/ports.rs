@@ -11,7 +11,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 7] = [
+pub(super) const SCENARIOS: [Scenario; 8] = [
     Scenario::new(
         "a_port_that_is_no_services_is_refused",
         other_ports_are_refused,
@@ -38,6 +38,13 @@ pub(super) const SCENARIOS: [Scenario; 7] = [
         service_of_another_proxy,
     ),
     Scenario::new("tcp_and_udp_on_one_port_are_apart", tcp_and_udp),
+    Scenario::new("sctp_is_served_beside_tcp", sctp).except(&[
+        (Backend::Userspace, "it carries TCP and UDP"),
+        (
+            Backend::Nftables,
+            "it carries SCTP, but this machine's kernel need not have it to ask with",
+        ),
+    ]),
 ];
 
 const PORT: u16 = 80;
@@ -167,5 +174,24 @@ fn tcp_and_udp(backend: Backend) {
     cluster.delete(&both);
     for family in Family::BOTH {
         cluster.serves_nobody(client, Protocol::Udp, both.at(family, PORT));
+    }
+}
+
+fn sctp(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let endpoint = [Endpoint::ready(1, 0)];
+    let service = Service::new(27).port(Protocol::Tcp, PORT);
+    let service = service.port(Protocol::Sctp, PORT).node_port(NODE_PORT);
+    cluster.apply(&service.clone().to(&endpoint));
+    for family in Family::BOTH {
+        let cluster_ip = service.at(family, PORT);
+        cluster.answers(cluster.world.pod(0, 1), cluster_ip, &endpoint);
+        let node_port = cluster.world.node(0).at(family, NODE_PORT);
+        for (client, to) in [
+            (cluster.world.pod(0, 1), cluster_ip),
+            (cluster.world.client(), node_port),
+        ] {
+            cluster.eventually("SCTP is answered", || client.ask(Protocol::Sctp, to));
+        }
     }
 }

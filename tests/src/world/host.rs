@@ -43,9 +43,11 @@ pub struct Host {
 // === impl Protocol ===
 
 impl Protocol {
-    /// Whether this kernel has it.
-    pub fn is_supported(self) -> bool {
-        self.socket(Family::V4).is_ok()
+    /// Those that this kernel has.
+    pub fn supported() -> impl Iterator<Item = Self> {
+        let all = [Self::Tcp, Self::Udp, Self::Sctp];
+        all.into_iter()
+            .filter(|protocol| protocol.socket(Family::V4).is_ok())
     }
 
     /// A socket in the namespace of this thread.
