@@ -1,4 +1,4 @@
-//! Lists services and destinations, as `ipvsadm -Ln` does: `cargo run --example list`.
+//! Lists services and destinations, much as `ipvsadm -Ln` does: `cargo run --example list`.
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
 use meshlite_ipvs::{Error, Ipvs, ServiceFlags};

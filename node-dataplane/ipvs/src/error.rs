@@ -38,7 +38,7 @@ pub enum Error {
     #[error("the kernel refused: {0}")]
     Refused(Refusal),
     /// The kernel's answer was lost: the socket's receive buffer ran over. Whether the change was made is unknown: read
-    /// what is there, and go on from that.
+    /// what is there, and go on from that; if that fails so too, connect again.
     #[error("the kernel's answer was lost, so what it did is unknown; read the table again")]
     Lost,
     /// What was being listed changed all the while, several times over: ask again a little later.

@@ -71,12 +71,8 @@ impl<R: FnMut(&Request) -> Vec<Arrival>> Transport for FakeKernel<R> {
             let sequence = u32::from_ne_bytes([s0, s1, s2, s3]);
             datagram = &datagram[length..];
             if u16::from_ne_bytes([k0, k1]) == 0x10 {
-                let found = [1, 1, 0, 0, 6, 0, 1, 0, 0x1c, 0, 0, 0];
-                let found = if cfg!(target_endian = "little") {
-                    found
-                } else {
-                    [1, 1, 0, 0, 0, 6, 0, 1, 0, 0x1c, 0, 0]
-                };
+                let mut found = vec![1, 1, 0, 0];
+                found.extend([6, 1, FAMILY].map(u16::to_ne_bytes).concat());
                 self.arrivals
                     .push_back(Arrival::Datagram(message(0x10, 0, sequence, &found)));
                 continue;
