@@ -1,9 +1,6 @@
 //! Clients that cannot take something, and clients that stand still.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Duration};
 
 use meshlite_proto::v1;
 use meshlite_snapshot::ResourceType;
@@ -13,6 +10,7 @@ use meshlite_tests::{
     soak::soaked,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::command::programs;
 use crate::support::{Asked, Cluster, Follower, converged, host_address_or_say_so, objects, start};

@@ -56,14 +56,21 @@ async fn lists_come_in_pages_where_the_server_cannot_stream_them_and_are_streame
     let pages = asked(&api, &cluster, "list");
     assert!(pages >= 3, "{pages} pages");
 
-    // From there on it is watched.
+    // From there on it is watched. What the leader lists for itself is behind it.
+    let is_written = async || {
+        let ingress = cluster.get("ingresses/web").await;
+        let annotation = ingress["metadata"]["annotations"]["meshlite.io/programmed"].clone();
+        (annotation == "1 of 1").then_some(()).ok_or(annotation)
+    };
+    eventually("the leader has written", is_written).await;
+    let lists = asked(&api, &cluster, "list");
     let changed = json!({"spec": {"ports": [{"name": "http", "port": 81}]}});
     cluster.merge("services/s0001", &changed).await;
     node.service(&name("s0001"), |service| service.ports[0].port == 81)
         .await;
     cluster.delete("services/s0002").await;
     node.has(ResourceType::Service, &name("s0002"), false).await;
-    assert_eq!(asked(&api, &cluster, "list"), pages);
+    assert_eq!(asked(&api, &cluster, "list"), lists);
 
     // The API server is replaced by one that can.
     api.stop_api_server();
