@@ -1,5 +1,7 @@
 //! Clients that keep to something: a UDP socket to its port, an address to its endpoint.
 
+use std::collections::BTreeSet;
+
 use meshlite_tests::world::{Family, Protocol};
 
 use super::Scenario;
@@ -9,7 +11,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 3] = [
+pub(super) const SCENARIOS: [Scenario; 4] = [
     Scenario::new(
         "a_udp_socket_is_answered_by_the_new_endpoint_when_its_own_is_gone",
         udp_endpoint_is_replaced,
@@ -21,6 +23,10 @@ pub(super) const SCENARIOS: [Scenario; 3] = [
     Scenario::new(
         "client_ip_affinity_keeps_to_one_endpoint_until_it_is_gone",
         client_ip_affinity,
+    ),
+    Scenario::new(
+        "affinity_is_one_for_all_addresses_of_a_service_port",
+        affinity_of_addresses,
     ),
 ];
 
@@ -102,4 +108,35 @@ fn client_ip_affinity(backend: Backend) {
     cluster.answers(client, to, &[other]);
     cluster.apply(&service);
     cluster.answers(client, to, &endpoints);
+}
+
+fn affinity_of_addresses(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 2]);
+    let endpoints = [(0, 0), (1, 0), (1, 1)].map(|(node, pod)| Endpoint::ready(node, pod));
+    let service = Service::new(43).port(Protocol::Tcp, PORT);
+    let service = service.node_port(NODE_PORT).load_balancer("VIP");
+    let service = service.to(&endpoints);
+    cluster.apply(&service);
+    let client = cluster.world.pod(0, 1);
+    let addresses = [
+        service.at(Family::V4, PORT),
+        service.balanced_at(Family::V4, PORT),
+        cluster.world.node(0).at(Family::V4, NODE_PORT),
+    ];
+    for to in addresses {
+        cluster.answers(client, to, &endpoints);
+    }
+    cluster.apply(&service.with("sessionAffinity", "ClientIP"));
+    // What was programmed before may have chosen for a while: until all addresses agree ten times.
+    cluster.eventually("every address leads to the same endpoint", || {
+        let mut seen = BTreeSet::new();
+        for to in addresses.repeat(10) {
+            let answer = client.ask(Protocol::Tcp, to);
+            seen.insert(answer.map_err(|error| error.to_string())?.who);
+        }
+        if seen.len() == 1 {
+            return Ok(());
+        }
+        Err(format!("{seen:?}"))
+    });
 }

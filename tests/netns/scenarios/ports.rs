@@ -11,7 +11,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 8] = [
+pub(super) const SCENARIOS: [Scenario; 10] = [
     Scenario::new(
         "a_port_that_is_no_services_is_refused",
         other_ports_are_refused,
@@ -29,6 +29,8 @@ pub(super) const SCENARIOS: [Scenario; 8] = [
         "node_port_serves_outside_clients_on_every_node",
         node_port_on_every_node,
     ),
+    Scenario::new("node_port_answers_on_localhost", node_port_on_localhost),
+    Scenario::new("external_ips_serve_pods_and_outside_clients", external_ips),
     Scenario::new(
         "load_balancer_address_is_served_only_in_mode_vip",
         load_balancer_modes,
@@ -113,6 +115,37 @@ fn node_port_on_every_node(backend: Backend) {
             // What comes from outside is masqueraded, so that answers go back through the node.
             let answer = client.ask(Protocol::Tcp, to).expect("an answer");
             assert_ne!(answer.peer.ip(), client.ip(family), "{}", node.name());
+        }
+    }
+}
+
+fn node_port_on_localhost(backend: Backend) {
+    let cluster = Cluster::new(backend, &[1]);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(28).port(Protocol::Tcp, PORT);
+    cluster.apply(&service.node_port(NODE_PORT).to(&endpoint));
+    let node = cluster.world.node(0);
+    cluster.answers(node, node.at(Family::V4, NODE_PORT), &endpoint);
+    let localhost = SocketAddr::from((Ipv4Addr::LOCALHOST, NODE_PORT));
+    cluster.answers(node, localhost, &endpoint);
+}
+
+fn external_ips(backend: Backend) {
+    let cluster = Cluster::new(backend, &[1, 1]);
+    let endpoint = [Endpoint::ready(1, 0)];
+    let service = Service::new(29).port(Protocol::Tcp, PORT).to(&endpoint);
+    // The router knows which node has the address, as someone's network would.
+    let to = Family::BOTH.map(|family| service.balanced_at(family, PORT));
+    for to in to {
+        let node = cluster.world.node(0).ip(Family::of(to));
+        let route = format!("route add {} via {node}\n", to.ip());
+        cluster.world.router().ip_batch(&route).expect("a route");
+    }
+    let external_ips = to.map(|to| to.ip().to_string()).to_vec();
+    cluster.apply(&service.with("externalIPs", external_ips));
+    for to in to {
+        for client in [cluster.world.client(), cluster.world.pod(0, 0)] {
+            cluster.answers(client, to, &endpoint);
         }
     }
 }
