@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 /// What each crate of ours may depend on, of ours.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("meshlite-snapshot", &[]),
     ("meshlite-proto", &["meshlite-snapshot"]),
     ("meshlite-compile", &["meshlite-snapshot"]),
@@ -19,6 +19,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ),
     ("meshlite-runtime", &[]),
     ("meshlite-ipvs", &[]),
+    ("meshlite-nft", &[]),
     (
         "meshlite-control-plane",
         &[
@@ -34,6 +35,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
         "meshlite-node",
         &[
             "meshlite-ipvs",
+            "meshlite-nft",
             "meshlite-proto",
             "meshlite-runtime",
             "meshlite-snapshot",

@@ -1,0 +1,1 @@
+//! A kernel of the test's own making.

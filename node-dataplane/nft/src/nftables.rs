@@ -1,0 +1,119 @@
+//! The handle on the kernel's nftables.
+
+use crate::{
+    ChainEntry, ElementEntry, Error, Family, Generation, Rejected, RuleEntry, SetEntry, SetKey,
+    TableEntry, TableKey, Transaction,
+    codec::{
+        Malformed, element,
+        message::Payload,
+        object, rule, set,
+        uapi::{Command, NLM_F_DUMP, NLM_F_REQUEST},
+        write::{Header, Writer},
+    },
+    exchange::{Exchange, Question},
+    socket::KernelSocket,
+};
+
+/// nftables of one network namespace: that which the thread was in when it called [`connect`](Self::connect).
+///
+/// Nothing here waits for anybody but the kernel, which does all work within the system calls. What takes time is the
+/// processor's, so an asynchronous program calls from a thread for blocking work, or from one of its own. Several
+/// handles work side by side; the kernel makes one transaction at a time.
+///
+/// Each list is of one state of the ruleset. That two of them are of the same is sure only if
+/// [`generation`](Self::generation) is equal before and after.
+#[derive(Debug)]
+pub struct Nftables {
+    exchange: Exchange<KernelSocket>,
+}
+
+impl Nftables {
+    /// Finds the kernel's nftables. [`Error::NotSupported`] where there is none, [`Error::NoPermission`] without
+    /// `CAP_NET_ADMIN`.
+    pub fn connect() -> Result<Self, Error> {
+        let mut nftables = Self {
+            exchange: Exchange::new(KernelSocket::open()?),
+        };
+        nftables.generation()?;
+        Ok(nftables)
+    }
+
+    /// Which state the ruleset is in.
+    pub fn generation(&mut self) -> Result<Generation, Error> {
+        let header = Header::of(Command::GetGeneration, NLM_F_REQUEST, 0, None);
+        let question = Question {
+            header,
+            write: &|_| {},
+        };
+        self.exchange.get(&question, object::generation)
+    }
+
+    /// Makes a transaction: all of it at once, for packets and other programs alike, or nothing.
+    ///
+    /// ```no_run
+    /// # use meshlite_nft::*;
+    /// # fn f(table: Table) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut nftables = Nftables::connect()?;
+    /// let mut transaction = Transaction::at(nftables.generation()?);
+    /// transaction.add_table(&table);
+    /// match nftables.commit(&transaction) {
+    ///     Err(Rejected { first: Failure { error: Error::Conflict, .. }, .. }) => {} // read again
+    ///     outcome => outcome?,
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn commit(&mut self, transaction: &Transaction) -> Result<(), Rejected> {
+        self.exchange.commit(transaction)
+    }
+
+    /// All tables of all families, also those of others.
+    pub fn tables(&mut self) -> Result<Vec<TableEntry>, Error> {
+        self.list(Command::GetTable, None, &|_| {}, object::table)
+    }
+
+    /// All chains of all tables, also those of others.
+    pub fn chains(&mut self) -> Result<Vec<ChainEntry>, Error> {
+        self.list(Command::GetChain, None, &|_| {}, object::chain)
+    }
+
+    /// The rules of a table, chain by chain, in their order. None, too, where there is no such table: the kernel does
+    /// not tell the two apart.
+    pub fn rules(&mut self, table: &TableKey) -> Result<Vec<RuleEntry>, Error> {
+        let ask = |w: &mut Writer<'_>| rule::put_table(w, table);
+        self.list(Command::GetRule, Some(table.family), &ask, rule::rule)
+    }
+
+    /// The sets and maps of a table.
+    pub fn sets(&mut self, table: &TableKey) -> Result<Vec<SetEntry>, Error> {
+        let ask = |w: &mut Writer<'_>| set::put_table(w, table);
+        self.list(Command::GetSet, Some(table.family), &ask, set::set)
+    }
+
+    /// The elements of a set or map, in no order. [`Error::NotThere`] where there is no such set.
+    pub fn elements(&mut self, set: &SetKey) -> Result<Vec<ElementEntry>, Error> {
+        let family = Some(set.table.family);
+        let header = Header::of(Command::GetElement, NLM_F_REQUEST | NLM_F_DUMP, 0, family);
+        let write = |w: &mut Writer<'_>| element::put_set_key(w, set);
+        let question = Question {
+            header,
+            write: &write,
+        };
+        self.exchange.list(&question, element::elements)
+    }
+
+    fn list<V>(
+        &mut self,
+        command: Command,
+        family: Option<Family>,
+        write: &dyn Fn(&mut Writer<'_>),
+        read: impl Fn(Payload<'_>) -> Result<V, Malformed>,
+    ) -> Result<Vec<V>, Error> {
+        let header = Header::of(command, NLM_F_REQUEST | NLM_F_DUMP, 0, family);
+        let question = Question { header, write };
+        self.exchange.list(&question, |payload, list| {
+            list.push(read(payload)?);
+            Ok(())
+        })
+    }
+}
