@@ -62,6 +62,7 @@ fn whatever_comes_through_a_door_does_no_harm() {
         fuzz::request(&damaged(&mut dice, hello.clone()));
         fuzz::manifests(&damaged(&mut dice, manifest.to_vec()));
         fuzz::responses(&damaged(&mut dice, commit.clone()));
+        fuzz::ipvs(&noise(&mut dice));
         fuzz::commit(dice.below(256).to_le_bytes()[0], &noise(&mut dice));
         fuzz::session(Unproved {
             zstd: dice.below(2) == 0,

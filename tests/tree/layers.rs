@@ -65,6 +65,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "meshlite-compile",
             "meshlite-control-plane",
             "meshlite-ingress",
+            "meshlite-ipvs",
             "meshlite-kubernetes",
             "meshlite-manifests",
             "meshlite-node",
