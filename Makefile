@@ -27,6 +27,7 @@ deny: ## Licences, bans and sources of all dependencies (cargo-deny), where it i
 # The same cases every time, so that a change is judged by what it changed; `make soak` looks for new ones.
 test: tools ## Everything that is tested. Installs what it needs where it can, else says what to install.
 	PROPTEST_RNG_SEED=1 cargo test --workspace --locked
+	tests/vm/ipvs
 
 tools: ## What the tests need beside Rust: grpcurl, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
 	tests/tools/ensure cc grpcurl kube-assets ip nft conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
