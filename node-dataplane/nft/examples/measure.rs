@@ -142,25 +142,27 @@ fn clear(nftables: &mut Nftables, flat: &Flat) -> Outcome<()> {
     Ok(nftables.commit(&transaction)?)
 }
 
-/// The same for `nft -f`: what it lists of the rules without services, and their elements.
+/// The same for `nft -f`.
 fn script(services: &[Service]) -> String {
     let text = "table inet flat {
-  map vips { type ipv4_addr . inet_proto . inet_service : verdict; }
+  map vips { type ipv4_addr . inet_proto . inet_service : mark; }
+  map kinds { type mark : verdict; elements = { 2 : goto endpoints-2 }; }
   map endpoints { typeof ip daddr . meta l4proto . th dport . numgen random mod 2 : ip daddr . th dport; }
-  map refused { type ipv4_addr . inet_proto . inet_service : verdict; }
+  set refused { type ipv4_addr . inet_proto . inet_service; }
   set guarded { type ipv4_addr . inet_proto . inet_service; }
   set allowed { type ipv4_addr . inet_proto . inet_service . ipv4_addr; flags interval; }
   set hairpins { type ipv4_addr . ipv4_addr; }
-  chain refuse { reject; }
   chain endpoints-2 { meta nfproto ipv4 dnat ip to ip daddr . meta l4proto . th dport . numgen random mod 2 map @endpoints; }
   chain filter-in { type filter hook prerouting priority -110;
     ip daddr . meta l4proto . th dport @guarded ip daddr . meta l4proto . th dport . ip saddr != @allowed counter drop
-    ip daddr . meta l4proto . th dport vmap @refused; }
-  chain nat-in { type nat hook prerouting priority -100; ip daddr . meta l4proto . th dport vmap @vips; }
+    ip daddr . meta l4proto . th dport @refused reject; }
+  chain nat-in { type nat hook prerouting priority -100;
+    meta mark set ip daddr . meta l4proto . th dport map @vips meta mark vmap @kinds; }
   chain filter-out { type filter hook output priority -110;
     ip daddr . meta l4proto . th dport @guarded ip daddr . meta l4proto . th dport . ip saddr != @allowed counter drop
-    ip daddr . meta l4proto . th dport vmap @refused; }
-  chain nat-out { type nat hook output priority -100; ip daddr . meta l4proto . th dport vmap @vips; }
+    ip daddr . meta l4proto . th dport @refused reject; }
+  chain nat-out { type nat hook output priority -100;
+    meta mark set ip daddr . meta l4proto . th dport map @vips meta mark vmap @kinds; }
   chain nat-back { type nat hook postrouting priority 100; ip saddr . ip daddr @hairpins masquerade fully-random; }
 }
 ";
@@ -172,7 +174,7 @@ fn elements(services: &[Service]) -> String {
     let vip = |service: &Service| format!("{} . tcp . {}", service.address, service.port);
     let vips = services
         .iter()
-        .map(|service| format!("{} : goto endpoints-2", vip(service)));
+        .map(|service| format!("{} : 2", vip(service)));
     let slots = services.iter().flat_map(|service| {
         let slots = service.endpoints.iter().enumerate();
         slots.map(move |(slot, (to, port))| format!("{} . {slot} : {to} . {port}", vip(service)))

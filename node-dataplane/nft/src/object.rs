@@ -209,8 +209,13 @@ pub struct ElementEntry {
 
 // === impl UserData ===
 
-/// `NFTNL_UDATA_SET_COMMENT`; of all other objects it is 0.
+/// Kinds of entries in user data, as `nft` lays it out: `NFTNL_UDATA_*`.
+const COMMENT: u8 = 0;
+const SET_KEY_BYTE_ORDER: u8 = 0;
+const SET_DATA_BYTE_ORDER: u8 = 1;
 const SET_COMMENT: u8 = 7;
+/// `nft`'s own number for the machine's byte order.
+const HOST_ENDIAN: u32 = 1;
 /// The longest comment that `nft` takes, in bytes.
 const MAX_COMMENT: usize = 127;
 
@@ -222,21 +227,38 @@ impl UserData {
 
     /// A comment that `nft` shows, on anything but a set. Cut after 127 bytes.
     pub fn comment(text: &str) -> Self {
-        Self::entry(0, text)
+        Self::default().and_text(COMMENT, text)
     }
 
     /// A comment that `nft` shows, on a set or map. Cut after 127 bytes.
     pub fn set_comment(text: &str) -> Self {
-        Self::entry(SET_COMMENT, text)
+        Self::default().and_text(SET_COMMENT, text)
     }
 
-    fn entry(kind: u8, text: &str) -> Self {
+    /// Tells `nft` that a set's keys are numbers in the machine's own order, so that it shows them right. Of concatenated
+    /// keys it knows by itself.
+    #[must_use]
+    pub fn and_native_keys(self) -> Self {
+        self.and(SET_KEY_BYTE_ORDER, &HOST_ENDIAN.to_ne_bytes())
+    }
+
+    /// Tells `nft` that a map's data are numbers in the machine's own order, so that it shows them right.
+    #[must_use]
+    pub fn and_native_data(self) -> Self {
+        self.and(SET_DATA_BYTE_ORDER, &HOST_ENDIAN.to_ne_bytes())
+    }
+
+    fn and_text(self, kind: u8, text: &str) -> Self {
         let text = text
             .get(..text.floor_char_boundary(MAX_COMMENT))
             .unwrap_or(text);
-        let length = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
-        let bytes = [kind, length].into_iter().chain(text.bytes()).chain([0]);
-        Self(bytes.collect())
+        self.and(kind, &[text.as_bytes(), &[0]].concat())
+    }
+
+    /// Adds an entry: its kind, its length, and what it is.
+    fn and(self, kind: u8, value: &[u8]) -> Self {
+        let length = u8::try_from(value.len()).unwrap_or(u8::MAX);
+        Self([&self.0, &[kind, length][..], value].concat().into())
     }
 
     /// The bytes.

@@ -1,18 +1,20 @@
 //! A load balancer as flat maps: however many services there are, a packet meets a handful of rules and two look-ups.
 //!
 //! ```text
-//! prerouting, output ── vips: address . protocol . port ──> goto endpoints-K, K being the number of endpoints
+//! prerouting, output ── vips: address . protocol . port ──> K, the number of endpoints ── kinds: K ──> goto endpoints-K
 //!   endpoints-K ── endpoints: address . protocol . port . random number mod K ──> dnat to address . port
 //! ```
 //!
 //! A service is one element of `vips` and one of `endpoints` for each of its endpoints; nothing else changes with it.
+//! That `vips` has numbers and no verdicts is on purpose: a new element that leads to a chain makes the kernel look for
+//! loops in the whole table, all elements included.
 
 use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 use meshlite_nft::{
     Base, Chain, ChainKind, Data, DynsetOperation, Element, Expression, Family, Field, Hook, Icmpx,
-    Lookup, Name, NatFlags, NatKind, NumgenKind, Policy, Register, Reject, Rule, Set, SetFlags,
-    SetKey, Table, TableKey, Transaction, Type, UserData, Value, Verdict,
+    Lookup, MetaKey, Name, NatFlags, NatKind, NumgenKind, Policy, Register, Reject, Rule, Set,
+    SetFlags, SetKey, Table, TableKey, Transaction, Type, UserData, Value, Verdict,
 };
 
 use super::service::{Service, allowed, kind, slot_element, slot_key, slots, text, vip};
@@ -50,7 +52,7 @@ impl Flat {
         &self.table
     }
 
-    /// One of its sets: `vips`, `endpoints`, `refused`, `guarded`, `allowed`, `hairpins`, `slots`, `clients-N`.
+    /// One of its sets: `vips`, `kinds`, `endpoints`, `refused`, `guarded`, `allowed`, `hairpins`, `slots`, `clients-N`.
     pub(crate) fn set(&self, name: &str) -> SetKey {
         self.table.set(text(name))
     }
@@ -93,6 +95,9 @@ impl Flat {
             } else {
                 self.add_endpoints_chain(transaction, count);
             }
+            let go = Data::Verdict(Verdict::Goto(endpoints_chain((count, sticky))));
+            let number = kind_number((count, sticky)).into();
+            transaction.add_elements(&self.set("kinds"), [Element::mapping(number, go)]);
         }
         let slots = services.iter().flat_map(slots);
         transaction.add_elements(&self.set("endpoints"), slots);
@@ -108,9 +113,9 @@ impl Flat {
         let (refused, served): (Vec<_>, Vec<_>) = services
             .iter()
             .partition(|service| service.endpoints.is_empty());
-        let refused = refused.into_iter().map(|service| {
-            Element::mapping(vip(service), Data::Verdict(Verdict::Goto(text("refuse"))))
-        });
+        let refused = refused
+            .into_iter()
+            .map(|service| Element::new(vip(service)));
         transaction.add_elements(&self.set("refused"), refused);
         let guarded = services.iter().filter(|service| service.sources.is_some());
         let guarded = guarded.map(|service| Element::new(vip(service)));
@@ -118,16 +123,8 @@ impl Flat {
         let allowed = services.iter().filter_map(allowed);
         transaction.add_elements(&self.set("allowed"), allowed);
         // Last, though it makes no difference: nobody sees one without the other.
-        let names: Vec<_> = kinds
-            .iter()
-            .map(|kind| (*kind, endpoints_chain(*kind)))
-            .collect();
-        let vips = served.into_iter().filter_map(|service| {
-            let (_, chain) = names.iter().find(|(of, _)| *of == kind(service))?;
-            Some(Element::mapping(
-                vip(service),
-                Data::Verdict(Verdict::Goto(chain.clone())),
-            ))
+        let vips = served.into_iter().map(|service| {
+            Element::mapping(vip(service), Data::Value(kind_number(kind(service)).into()))
         });
         transaction.add_elements(&self.set("vips"), vips);
     }
@@ -152,18 +149,51 @@ impl Flat {
             flags: SetFlags::INTERVAL,
             ..Set::new(set("allowed"), GUARD)
         };
-        transaction.add_set(&Set::verdict_map(set("vips"), VIP));
+        transaction.add_set(&Set {
+            user_data: UserData::default().and_native_data(),
+            ..Set::map(set("vips"), VIP, Type::MARK)
+        });
+        transaction.add_set(&Set {
+            user_data: UserData::default().and_native_keys(),
+            ..Set::verdict_map(set("kinds"), Type::MARK)
+        });
         transaction.add_set(&Set::map(set("endpoints"), SLOT, ENDPOINT));
-        transaction.add_set(&Set::verdict_map(set("refused"), VIP));
+        transaction.add_set(&Set::new(set("refused"), VIP));
         transaction.add_set(&Set::new(set("guarded"), VIP));
         transaction.add_set(&guard);
         transaction.add_set(&Set::new(set("hairpins"), PAIR));
-        transaction.add_set(&Set::verdict_map(set("slots"), Type::MARK));
+        transaction.add_set(&Set {
+            user_data: UserData::default().and_native_keys(),
+            ..Set::verdict_map(set("slots"), Type::MARK)
+        });
     }
 
     fn add_chains(&self, transaction: &mut Transaction) {
-        let balance = [load_vip(), decide("vips")].concat();
-        let refuse = [load_vip(), decide("refused")].concat();
+        let mark = |to| Expression::Meta {
+            key: MetaKey::Mark,
+            to,
+        };
+        let set_mark = |from| Expression::SetMeta {
+            key: MetaKey::Mark,
+            from,
+        };
+        // The number goes by way of the packet's mark, which nobody sees meanwhile: `nft` aborts on listing a look-up of
+        // what was looked up.
+        let kind = vec![
+            mark(word(8)),
+            contains("vips", Lookup::Load(word(0))),
+            set_mark(word(0)),
+            mark(word(0)),
+            set_mark(word(8)),
+            contains("kinds", Lookup::Decide),
+        ];
+        let balance = [load_vip(), kind].concat();
+        let reject = Expression::Reject(Reject::Icmpx(Icmpx::PortUnreachable));
+        let refuse = [
+            load_vip(),
+            vec![contains("refused", Lookup::Contains), reject],
+        ]
+        .concat();
         let guard = [
             load_vip(),
             vec![
@@ -184,14 +214,6 @@ impl Flat {
             },
         ];
         let hairpin = [is_ipv4(), pair].concat();
-        self.add_chain(
-            transaction,
-            "refuse",
-            None,
-            [vec![Expression::Reject(Reject::Icmpx(
-                Icmpx::PortUnreachable,
-            ))]],
-        );
         for (name, hook) in [("in", Hook::PREROUTING), ("out", Hook::OUTPUT)] {
             let base = |kind, priority| {
                 Some(Base {
@@ -336,6 +358,8 @@ impl Flat {
     }
 }
 
+/// What is added to the number of endpoints where clients stay: no service has so many.
+const STICKY_KIND: u32 = 0x4000_0000;
 /// Where an endpoint is loaded: behind the longest key.
 const ENDPOINT_AT: u8 = 8;
 
@@ -370,10 +394,6 @@ fn translate() -> Vec<Expression> {
     vec![load, translate]
 }
 
-fn decide(map: &str) -> Vec<Expression> {
-    vec![contains(map, Lookup::Decide)]
-}
-
 fn contains(set: &str, then: Lookup) -> Expression {
     Expression::Lookup {
         set: text(set),
@@ -387,6 +407,12 @@ fn endpoints_chain((count, sticky): (usize, bool)) -> Name {
         "{}-{count}",
         if sticky { "sticky" } else { "endpoints" }
     ))
+}
+
+/// What `vips` has for such services.
+fn kind_number((count, sticky): (usize, bool)) -> Field {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    Field::Mark(if sticky { count | STICKY_KIND } else { count })
 }
 
 fn slot_chain(slot: usize) -> Name {

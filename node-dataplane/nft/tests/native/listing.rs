@@ -78,16 +78,14 @@ fn nft_lists_the_flat_maps_as_they_were_programmed() {
         let maps = listed(&flat, "map");
         let vips = named(&maps, "vips");
         assert_eq!(vips["type"], json!(["ipv4_addr", "inet_proto", "inet_service"]));
-        assert_eq!(vips["map"], "verdict");
-        let vip = |address: &str, chain: &str| {
-            json!([{ "concat": [address, "tcp", 80] }, { "goto": { "target": chain } }])
-        };
-        let wanted = json!([
-            vip("10.96.0.1", "endpoints-2"),
-            vip("10.96.0.2", "sticky-1"),
-            vip("10.96.0.3", "endpoints-1"),
-        ]);
+        assert_eq!(vips["map"], "mark");
+        let vip = |address: &str, kind: u32| json!([{ "concat": [address, "tcp", 80] }, kind]);
+        let sticky = 0x4000_0001;
+        let wanted = json!([vip("10.96.0.1", 2), vip("10.96.0.2", sticky), vip("10.96.0.3", 1)]);
         assert_eq!(sorted(&vips["elem"]), sorted(&wanted));
+        let go = |kind: u32, chain: &str| json!([kind, { "goto": { "target": chain } }]);
+        let wanted = json!([go(1, "endpoints-1"), go(2, "endpoints-2"), go(sticky, "sticky-1")]);
+        assert_eq!(sorted(&named(&maps, "kinds")["elem"]), sorted(&wanted));
         let slot = |address: &str, slot: u32, endpoint: &str| {
             json!([{ "concat": [address, "tcp", 80, slot] }, { "concat": [endpoint, 8080] }])
         };
@@ -98,10 +96,10 @@ fn nft_lists_the_flat_maps_as_they_were_programmed() {
             slot("10.96.0.3", 0, "10.244.0.3"),
         ]);
         assert_eq!(sorted(&named(&maps, "endpoints")["elem"]), sorted(&wanted));
-        let refused = json!([vip("10.96.0.4", "refuse")]);
-        assert_eq!(named(&maps, "refused")["elem"], refused);
 
         let sets = listed(&flat, "set");
+        let refused = json!([{ "concat": ["10.96.0.4", "tcp", 80] }]);
+        assert_eq!(named(&sets, "refused")["elem"], refused);
         let network = json!({ "prefix": { "addr": "10.0.0.0", "len": 8 } });
         let allowed = json!([{ "concat": ["10.96.0.3", "tcp", 80, network] }]);
         assert_eq!(named(&sets, "allowed")["elem"], allowed);
