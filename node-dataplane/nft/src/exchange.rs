@@ -6,10 +6,12 @@ mod tests;
 use std::io;
 
 use crate::{
-    Error, Failure, Rejected, Transaction,
+    Error, Failure, Generation, Rejected, Transaction,
     codec::{
         Malformed,
         message::{Body, Message, Messages, Payload},
+        object,
+        uapi::{Command, NLM_F_REQUEST},
         write::{Header, Writer},
     },
 };
@@ -159,17 +161,32 @@ impl<T: Transport> Exchange<T> {
         }
     }
 
-    /// Asks for a list. Reads it again where it changed meanwhile.
+    /// Which state the ruleset is in.
+    pub(crate) fn generation(&mut self) -> Result<Generation, Error> {
+        let header = Header::of(Command::GetGeneration, NLM_F_REQUEST, 0, None);
+        let question = Question {
+            header,
+            write: &|_| {},
+        };
+        self.get(&question, object::generation)
+    }
+
+    /// Asks for a list. Reads it again where anything changed meanwhile: of elements, the kernel's own mark of a list
+    /// that changed is not always there.
     pub(crate) fn list<V>(
         &mut self,
         question: &Question<'_>,
         take: impl Fn(Payload<'_>, &mut Vec<V>) -> Result<(), Malformed>,
     ) -> Result<Vec<V>, Error> {
+        let mut before = self.generation()?;
         for _ in 0..LIST_TRIES {
             self.ask(question)?;
-            if let Some(list) = self.list_once(&take)? {
+            let list = self.list_once(&take)?;
+            let after = self.generation()?;
+            if let Some(list) = list.filter(|_| before == after) {
                 return Ok(list);
             }
+            before = after;
         }
         Err(Error::Interrupted(LIST_TRIES))
     }

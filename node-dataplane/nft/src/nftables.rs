@@ -20,7 +20,8 @@ use crate::{
 /// processor's, so an asynchronous program calls from a thread for blocking work, or from one of its own. Several
 /// handles work side by side; the kernel makes one transaction at a time.
 ///
-/// Each list is of one state of the ruleset. That two of them are of the same is sure only if
+/// Each list is of one state of the ruleset, but for elements that rules add or that time out meanwhile: those may be
+/// missing, or there twice. That two of them are of the same is sure only if
 /// [`generation`](Self::generation) is equal before and after.
 #[derive(Debug)]
 pub struct Nftables {
@@ -40,12 +41,7 @@ impl Nftables {
 
     /// Which state the ruleset is in.
     pub fn generation(&mut self) -> Result<Generation, Error> {
-        let header = Header::of(Command::GetGeneration, NLM_F_REQUEST, 0, None);
-        let question = Question {
-            header,
-            write: &|_| {},
-        };
-        self.exchange.get(&question, object::generation)
+        self.exchange.generation()
     }
 
     /// Makes a transaction: all of it at once, for packets and other programs alike, or nothing.

@@ -44,9 +44,9 @@ impl Transport for Kernel {
     }
 }
 
-fn exchange<const N: usize>(script: [Vec<Answer>; N]) -> Exchange<Kernel> {
+fn exchange(script: impl IntoIterator<Item = Vec<Answer>>) -> Exchange<Kernel> {
     Exchange::new(Kernel {
-        script: script.into(),
+        script: script.into_iter().collect(),
         ..Kernel::default()
     })
 }
@@ -180,6 +180,14 @@ fn listed(sequence: u32, flags: u16, names: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// The ruleset's generation.
+fn generation(sequence: u32, generation: u32) -> Vec<Answer> {
+    let mut payload = vec![0, 0, 0, 0, 8, 0, 1, 0];
+    payload.extend(generation.to_be_bytes());
+    let kind = Command::NewTable.message_type();
+    vec![Datagram(message(kind, 0, sequence, &payload))]
+}
+
 fn done(sequence: u32) -> Vec<u8> {
     message(NLMSG_DONE, 0, sequence, &[0; 4])
 }
@@ -199,41 +207,49 @@ fn names(exchange: &mut Exchange<Kernel>) -> Result<Vec<String>, Error> {
 #[test]
 fn a_list_that_changed_meanwhile_is_read_again() {
     let mut exchange = exchange([
+        generation(1, 5),
         vec![
-            Datagram(listed(1, NLM_F_DUMP_INTR, &["a"])),
-            Datagram(done(1)),
-        ],
-        vec![
-            Datagram(listed(2, 0, &["a"])),
-            Datagram(listed(2, 0, &["b", "c"])),
+            Datagram(listed(2, NLM_F_DUMP_INTR, &["a"])),
             Datagram(done(2)),
         ],
+        generation(3, 5),
+        // Said by no mark, but by the generation.
+        vec![Datagram(listed(4, 0, &["a", "b"])), Datagram(done(4))],
+        generation(5, 6),
+        vec![
+            Datagram(listed(6, 0, &["a"])),
+            Datagram(listed(6, 0, &["b", "c"])),
+            Datagram(done(6)),
+        ],
+        generation(7, 6),
     ]);
     assert_eq!(names(&mut exchange).expect("a list"), ["a", "b", "c"]);
 }
 
 #[test]
 fn a_list_that_always_changes_is_given_up() {
-    let mut exchange = exchange([1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map(|n| {
-        vec![
-            Datagram(listed(n, NLM_F_DUMP_INTR, &["a"])),
-            Datagram(done(n)),
-        ]
-    }));
+    let mut script = vec![generation(1, 1)];
+    for n in 1..=10 {
+        script.push(vec![
+            Datagram(listed(2 * n, 0, &["a"])),
+            Datagram(done(2 * n)),
+        ]);
+        script.push(generation(2 * n + 1, n + 1));
+    }
+    let mut exchange = exchange(script);
     assert!(matches!(names(&mut exchange), Err(Error::Interrupted(10))));
 }
 
 #[test]
 fn a_list_with_nonsense_is_received_to_its_end() {
-    let nonsense = message(
-        Command::NewTable.message_type(),
-        0,
-        1,
-        &[2, 0, 0, 0, 255, 0, 1, 0],
-    );
+    let kind = Command::NewTable.message_type();
+    let nonsense = message(kind, 0, 2, &[2, 0, 0, 0, 255, 0, 1, 0]);
     let mut exchange = exchange([
-        vec![Datagram(nonsense), Datagram(done(1))],
-        vec![Datagram(listed(2, 0, &["a"])), Datagram(done(2))],
+        generation(1, 1),
+        vec![Datagram(nonsense), Datagram(done(2))],
+        generation(3, 1),
+        vec![Datagram(listed(4, 0, &["a"])), Datagram(done(4))],
+        generation(5, 1),
     ]);
     assert!(matches!(names(&mut exchange), Err(Error::Malformed(_))));
     assert_eq!(names(&mut exchange).expect("a list"), ["a"]);
