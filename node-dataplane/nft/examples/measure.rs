@@ -7,6 +7,8 @@
 mod rules;
 #[path = "flat/service.rs"]
 mod service;
+#[path = "flat/steps.rs"]
+mod steps;
 
 use std::{
     collections::BTreeSet,

@@ -82,8 +82,7 @@ impl<T: Transport> Exchange<T> {
                 });
             }
         };
-        // What is left of a conversation that was given up must not be taken for an answer to this one.
-        while !matches!(self.receive().map_err(Error::of_all)?, Received::Empty) {}
+        self.forget().map_err(Error::of_all)?;
         self.transport
             .send(bytes)
             .map_err(|error| of_send(error).of_all())?;
@@ -171,19 +170,23 @@ impl<T: Transport> Exchange<T> {
         self.get(&question, object::generation)
     }
 
-    /// Asks for a list. Reads it again where anything changed meanwhile: of elements, the kernel's own mark of a list
-    /// that changed is not always there.
+    /// Asks for a list. Reads it again where anything changed meanwhile (of elements, the kernel's own mark of a list
+    /// that changed is not always there), or where it is not whole by itself.
     pub(crate) fn list<V>(
         &mut self,
         question: &Question<'_>,
         take: impl Fn(Payload<'_>, &mut Vec<V>) -> Result<(), Malformed>,
+        is_whole: impl Fn(&mut [V]) -> bool,
     ) -> Result<Vec<V>, Error> {
         let mut before = self.generation()?;
         for _ in 0..LIST_TRIES {
             self.ask(question)?;
             let list = self.list_once(&take)?;
             let after = self.generation()?;
-            if let Some(list) = list.filter(|_| before == after) {
+            if let Some(mut list) = list
+                && before == after
+                && is_whole(&mut list)
+            {
                 return Ok(list);
             }
             before = after;
@@ -244,8 +247,16 @@ impl<T: Transport> Exchange<T> {
         }
     }
 
+    /// Receives what is left of a conversation that was given up: it must not be taken for an answer to the next one, and
+    /// the kernel begins no list before the last one is received.
+    fn forget(&mut self) -> Result<(), Error> {
+        while !matches!(self.receive()?, Received::Empty) {}
+        Ok(())
+    }
+
     /// Sends a question.
     fn ask(&mut self, question: &Question<'_>) -> Result<(), Error> {
+        self.forget()?;
         self.sequence = self.sequence.wrapping_add(1);
         self.request.clear();
         let header = Header {

@@ -20,8 +20,7 @@ use crate::{
 /// processor's, so an asynchronous program calls from a thread for blocking work, or from one of its own. Several
 /// handles work side by side; the kernel makes one transaction at a time.
 ///
-/// Each list is of one state of the ruleset, but for elements that rules add or that time out meanwhile: those may be
-/// missing, or there twice. That two of them are of the same is sure only if
+/// Each list is of one state of the ruleset. That two of them are of the same is sure only if
 /// [`generation`](Self::generation) is equal before and after.
 #[derive(Debug)]
 pub struct Nftables {
@@ -86,7 +85,11 @@ impl Nftables {
         self.list(Command::GetSet, Some(table.family), &ask, set::set)
     }
 
-    /// The elements of a set or map, in no order. [`Error::NotThere`] where there is no such set.
+    /// The elements of a set or map, in the order of their keys. [`Error::NotThere`] where there is no such set.
+    ///
+    /// Elements that come and go meanwhile by rules, by their timeouts, or by a transaction that is under way may be
+    /// missing, and the kernel may lose others over them. What is read of a set that only one program changes, between
+    /// its changes, is whole.
     pub fn elements(&mut self, set: &SetKey) -> Result<Vec<ElementEntry>, Error> {
         let family = Some(set.table.family);
         let header = Header::of(Command::GetElement, NLM_F_REQUEST | NLM_F_DUMP, 0, family);
@@ -95,7 +98,8 @@ impl Nftables {
             header,
             write: &write,
         };
-        self.exchange.list(&question, element::elements)
+        self.exchange
+            .list(&question, element::elements, sort_if_whole)
     }
 
     fn list<V>(
@@ -107,9 +111,21 @@ impl Nftables {
     ) -> Result<Vec<V>, Error> {
         let header = Header::of(command, NLM_F_REQUEST | NLM_F_DUMP, 0, family);
         let question = Question { header, write };
-        self.exchange.list(&question, |payload, list| {
+        let take = |payload: Payload<'_>, list: &mut Vec<V>| {
             list.push(read(payload)?);
             Ok(())
-        })
+        };
+        self.exchange.list(&question, take, |_| true)
     }
+}
+
+/// Sorts elements, and says whether they are all of their set. The kernel finds its way back into a long list by
+/// counting; while it rehashes the set, which it goes on with after a transaction, that leads it to some elements twice
+/// and past as many others.
+fn sort_if_whole(entries: &mut [ElementEntry]) -> bool {
+    entries.sort_unstable();
+    entries.windows(2).all(|pair| {
+        let [a, b] = [&pair[0].element, &pair[1].element];
+        (&a.key, &a.key_end, a.interval_end) != (&b.key, &b.key_end, b.interval_end)
+    })
 }

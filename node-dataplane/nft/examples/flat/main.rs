@@ -4,6 +4,7 @@
 
 mod rules;
 mod service;
+mod steps;
 
 use std::net::Ipv4Addr;
 

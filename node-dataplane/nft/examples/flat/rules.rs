@@ -13,11 +13,14 @@ use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 use meshlite_nft::{
     Base, Chain, ChainKind, Data, DynsetOperation, Element, Expression, Family, Field, Hook, Icmpx,
-    Lookup, MetaKey, Name, NatFlags, NatKind, NumgenKind, Policy, Register, Reject, Rule, Set,
-    SetFlags, SetKey, Table, TableKey, Transaction, Type, UserData, Value, Verdict,
+    Lookup, MetaKey, Name, NatFlags, NumgenKind, Policy, Reject, Rule, Set, SetFlags, SetKey,
+    Table, TableKey, Transaction, Type, UserData, Value, Verdict,
 };
 
-use super::service::{Service, allowed, kind, slot_element, slot_key, slots, text, vip};
+use super::{
+    service::{Service, allowed, kind, slot_element, slot_key, slots, text, vip},
+    steps::{contains, is_ipv4, load_vip, translate, word},
+};
 
 /// How long a client that is silent stays with its endpoint.
 const STICKY: Duration = Duration::from_hours(3);
@@ -360,47 +363,6 @@ impl Flat {
 
 /// What is added to the number of endpoints where clients stay: no service has so many.
 const STICKY_KIND: u32 = 0x4000_0000;
-/// Where an endpoint is loaded: behind the longest key.
-const ENDPOINT_AT: u8 = 8;
-
-fn word(place: u8) -> Register {
-    Register::word(place)
-}
-
-fn is_ipv4() -> Vec<Expression> {
-    Expression::is_family(Family::Ipv4, word(0)).to_vec()
-}
-
-/// Loads `address . protocol . port` into the registers from 0 on, of IPv4 packets.
-fn load_vip() -> Vec<Expression> {
-    let load = vec![
-        Expression::destination_address(false, word(0)),
-        Expression::transport_protocol(word(1)),
-        Expression::destination_port(word(2)),
-    ];
-    [is_ipv4(), load].concat()
-}
-
-/// Goes to the endpoint of the service and slot in the registers from 0 on.
-fn translate() -> Vec<Expression> {
-    let load = contains("endpoints", Lookup::Load(word(ENDPOINT_AT)));
-    let translate = Expression::Nat {
-        kind: NatKind::Destination,
-        family: Family::Ipv4,
-        address: Some(word(ENDPOINT_AT)),
-        port: Some(word(ENDPOINT_AT + 1)),
-        flags: NatFlags::empty(),
-    };
-    vec![load, translate]
-}
-
-fn contains(set: &str, then: Lookup) -> Expression {
-    Expression::Lookup {
-        set: text(set),
-        key: word(0),
-        then,
-    }
-}
 
 fn endpoints_chain((count, sticky): (usize, bool)) -> Name {
     text(&format!(

@@ -6,6 +6,8 @@
 mod rules;
 #[path = "../../examples/flat/service.rs"]
 mod service;
+#[path = "../../examples/flat/steps.rs"]
+mod steps;
 
 mod atomic;
 mod listing;
