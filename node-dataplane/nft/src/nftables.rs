@@ -119,9 +119,9 @@ impl Nftables {
     }
 }
 
-/// Sorts elements, and says whether they are all of their set. The kernel finds its way back into a long list by
-/// counting; while it rehashes the set, which it goes on with after a transaction, that leads it to some elements twice
-/// and past as many others.
+/// Sorts elements, and says whether they are all of their set. The kernel's walk through a hash begins anew where it was
+/// resized meanwhile, and finds its way back into a long list by counting: then some elements come twice, and as many
+/// others not at all.
 fn sort_if_whole(entries: &mut [ElementEntry]) -> bool {
     entries.sort_unstable();
     entries.windows(2).all(|pair| {

@@ -78,7 +78,7 @@ fn is_all_of(list: Vec<ElementEntry>, wanted: impl Iterator<Item = Element>) -> 
 }
 
 #[test]
-fn a_large_set_is_read_whole_while_the_kernel_still_rehashes_it() {
+fn a_large_set_is_read_whole_right_after_it_was_made() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
@@ -131,7 +131,7 @@ fn a_list_is_whole_while_others_change_the_ruleset() {
                 }
                 changes
             });
-            let mut lists: Vec<_> = (0..100).map(|_| nftables.elements(&ours.key)).collect();
+            let mut lists: Vec<_> = (0..10).map(|_| nftables.elements(&ours.key)).collect();
             is_over.store(true, Ordering::Relaxed);
             assert!(changes.join().expect("no panic") > 0);
             lists.push(nftables.elements(&ours.key));
