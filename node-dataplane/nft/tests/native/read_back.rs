@@ -1,6 +1,7 @@
 //! What was programmed reads back as it was written.
 
 mod objects;
+mod rules;
 
 use std::{
     ops::Range,
@@ -11,7 +12,8 @@ use std::{
 use meshlite_nft::{Element, ElementEntry, Error, Nftables, Set, Transaction, Type, Value};
 
 use crate::namespace::Namespace;
-use objects::{chains, elements, name, program, rules, sets, table, translations};
+use objects::{chains, elements, name, program, sets, table};
+use rules::{rules, translations};
 
 #[test]
 fn every_kind_of_object_reads_back_as_written() {
