@@ -1,6 +1,6 @@
 //! An honest client: it keeps the hash of each name with the version, and computes its digests from the bytes alone.
 
-use std::{io::Read as _, mem, time::SystemTime};
+use std::{cell::RefCell, io, mem, time::SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 use meshlite_proto::{
@@ -8,6 +8,7 @@ use meshlite_proto::{
     v1::{self, discovery_response::Kind},
 };
 use twox_hash::{XxHash3_64, XxHash3_128};
+use zstd::bulk::Decompressor;
 
 /// What a node subscribes to.
 const TOPICS: [v1::ResourceType; 5] = [
@@ -110,11 +111,7 @@ impl Client {
             .context("a commit ends that did not begin")?;
         let mut data = mem::take(&mut self.data);
         if begin.encoding() == v1::Encoding::Zstd && !data.is_empty() {
-            let mut raw = Vec::with_capacity(usize::try_from(begin.raw_bytes)?);
-            zstd::Decoder::new(data.as_slice())?
-                .take(begin.raw_bytes)
-                .read_to_end(&mut raw)?;
-            data = raw;
+            data = unpacked(&data, usize::try_from(begin.raw_bytes)?)?;
         }
         let is_full = begin.mode() == v1::CommitMode::Full;
         ensure!(
@@ -203,7 +200,7 @@ impl Set {
         let place = if is_first {
             Err(self.versions.len())
         } else {
-            self.versions.binary_search_by_key(&key, |(name, _)| *name)
+            self.place(key)
         };
         let before = match place {
             Ok(place) if frame.removed => Some(self.versions.remove(place).1),
@@ -225,6 +222,42 @@ impl Set {
         }
         Ok(())
     }
+
+    /// Where the name with this hash stands, or would. Hashes are spread evenly, so it is near its share of the list: a
+    /// search of all of it would wait for memory once a step, in each of thousands of lists that are in no cache.
+    fn place(&self, key: u64) -> Result<usize, usize> {
+        let versions = self.versions.as_slice();
+        let name = |place: usize| versions.get(place).map(|(name, _)| *name);
+        let share = (u128::from(key) * versions.len() as u128) >> 64;
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        let mut reach = 128;
+        loop {
+            let low = share.saturating_sub(reach);
+            let high = share.saturating_add(reach).min(versions.len());
+            let is_above = low == 0 || name(low).is_some_and(|name| name <= key);
+            let is_below = high == versions.len() || name(high).is_some_and(|name| key < name);
+            if is_above && is_below {
+                let near = versions.get(low..high).unwrap_or_default();
+                let place = near.binary_search_by_key(&key, |(name, _)| *name);
+                return place.map(|n| low + n).map_err(|n| low + n);
+            }
+            reach *= 4;
+        }
+    }
+}
+
+thread_local! {
+    /// Made once: it is large, and thousands of clients unpack small commits.
+    static DECOMPRESSOR: RefCell<io::Result<Decompressor<'static>>> = RefCell::new(Decompressor::new());
+}
+
+fn unpacked(data: &[u8], raw_bytes: usize) -> anyhow::Result<Vec<u8>> {
+    DECOMPRESSOR.with_borrow_mut(|decompressor| {
+        let decompressor = decompressor
+            .as_mut()
+            .map_err(|e| io::Error::new(e.kind(), e.to_string()))?;
+        Ok(decompressor.decompress(data, raw_bytes)?)
+    })
 }
 
 /// What a resource adds to the digest of its set.
