@@ -7,7 +7,7 @@ use meshlite_node::Node;
 use meshlite_runtime::signals;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, field::display, info, info_span, warn};
 
 use crate::config::{StandaloneConfig, host_name};
 
@@ -98,14 +98,15 @@ async fn all(mut planes: JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
 
 async fn bind_node(config: meshlite_node::Config) -> anyhow::Result<Node> {
     let node = Node::bind(config).await?;
-    let (metrics, health) = (node.metrics_addr(), node.health_addr());
-    info!(node = node.node_name(), ?metrics, ?health, "node bound");
+    let metrics = node.metrics_addr().map(display);
+    let health = node.health_addr().map(display);
+    info!(node = node.node_name(), metrics, health, "node bound");
     Ok(node)
 }
 
 async fn bind_ingress(config: meshlite_ingress::Config) -> anyhow::Result<Ingress> {
     let ingress = Ingress::bind(config).await?;
-    info!(admin = ?ingress.admin_addr(), "ingress bound");
+    info!(admin = ingress.admin_addr().map(display), "ingress bound");
     Ok(ingress)
 }
 
@@ -115,7 +116,7 @@ async fn bind_control_plane(
     let is_plaintext = matches!(config.security, Security::Insecure);
     let control_plane = ControlPlane::bind(config).await?;
     let (grpc, admin) = (control_plane.grpc_addr(), control_plane.admin_addr());
-    info!(%grpc, ?admin, "control plane bound");
+    info!(%grpc, admin = admin.map(display), "control plane bound");
     if is_plaintext && !grpc.ip().is_loopback() {
         warn!(%grpc, "gRPC is plaintext and everybody who can connect may read private keys; leave --insecure away unless the network is trusted");
     }

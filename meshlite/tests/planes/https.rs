@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     marker::Marker,
-    mesh::{DEADLINE, Mesh, get, inner, is_from_backend, meshlite, pause, prints},
+    mesh::{DEADLINE, Mesh, get, is_from_backend, meshlite, pause, prints},
 };
 
 const HOST: &str = "shop.example.com";
@@ -139,7 +139,7 @@ fn an_ingress_restarts_with_https_without_a_control_plane_and_no_key_is_on_the_d
 
     let ingress = mesh.ingress(&url);
     secure.is_served(&mesh);
-    let admin = inner(&ingress.said("ingress bound", "admin"));
+    let admin = ingress.said("ingress bound", "admin");
     get(&admin, "/snapshot", |answer| {
         answer.contains("\"provisional\":true")
     });
@@ -200,7 +200,7 @@ fn private_keys_are_in_no_log_and_no_dump() {
     let (control_plane, url) = mesh.control_plane();
     let (node, ingress) = (mesh.node(&url), mesh.ingress(&url));
     secure.is_served(&mesh);
-    let admin = inner(&ingress.said("ingress bound", "admin"));
+    let admin = ingress.said("ingress bound", "admin");
     prints(0, &["status", "--control-plane", &url]);
     for (name, dump) in dumps(&url, &admin) {
         assert_eq!(secure.key.found_in(&dump), None, "{name}");

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use tokio::time::Instant;
 
-use mesh::{ANY, DEADLINE, Mesh, get, inner, is_from_backend, meshlite, pause, prints};
+use mesh::{ANY, DEADLINE, Mesh, get, is_from_backend, meshlite, pause, prints};
 
 #[test]
 fn data_planes_restart_without_a_control_plane_and_traffic_flows() {
@@ -37,7 +37,6 @@ fn data_planes_restart_without_a_control_plane_and_traffic_flows() {
     let (node, ingress) = (mesh.node(&url), mesh.ingress(&url));
     let metrics = node.said("node bound", "metrics");
     let admin = ingress.said("ingress bound", "admin");
-    let (metrics, admin) = (inner(&metrics), inner(&admin));
     get(&virtual_ip, "/", is_from_backend);
     get(&http, "/", is_from_backend);
     let is_ready = |answer: &str| answer.starts_with("HTTP/1.1 200");
@@ -86,7 +85,7 @@ fn people_see_where_everybody_stands_and_what_is_installed() {
         "{diff}"
     );
 
-    let node = format!("http://{}", inner(&metrics));
+    let node = format!("http://{metrics}");
     let services = ask(0, &["get", "services"]);
     assert!(services.contains("1/1"), "{services}");
     assert_eq!(
@@ -99,7 +98,7 @@ fn people_see_where_everybody_stands_and_what_is_installed() {
     );
     let endpoints = ask(0, &["get", "endpoints", "web", "-o", "wide"]);
     assert!(endpoints.contains("Ready"), "{endpoints}");
-    let ingress = format!("http://{}", inner(&admin));
+    let ingress = format!("http://{admin}");
     let routes = prints(0, &["get", "routes", "--node", &ingress]);
     assert!(routes.contains("Ingress default/web"), "{routes}");
     assert!(prints(0, &["get", "snapshot", "--node", &ingress]).contains("DIGESTS"));
@@ -136,4 +135,17 @@ fn private_keys_are_kept_in_memory_or_not_at_all() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("is not memory"), "{said}");
+}
+
+#[test]
+fn standalone_makes_traffic_of_manifests_until_sigterm() {
+    let mesh = Mesh::new(5);
+    let standalone = mesh.standalone();
+    let grpc = standalone.said("control plane bound", "grpc");
+    get(&mesh.virtual_ip.to_string(), "/", is_from_backend);
+    get(&mesh.http.to_string(), "/", is_from_backend);
+    let url = format!("http://{grpc}");
+    let table = prints(0, &["get", "snapshot", "--control-plane", &url]);
+    assert!(table.contains("Ingress default/web"), "{table}");
+    assert_eq!(standalone.terminate(), Some(0));
 }

@@ -51,6 +51,14 @@ impl Plane {
         Self { child, log, logged }
     }
 
+    /// Asks it to end, as a service manager does; gives its exit status.
+    pub(crate) fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(asked.expect("kill runs").success());
+        self.child.wait().expect("it ends").code()
+    }
+
     /// Ends it without warning; gives all that it has logged.
     pub(crate) fn kill(self) -> String {
         let logged = Arc::clone(&self.logged);
@@ -132,6 +140,25 @@ impl Mesh {
         ]);
         let url = format!("http://{}", plane.said("control plane bound", "grpc"));
         (plane, url)
+    }
+
+    pub(crate) fn standalone(&self) -> Plane {
+        Plane::start(&[
+            "standalone",
+            "--manifests",
+            &self.path("manifests"),
+            "--mode=userspace",
+            "--service-cidr=127.96.0.0/11",
+            "--address=127.0.0.1",
+            &format!("--ingress-http-port={}", self.http.port()),
+            &format!("--ingress-https-port={}", self.https.port()),
+            &format!("--listen={ANY}"),
+            &format!("--admin-listen={ANY}"),
+            &format!("--metrics-bind-address={ANY}"),
+            &format!("--healthz-bind-address={ANY}"),
+            &format!("--ingress-admin-listen={ANY}"),
+            "--nodeport-addresses=127.0.0.1",
+        ])
     }
 
     pub(crate) fn node(&self, control_plane: &str) -> Plane {
@@ -256,11 +283,4 @@ pub(crate) fn prints(status: i32, args: &[&str]) -> String {
         assert!(start.elapsed() < DEADLINE, "{args:?}: {output:?}");
         pause();
     }
-}
-
-/// The address in `Some(127.0.0.1:10249)`.
-pub(crate) fn inner(logged: &str) -> String {
-    let inner = logged.strip_prefix("Some(");
-    let inner = inner.and_then(|rest| rest.strip_suffix(')'));
-    inner.unwrap_or(logged).to_owned()
 }

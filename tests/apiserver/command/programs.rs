@@ -99,14 +99,7 @@ impl Plane {
                 .map_while(|line| serde_json::from_str(line).ok());
             let mut events = events.filter(|event: &Value| event["message"] == message);
             match events.next() {
-                // `Some(127.0.0.1:10249)` is an address too.
-                Some(event) => {
-                    let text = event[field].as_str().unwrap_or_default();
-                    Ok(text
-                        .trim_start_matches("Some(")
-                        .trim_end_matches(')')
-                        .to_owned())
-                }
+                Some(event) => Ok(event[field].as_str().unwrap_or_default().to_owned()),
                 None => Err(tail(&logged)),
             }
         })
