@@ -180,7 +180,7 @@ async fn a_paused_client_gets_one_commit_for_all_that_it_missed() {
     paused.pause();
     let installed = paused.noted().history.len();
     let before = resident_kib(&replica);
-    let (rounds, pause) = soaked((20, Duration::ZERO), (500, Duration::from_secs(30)));
+    let (rounds, pause) = soaked((5, Duration::ZERO), (500, Duration::from_secs(30)));
     let (began, mut round) = (Instant::now(), 0);
     while round < rounds || began.elapsed() < pause {
         round += 1;
@@ -192,17 +192,19 @@ async fn a_paused_client_gets_one_commit_for_all_that_it_missed() {
             )
         });
         cluster.merge_all(changes.collect()).await;
+        // Each round is a commit of its own for the one that keeps up.
+        let is_done = |port: u16| i32::from(port) == 1000 + round;
+        lively
+            .service(&last, |service| is_done(service.ports[0].port))
+            .await;
     }
-    let is_done = |port: u16| i32::from(port) == 1000 + round;
-    lively
-        .service(&last, |service| is_done(service.ports[0].port))
-        .await;
     converged(&lively, &asked).await;
     let after = resident_kib(&replica);
     assert!(after < before + FLAT_KIB, "{before} KiB became {after} KiB");
     assert_eq!(paused.noted().history.len(), installed);
     paused.resume();
     converged(&paused, &asked).await;
-    // The one that it had in hand when it was paused, and one for all the rest.
-    assert_eq!(paused.noted().history.len(), installed + 2);
+    // At most the one that it had in hand when it was paused, and one for all the rest.
+    let commits = paused.noted().history.len() - installed;
+    assert!((1..=2).contains(&commits), "{commits} commits");
 }
