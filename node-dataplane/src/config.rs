@@ -1,14 +1,16 @@
 //! What a node data plane is told at start.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
     time::Duration,
 };
 
 use ipnet::IpNet;
 use meshlite_proto::{cache::Cache, connect::Security};
 
-use crate::Mode;
+use crate::{Mode, Scheduler};
 
 /// How a [`Node`](crate::Node) runs. [`Config::default`] holds the defaults that the fields name.
 #[derive(Clone, Debug)]
@@ -41,6 +43,87 @@ pub struct Config {
     pub udp_idle_timeout: Duration,
     /// How often what is programmed is compared with what should be, though nothing changed; 30 s.
     pub sync_period: Duration,
+    /// How long changes wait for others after one was programmed; not at all.
+    pub min_sync_period: Duration,
+    /// The scheduler of Services that ask for none; rr.
+    pub scheduler: Scheduler,
+    /// IPVS: virtual servers at addresses in these ranges are left alone, whoever made them; none.
+    pub exclude_cidrs: Vec<IpNet>,
+    /// IPVS: how long an idle TCP connection is kept; the kernel's own.
+    pub tcp_timeout: Option<Duration>,
+    /// IPVS: how long a TCP connection is kept after its FIN; the kernel's own.
+    pub tcp_fin_timeout: Option<Duration>,
+    /// IPVS: how long a UDP flow is kept; the kernel's own.
+    pub udp_timeout: Option<Duration>,
+    /// How this host comes to accept packets for virtual addresses; [`VipBinding::Address`].
+    pub vip_binding: VipBinding,
+    /// Whether only the interface that has an address answers ARP for it, so that load balancers' addresses on
+    /// `kube-ipvs0` are not announced; no.
+    pub strict_arp: bool,
+    /// Masquerade everything that goes to cluster IPs, from Pods too; no.
+    pub masquerade_all: bool,
+    /// Which clients are Pods: nothing else may use a cluster IP unmasqueraded; [`DetectLocal::Snapshot`].
+    pub detect_local: DetectLocal,
+    /// Set the sysctls that the mode needs; yes.
+    pub sysctls: bool,
+    /// The limits of the kernel's connection tracking, where sysctls are set.
+    pub conntrack: Conntrack,
+    /// Accept forwarded traffic of Services where another firewall drops what it does not know; no.
+    pub open_forward: bool,
+    /// Serve node ports on 127.0.0.1 and `::1` too, from user space; no.
+    pub localhost_node_ports: bool,
+    /// Give no new connections to endpoints on this node that refuse TCP connections; no.
+    pub check_endpoints: bool,
+}
+
+/// How this host comes to accept packets for virtual addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VipBinding {
+    /// Each is an address of `kube-ipvs0`, where people look for it.
+    #[default]
+    Address,
+    /// Each is a `local` route, which costs the kernel the same however many there are.
+    Route,
+}
+
+/// A word that names no [`VipBinding`].
+#[derive(Debug, thiserror::Error)]
+#[error("unknown binding {0:?}; one of address, route")]
+pub struct InvalidVipBinding(String);
+
+/// Which clients are Pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DetectLocal {
+    /// Those in the Pod CIDRs of the cluster's nodes, as the control plane knows them.
+    #[default]
+    Snapshot,
+    /// Those in these ranges.
+    ClusterCidr(Vec<IpNet>),
+    /// Those in the Pod CIDRs of this node.
+    NodeCidr,
+    /// Those whose packets come in by this bridge.
+    Bridge(String),
+    /// Those whose packets come in by an interface whose name starts so.
+    InterfacePrefix(String),
+}
+
+/// The limits of the kernel's connection tracking. What is zero or none is left as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conntrack {
+    /// Connections that may be tracked for each CPU; 32,768.
+    pub max_per_core: u32,
+    /// Connections that may be tracked at least; 131,072.
+    pub min: u32,
+    /// How long an established TCP connection is tracked without a packet; 24 h.
+    pub tcp_established_timeout: Option<Duration>,
+    /// How long a half-closed TCP connection is tracked; 1 h.
+    pub tcp_close_wait_timeout: Option<Duration>,
+    /// Track TCP segments that are out of window, instead of calling them invalid; no.
+    pub tcp_be_liberal: bool,
+    /// How long a UDP flow that was not answered is tracked; the kernel's own.
+    pub udp_timeout: Option<Duration>,
+    /// How long a UDP flow with answers is tracked; the kernel's own.
+    pub udp_stream_timeout: Option<Duration>,
 }
 
 impl Default for Config {
@@ -60,6 +143,66 @@ impl Default for Config {
             drain_timeout: Duration::from_mins(15),
             udp_idle_timeout: Duration::from_secs(30),
             sync_period: Duration::from_secs(30),
+            min_sync_period: Duration::ZERO,
+            scheduler: Scheduler::Rr,
+            exclude_cidrs: Vec::new(),
+            tcp_timeout: None,
+            tcp_fin_timeout: None,
+            udp_timeout: None,
+            vip_binding: VipBinding::Address,
+            strict_arp: false,
+            masquerade_all: false,
+            detect_local: DetectLocal::Snapshot,
+            sysctls: true,
+            conntrack: Conntrack::default(),
+            open_forward: false,
+            localhost_node_ports: false,
+            check_endpoints: false,
+        }
+    }
+}
+
+// === impl VipBinding ===
+
+impl VipBinding {
+    /// The binding as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Route => "route",
+        }
+    }
+}
+
+impl fmt::Display for VipBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for VipBinding {
+    type Err = InvalidVipBinding;
+
+    fn from_str(text: &str) -> Result<Self, InvalidVipBinding> {
+        [Self::Address, Self::Route]
+            .into_iter()
+            .find(|binding| binding.as_str() == text)
+            .ok_or_else(|| InvalidVipBinding(text.to_owned()))
+    }
+}
+
+// === impl Conntrack ===
+
+impl Default for Conntrack {
+    fn default() -> Self {
+        Self {
+            max_per_core: 32 * 1024,
+            min: 128 * 1024,
+            tcp_established_timeout: Some(Duration::from_hours(24)),
+            tcp_close_wait_timeout: Some(Duration::from_hours(1)),
+            tcp_be_liberal: false,
+            udp_timeout: None,
+            udp_stream_timeout: None,
         }
     }
 }

@@ -22,10 +22,12 @@ mod mode;
 mod node;
 mod plan;
 mod program;
+mod scheduler;
 mod table;
 #[cfg(test)]
 mod testing;
 
-pub use config::Config;
+pub use config::{Config, Conntrack, DetectLocal, InvalidVipBinding, VipBinding};
 pub use mode::{InvalidMode, Mode, ModeError};
 pub use node::{BindError, Node, RunError};
+pub use scheduler::{InvalidScheduler, Scheduler};

@@ -4,13 +4,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    str::FromStr,
     sync::Arc,
 };
 
 use ipnet::IpNet;
 use meshlite_snapshot::{AddressFamily, Protocol};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+pub(crate) use crate::scheduler::Scheduler;
 
 /// What should be programmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,25 +126,6 @@ pub(crate) enum VipKind {
     NodePort,
     LoadBalancer,
     ExternalIP,
-}
-
-/// How a real server is chosen, by the names of IPVS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Scheduler {
-    #[default]
-    Rr,
-    Wrr,
-    Lc,
-    Wlc,
-    Sh,
-    Dh,
-    Sed,
-    Nq,
-    Mh,
-    Fo,
-    Ovf,
-    Lblc,
-    Lblcr,
 }
 
 /// What was found in a kernel.
@@ -267,68 +249,5 @@ impl fmt::Display for ServicePortName {
             return Ok(());
         }
         write!(f, ":{}", self.port)
-    }
-}
-
-// === impl Scheduler ===
-
-impl Scheduler {
-    /// Every scheduler.
-    pub(crate) const ALL: [Self; 13] = [
-        Self::Rr,
-        Self::Wrr,
-        Self::Lc,
-        Self::Wlc,
-        Self::Sh,
-        Self::Dh,
-        Self::Sed,
-        Self::Nq,
-        Self::Mh,
-        Self::Fo,
-        Self::Ovf,
-        Self::Lblc,
-        Self::Lblcr,
-    ];
-
-    /// The scheduler as IPVS writes it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rr => "rr",
-            Self::Wrr => "wrr",
-            Self::Lc => "lc",
-            Self::Wlc => "wlc",
-            Self::Sh => "sh",
-            Self::Dh => "dh",
-            Self::Sed => "sed",
-            Self::Nq => "nq",
-            Self::Mh => "mh",
-            Self::Fo => "fo",
-            Self::Ovf => "ovf",
-            Self::Lblc => "lblc",
-            Self::Lblcr => "lblcr",
-        }
-    }
-}
-
-impl fmt::Display for Scheduler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Scheduler {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        Self::ALL
-            .into_iter()
-            .find(|scheduler| scheduler.as_str() == text)
-            .ok_or(())
-    }
-}
-
-impl Serialize for Scheduler {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }

@@ -243,7 +243,7 @@ impl View<'_> {
         let Some(wanted) = &self.service.ipvs_scheduler else {
             return Scheduler::default();
         };
-        wanted.parse().unwrap_or_else(|()| {
+        wanted.parse().unwrap_or_else(|_unknown| {
             findings.push(self.finding(
                 "metadata.annotations[meshlite.io/ipvs-scheduler]",
                 "UnknownScheduler",
