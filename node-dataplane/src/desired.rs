@@ -18,7 +18,7 @@ use self::{endpoints::Place, service::Claim};
 use crate::{
     facts::{Facts, LOOPBACK},
     kernel::Capabilities,
-    table::{Frontend, Key, Origin, Table},
+    table::{Frontend, Key, LocalDetector, Origin, Table},
 };
 
 /// What this node should do.
@@ -66,6 +66,9 @@ impl Desired {
             node_leaving: node.is_some_and(|node| node.leaving),
             ..Self::default()
         };
+        desired.table.pods = pods(snapshot, facts);
+        desired.table.inside = Arc::new(inside(&desired.table.pods, facts));
+        let pods = desired.table.pods.clone();
         let mut claims = Vec::new();
         for (name, service) in snapshot.services.iter().filter(|(_, service)| service.l4) {
             let view = service::View {
@@ -77,11 +80,11 @@ impl Desired {
                 weights: snapshot.weights.get(name).map(AsRef::as_ref),
                 place,
                 facts,
+                pods: &pods,
                 capabilities,
             };
             view.claim(&mut claims, &mut desired);
         }
-        desired.table.inside = Arc::new(inside(snapshot, facts));
         desired.settle(claims);
         loops::cut(&mut desired, facts);
         fit::fit(&mut desired, capabilities);
@@ -113,9 +116,29 @@ impl Desired {
     }
 }
 
-/// Pods, and this node itself.
-fn inside(snapshot: &Snapshot, facts: &Facts) -> BTreeSet<IpNet> {
-    let pods = snapshot.nodes.values().flat_map(|node| &node.pod_cidrs);
+/// Who counts as a Pod: whom the configuration says, else who has an address of a node's Pod networks.
+fn pods(snapshot: &Snapshot, facts: &Facts) -> LocalDetector {
+    if let Some(configured) = &facts.pods {
+        return configured.clone();
+    }
+    let networks = snapshot.nodes.values().flat_map(|node| &node.pod_cidrs);
+    let networks: BTreeSet<_> = networks.copied().collect();
+    if networks.is_empty() {
+        LocalDetector::None
+    } else {
+        LocalDetector::Cidrs(Arc::new(networks))
+    }
+}
+
+/// Pods as far as networks tell, and this node itself.
+fn inside(pods: &LocalDetector, facts: &Facts) -> BTreeSet<IpNet> {
+    let pods = match pods {
+        LocalDetector::Cidrs(networks) => Some(networks),
+        LocalDetector::None | LocalDetector::Interface(_) | LocalDetector::InterfacePrefix(_) => {
+            None
+        }
+    };
+    let pods = pods.into_iter().flat_map(|networks| networks.iter());
     LOOPBACK
         .into_iter()
         .chain(pods.copied())

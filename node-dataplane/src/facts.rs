@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use meshlite_snapshot::AddressFamily;
 use nix::ifaddrs;
 
-use crate::table::VirtualAddress;
+use crate::table::{LocalDetector, VirtualAddress};
 
 /// Addresses that never leave a host.
 pub(crate) const LOOPBACK: [IpNet; 2] = [
@@ -27,6 +27,10 @@ pub(crate) struct Facts {
     pub(crate) local_addresses: BTreeSet<IpAddr>,
     /// Node ports are served on local addresses within these ranges; empty for all.
     pub(crate) node_port_ranges: Vec<IpNet>,
+    /// Cluster IPs masquerade every client.
+    pub(crate) masquerade_all: bool,
+    /// What counts as a Pod; none for the snapshot's Pod networks.
+    pub(crate) pods: Option<LocalDetector>,
 }
 
 impl Facts {
@@ -90,6 +94,7 @@ mod tests {
             node_name: "n1".into(),
             local_addresses: local.iter().map(|ip| ip.parse().unwrap()).collect(),
             node_port_ranges: ranges.iter().map(|net| net.parse().unwrap()).collect(),
+            ..Facts::default()
         }
     }
 

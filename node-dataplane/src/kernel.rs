@@ -7,13 +7,13 @@ pub(crate) mod memory;
 pub(crate) mod print;
 pub(crate) mod userspace;
 
-use std::future::Future;
+use std::{future::Future, net::SocketAddr};
 
 use meshlite_snapshot::Protocol;
 
 use crate::{
     plan::Step,
-    table::{Observed, Scheduler},
+    table::{Key, Observed, Scheduler},
 };
 
 /// A kernel: something that carries traffic as a table of virtual servers says.
@@ -24,6 +24,8 @@ use crate::{
 /// - A step that succeeded shows in the next read, and only that step does.
 /// - A step that failed is not done, and the steps after it were tried all the same. At worst the virtual server that it
 ///   is about is gone, and the next read shows that.
+/// - Applying a few steps costs what those steps cost, however large the table is; after it, as between any two steps,
+///   no virtual server that has usable real servers is without them.
 /// - No step closes an established connection but [`Step::RemoveRealServer`] and [`Step::RemoveVirtualServer`].
 /// - A kernel in which established connections need no real server any more reports 0 connections.
 pub(crate) trait Kernel: Send + 'static {
@@ -38,6 +40,13 @@ pub(crate) trait Kernel: Send + 'static {
         &mut self,
         steps: &[Step],
     ) -> impl Future<Output = Vec<Result<(), KernelError>>> + Send;
+
+    /// Connections of just these real servers, in the same order; 0 for one that is not there. Cheap: it is asked while
+    /// they drain.
+    fn connections(
+        &mut self,
+        of: &[(Key, SocketAddr)],
+    ) -> impl Future<Output = Result<Vec<u64>, KernelError>> + Send;
 }
 
 /// What a kernel can do here: it may depend on modules that are loaded, and on permissions.

@@ -164,6 +164,7 @@ impl Node {
                 node_name: config.node_name.clone(),
                 local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
                 node_port_ranges: node_port_ranges(&config),
+                ..Facts::default()
             },
             drain_timeout: config.drain_timeout,
             sync_period: config.sync_period,

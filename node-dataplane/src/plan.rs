@@ -13,7 +13,8 @@ use meshlite_snapshot::Protocol;
 use tokio::time::Instant;
 
 use crate::table::{
-    Audience, Key, Observed, ObservedServer, Owner, Settings, Table, VirtualServer,
+    Audience, Key, LocalDetector, Observed, ObservedServer, Origin, Owner, RealServer, Settings,
+    Table, VirtualServer,
 };
 
 /// Ordered steps, and what to remember until the next plan.
@@ -33,23 +34,34 @@ pub(crate) type Drains = BTreeMap<(Key, SocketAddr), Instant>;
 /// One change of the programmed table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Says which clients are inside.
-    SetInside { networks: Arc<BTreeSet<IpNet>> },
+    /// Says which clients are inside, and which of them are Pods.
+    SetInside {
+        networks: Arc<BTreeSet<IpNet>>,
+        pods: LocalDetector,
+    },
     /// Adds a virtual server without real servers.
-    AddVirtualServer { key: Key, settings: Settings },
+    AddVirtualServer {
+        key: Key,
+        origin: Origin,
+        settings: Settings,
+    },
     /// Adds a real server to a virtual server.
     AddRealServer {
         key: Key,
         address: SocketAddr,
-        weight: u16,
+        real: RealServer,
     },
     /// Changes how a virtual server behaves.
-    EditVirtualServer { key: Key, settings: Settings },
-    /// Changes a weight; above 0 it also ends a drain.
-    SetWeight {
+    EditVirtualServer {
+        key: Key,
+        origin: Origin,
+        settings: Settings,
+    },
+    /// Changes a real server, its weight above all; above 0 it also ends a drain.
+    EditRealServer {
         key: Key,
         address: SocketAddr,
-        weight: u16,
+        real: RealServer,
     },
     /// Sends no new connections to a real server and leaves it those that it has.
     DrainRealServer { key: Key, address: SocketAddr },
@@ -85,9 +97,10 @@ pub(crate) fn plan(
         now,
         plan: Plan::default(),
     };
-    if desired.inside != observed.inside {
+    if desired.inside != observed.inside || desired.pods != observed.pods {
         planner.step(Step::SetInside {
             networks: Arc::clone(&desired.inside),
+            pods: desired.pods.clone(),
         });
     }
     for (key, wanted) in &desired.virtual_servers {
@@ -127,14 +140,11 @@ impl Planner<'_> {
     fn add(&mut self, key: Key, wanted: &VirtualServer) {
         self.step(Step::AddVirtualServer {
             key,
+            origin: wanted.origin.clone(),
             settings: wanted.settings.clone(),
         });
-        for (address, weight) in &wanted.real_servers {
-            self.step(Step::AddRealServer {
-                key,
-                address: *address,
-                weight: *weight,
-            });
+        for (&address, &real) in &wanted.real_servers {
+            self.step(Step::AddRealServer { key, address, real });
         }
     }
 
@@ -142,21 +152,16 @@ impl Planner<'_> {
         if wanted.settings != found.settings {
             self.step(Step::EditVirtualServer {
                 key,
+                origin: wanted.origin.clone(),
                 settings: wanted.settings.clone(),
             });
         }
-        for (&address, &weight) in &wanted.real_servers {
-            match found.real_servers.get(&address).map(|real| real.weight) {
-                None => self.step(Step::AddRealServer {
-                    key,
-                    address,
-                    weight,
-                }),
-                Some(is) if is != weight => self.step(Step::SetWeight {
-                    key,
-                    address,
-                    weight,
-                }),
+        for (&address, &real) in &wanted.real_servers {
+            match found.real_servers.get(&address) {
+                None => self.step(Step::AddRealServer { key, address, real }),
+                Some(is) if is.programmed() != real => {
+                    self.step(Step::EditRealServer { key, address, real });
+                }
                 Some(_) => {}
             }
         }
@@ -217,7 +222,7 @@ impl Step {
             Self::AddVirtualServer { key, .. }
             | Self::AddRealServer { key, .. }
             | Self::EditVirtualServer { key, .. }
-            | Self::SetWeight { key, .. }
+            | Self::EditRealServer { key, .. }
             | Self::DrainRealServer { key, .. }
             | Self::RemoveRealServer { key, .. }
             | Self::RemoveVirtualServer { key } => Some(key),
@@ -227,7 +232,7 @@ impl Step {
     /// The weight that a real server has after it; 0 where it is none's.
     pub(crate) const fn weight(&self) -> u16 {
         match self {
-            Self::AddRealServer { weight, .. } | Self::SetWeight { weight, .. } => *weight,
+            Self::AddRealServer { real, .. } | Self::EditRealServer { real, .. } => real.weight,
             Self::SetInside { .. }
             | Self::AddVirtualServer { .. }
             | Self::EditVirtualServer { .. }
@@ -243,8 +248,12 @@ impl Step {
             Self::SetInside { .. } | Self::AddVirtualServer { .. } | Self::AddRealServer { .. } => {
                 Phase::Add
             }
-            Self::SetWeight { weight: 0, .. } | Self::DrainRealServer { .. } => Phase::Drain,
-            Self::EditVirtualServer { .. } | Self::SetWeight { .. } => Phase::Switch,
+            Self::EditRealServer {
+                real: RealServer { weight: 0, .. },
+                ..
+            }
+            | Self::DrainRealServer { .. } => Phase::Drain,
+            Self::EditVirtualServer { .. } | Self::EditRealServer { .. } => Phase::Switch,
             Self::RemoveRealServer { .. } | Self::RemoveVirtualServer { .. } => Phase::Remove,
         }
     }
@@ -253,31 +262,45 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SetInside { networks } => write!(f, "set inside: {} networks", networks.len()),
-            Self::AddVirtualServer { key, settings } => {
+            Self::SetInside { networks, .. } => {
+                write!(f, "set inside: {} networks", networks.len())
+            }
+            Self::AddVirtualServer {
+                key,
+                origin,
+                settings,
+            } => {
                 write!(
                     f,
                     "add virtual server {key} {} ({})",
-                    settings.scheduler, settings.origin.service_port
+                    settings.scheduler, origin.service_port
                 )
             }
-            Self::AddRealServer {
+            Self::AddRealServer { key, address, real } => {
+                write!(
+                    f,
+                    "add real server {key} -> {address} weight {}",
+                    real.weight
+                )
+            }
+            Self::EditVirtualServer {
                 key,
-                address,
-                weight,
-            } => write!(f, "add real server {key} -> {address} weight {weight}"),
-            Self::EditVirtualServer { key, settings } => {
+                origin,
+                settings,
+            } => {
                 write!(
                     f,
                     "edit virtual server {key} {} ({})",
-                    settings.scheduler, settings.origin.service_port
+                    settings.scheduler, origin.service_port
                 )
             }
-            Self::SetWeight {
-                key,
-                address,
-                weight,
-            } => write!(f, "set weight {key} -> {address} weight {weight}"),
+            Self::EditRealServer { key, address, real } => {
+                write!(
+                    f,
+                    "edit real server {key} -> {address} weight {}",
+                    real.weight
+                )
+            }
             Self::DrainRealServer { key, address } => {
                 write!(f, "drain real server {key} -> {address}")
             }

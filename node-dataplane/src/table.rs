@@ -18,8 +18,24 @@ pub(crate) use crate::scheduler::Scheduler;
 pub(crate) struct Table {
     /// Clients for whom [`Audience::Inside`] servers are: this node, and Pods.
     pub(crate) inside: Arc<BTreeSet<IpNet>>,
+    /// Which of those are Pods: what [`Masquerade::NotPods`] spares.
+    pub(crate) pods: LocalDetector,
     /// Virtual servers by key.
     pub(crate) virtual_servers: BTreeMap<Key, VirtualServer>,
+}
+
+/// What counts as a Pod: `detectLocalMode` of a KubeProxyConfiguration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LocalDetector {
+    /// Nothing says: no client is taken for a Pod.
+    #[default]
+    None,
+    /// Clients within these networks, on any node. They are inside too.
+    Cidrs(Arc<BTreeSet<IpNet>>),
+    /// Clients that come in from this bridge. They are inside too, whatever their address.
+    Interface(Arc<str>),
+    /// Clients that come in from an interface whose name starts like this. They are inside too.
+    InterfacePrefix(Arc<str>),
 }
 
 /// What tells one virtual server from another.
@@ -66,10 +82,22 @@ pub(crate) enum Audience {
 /// One virtual server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VirtualServer {
+    /// Whose it is. Persistence is shared by all virtual servers of one Service port. No kernel stores it, so that a
+    /// difference in it alone calls for no step.
+    pub(crate) origin: Origin,
     /// How it behaves.
     pub(crate) settings: Settings,
-    /// Weights of the real servers. One with weight 0 gets no new connections and keeps those that it has.
-    pub(crate) real_servers: BTreeMap<SocketAddr, u16>,
+    /// Where its connections go.
+    pub(crate) real_servers: BTreeMap<SocketAddr, RealServer>,
+}
+
+/// Where connections go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RealServer {
+    /// Its share of new connections. With weight 0 it gets none and keeps those that it has.
+    pub(crate) weight: u16,
+    /// It is an endpoint on this node, which may be its own client: then the source has to be masqueraded.
+    pub(crate) is_local: bool,
 }
 
 /// How a virtual server behaves.
@@ -83,8 +111,21 @@ pub(crate) struct Settings {
     pub(crate) source_ranges: Arc<BTreeSet<IpNet>>,
     /// What clients get while there is no real server to use.
     pub(crate) when_empty: WhenEmpty,
-    /// Whose it is. Persistence is shared by all virtual servers of one Service port.
-    pub(crate) origin: Origin,
+    /// Whose source address is replaced by this node's. The kernel adds to it who would otherwise get no answer: a
+    /// real server that is its own client.
+    pub(crate) masquerade: Masquerade,
+}
+
+/// Whose source address is replaced by this node's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) enum Masquerade {
+    /// Nobody's: real servers see who connects.
+    Never,
+    /// Everybody's but that of Pods, which is routed back through here; nobody's where [`LocalDetector::None`] cannot
+    /// tell who is a Pod.
+    NotPods,
+    /// Everybody's.
+    Always,
 }
 
 /// What clients get while a virtual server has no real server to use.
@@ -133,6 +174,8 @@ pub(crate) enum VipKind {
 pub(crate) struct Observed {
     /// As [`Table::inside`].
     pub(crate) inside: Arc<BTreeSet<IpNet>>,
+    /// As [`Table::pods`].
+    pub(crate) pods: LocalDetector,
     /// Virtual servers by key, also those of others.
     pub(crate) virtual_servers: BTreeMap<Key, ObservedServer>,
 }
@@ -142,6 +185,8 @@ pub(crate) struct Observed {
 pub(crate) struct ObservedServer {
     /// Who programmed it.
     pub(crate) owner: Owner,
+    /// Whose it is, where that is remembered.
+    pub(crate) origin: Option<Origin>,
     /// How it behaves.
     pub(crate) settings: Settings,
     /// Its real servers.
@@ -164,6 +209,8 @@ pub(crate) enum Owner {
 pub(crate) struct ObservedRealServer {
     /// Its weight.
     pub(crate) weight: u16,
+    /// As [`RealServer::is_local`].
+    pub(crate) is_local: bool,
     /// Established connections, or live UDP flows.
     pub(crate) connections: u64,
 }
@@ -222,6 +269,18 @@ impl VirtualAddress {
             Self::Ip(ip) => ip,
             Self::EveryNodeAddress(AddressFamily::Ipv4) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             Self::EveryNodeAddress(AddressFamily::Ipv6) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+}
+
+// === impl ObservedRealServer ===
+
+impl ObservedRealServer {
+    /// What of it can be asked for.
+    pub(crate) const fn programmed(&self) -> RealServer {
+        RealServer {
+            weight: self.weight,
+            is_local: self.is_local,
         }
     }
 }

@@ -15,8 +15,9 @@ use meshlite_snapshot::{
 };
 
 use crate::table::{
-    Frontend, Key, Observed, ObservedRealServer, ObservedServer, Origin, Owner, Scheduler,
-    ServicePortName, Settings, Table, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
+    Frontend, Key, Masquerade, Observed, ObservedRealServer, ObservedServer, Origin, Owner,
+    RealServer, Scheduler, ServicePortName, Settings, Table, VipKind, VirtualAddress,
+    VirtualServer, WhenEmpty,
 };
 
 /// A loopback address that no other test uses, nor another run of them, so that its ports are free until it binds them.
@@ -63,37 +64,51 @@ pub(crate) fn key(text: &str) -> Key {
 /// A virtual server of default/web.
 pub(crate) fn server(real_servers: &[(&str, u16)]) -> VirtualServer {
     VirtualServer {
-        settings: settings("web"),
+        origin: origin("web"),
+        settings: settings(),
         real_servers: real_servers
             .iter()
-            .map(|(address, weight)| (address.parse().unwrap(), *weight))
+            .map(|(address, weight)| (address.parse().unwrap(), real(*weight)))
             .collect(),
     }
 }
 
-/// What a virtual server of this Service is without anything said.
-pub(crate) fn settings(service: &str) -> Settings {
+/// A real server elsewhere.
+pub(crate) fn real(weight: u16) -> RealServer {
+    RealServer {
+        weight,
+        is_local: false,
+    }
+}
+
+/// The cluster IP of this Service.
+pub(crate) fn origin(service: &str) -> Origin {
+    Origin {
+        service_port: ServicePortName {
+            namespace: "default".into(),
+            service: service.into(),
+            port: "".into(),
+        },
+        kind: VipKind::ClusterIP,
+    }
+}
+
+/// How a virtual server behaves without anything said.
+fn settings() -> Settings {
     Settings {
         scheduler: Scheduler::Rr,
         persistence: None,
         source_ranges: Arc::default(),
         when_empty: WhenEmpty::Reject,
-        origin: Origin {
-            service_port: ServicePortName {
-                namespace: "default".into(),
-                service: service.into(),
-                port: "".into(),
-            },
-            kind: VipKind::ClusterIP,
-        },
+        masquerade: Masquerade::NotPods,
     }
 }
 
 /// A table without inside clients.
 pub(crate) fn mk_table(servers: impl IntoIterator<Item = (Key, VirtualServer)>) -> Table {
     Table {
-        inside: Arc::default(),
         virtual_servers: servers.into_iter().collect(),
+        ..Table::default()
     }
 }
 
@@ -101,25 +116,25 @@ pub(crate) fn mk_table(servers: impl IntoIterator<Item = (Key, VirtualServer)>) 
 pub(crate) fn observed(table: &Table, connections: u64) -> Observed {
     let server = |server: &VirtualServer| ObservedServer {
         owner: Owner::Ours,
+        origin: Some(server.origin.clone()),
         settings: server.settings.clone(),
         real_servers: server
             .real_servers
             .iter()
-            .map(|(address, weight)| {
-                let weight = *weight;
-                (
-                    *address,
-                    ObservedRealServer {
-                        weight,
-                        connections,
-                    },
-                )
+            .map(|(address, real)| {
+                let observed = ObservedRealServer {
+                    weight: real.weight,
+                    is_local: real.is_local,
+                    connections,
+                };
+                (*address, observed)
             })
             .collect(),
         bound: None,
     };
     Observed {
         inside: Arc::clone(&table.inside),
+        pods: table.pods.clone(),
         virtual_servers: table
             .virtual_servers
             .iter()
@@ -128,7 +143,8 @@ pub(crate) fn observed(table: &Table, connections: u64) -> Observed {
     }
 }
 
-/// What was observed, as a table: without connections and what is not ours.
+/// What was observed, as a table: without connections and what is not ours. A kernel need not know whose a virtual
+/// server is; then it is default/web's.
 pub(crate) fn as_table(observed: &Observed) -> Table {
     let ours = observed
         .virtual_servers
@@ -136,21 +152,20 @@ pub(crate) fn as_table(observed: &Observed) -> Table {
         .filter(|(_, found)| found.owner == Owner::Ours);
     Table {
         inside: Arc::clone(&observed.inside),
+        pods: observed.pods.clone(),
         virtual_servers: ours
             .map(|(key, found)| {
                 let real_servers: BTreeMap<_, _> = found
                     .real_servers
                     .iter()
-                    .map(|(address, real)| (*address, real.weight))
+                    .map(|(address, real)| (*address, real.programmed()))
                     .collect();
-                let settings = found.settings.clone();
-                (
-                    *key,
-                    VirtualServer {
-                        settings,
-                        real_servers,
-                    },
-                )
+                let server = VirtualServer {
+                    origin: found.origin.clone().unwrap_or_else(|| origin("web")),
+                    settings: found.settings.clone(),
+                    real_servers,
+                };
+                (*key, server)
             })
             .collect(),
     }

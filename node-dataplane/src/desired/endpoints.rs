@@ -1,7 +1,7 @@
 //! Which endpoints traffic may use: what kube-proxy's `CategorizeEndpoints` decides, decided alike.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::SocketAddr,
     sync::Arc,
 };
@@ -28,6 +28,8 @@ pub(super) struct Categorized {
     pub(super) has_any: bool,
     /// Ready endpoints on this node: what `healthCheckNodePort` counts.
     pub(super) local_ready: Vec<SocketAddr>,
+    /// Endpoints on this node, whatever their state.
+    pub(super) here: BTreeSet<SocketAddr>,
 }
 
 /// An endpoint with its port.
@@ -115,6 +117,7 @@ pub(super) fn categorize(candidates: &[Candidate<'_>], place: Place<'_>) -> Cate
             .iter()
             .any(|(_, e)| e.ready || (e.serving && e.terminating)),
         local_ready,
+        here: pick(&is_local).into_iter().collect(),
     }
 }
 

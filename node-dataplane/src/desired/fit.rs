@@ -11,11 +11,11 @@ use crate::{kernel::Capabilities, table::Scheduler};
 pub(super) fn fit(desired: &mut Desired, capabilities: &Capabilities) {
     let mut findings = BTreeSet::new();
     desired.table.virtual_servers.retain(|key, server| {
-        let settings = &mut server.settings;
+        let (origin, settings) = (&server.origin, &mut server.settings);
         if !capabilities.schedulers.contains(&settings.scheduler) {
             findings.insert(finding(
                 Severity::Warning,
-                &settings.origin,
+                origin,
                 "SchedulerNotSupported",
                 format!(
                     "{} has no scheduler {}; {} is used",
@@ -30,7 +30,7 @@ pub(super) fn fit(desired: &mut Desired, capabilities: &Capabilities) {
         if !is_supported {
             findings.insert(finding(
                 Severity::Error,
-                &settings.origin,
+                origin,
                 "ProtocolNotSupported",
                 format!(
                     "{} is not served: {} cannot carry {}",

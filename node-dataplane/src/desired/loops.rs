@@ -25,7 +25,7 @@ pub(super) fn cut(desired: &mut Desired, facts: &Facts) {
     let mut findings = BTreeSet::new();
     for (key, server) in servers {
         let protocol = key.frontend.protocol;
-        let origin = &server.settings.origin;
+        let origin = &server.origin;
         server.real_servers.retain(|address, _| {
             let is_loop = places.contain(*address, protocol, facts);
             if is_loop {

@@ -19,8 +19,8 @@ use crate::{
     facts::Facts,
     kernel::Capabilities,
     table::{
-        Frontend, Origin, Scheduler, ServicePortName, Settings, VipKind, VirtualAddress,
-        VirtualServer, WhenEmpty,
+        Audience, Frontend, LocalDetector, Masquerade, Origin, RealServer, Scheduler,
+        ServicePortName, Settings, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
     },
 };
 
@@ -35,6 +35,7 @@ pub(super) struct View<'a> {
     pub(super) weights: Option<&'a Weights>,
     pub(super) place: Place<'a>,
     pub(super) facts: &'a Facts,
+    pub(super) pods: &'a LocalDetector,
     pub(super) capabilities: &'a Capabilities,
 }
 
@@ -57,7 +58,7 @@ struct Shared<'a> {
 impl Claim {
     /// Whose it is.
     pub(super) fn origin(&self) -> &Origin {
-        &self.everyone.settings.origin
+        &self.everyone.origin
     }
 
     /// Of two claims to one place, the lower one wins.
@@ -172,7 +173,11 @@ impl View<'_> {
             }
         };
         let is_local = policy == TrafficPolicy::Local;
-        let server = |addresses: &[SocketAddr], is_local: bool| VirtualServer {
+        let server = |audience, addresses: &[SocketAddr], is_local: bool| VirtualServer {
+            origin: Origin {
+                service_port: shared.name.clone(),
+                kind,
+            },
             settings: Settings {
                 scheduler: shared.scheduler,
                 persistence: self.service.session_affinity_seconds,
@@ -185,26 +190,44 @@ impl View<'_> {
                 } else {
                     WhenEmpty::Reject
                 },
-                origin: Origin {
-                    service_port: shared.name.clone(),
-                    kind,
-                },
+                masquerade: self.masquerade(kind, audience),
             },
-            real_servers: self.weighted(addresses),
+            real_servers: self.real_servers(addresses, &endpoints.here),
         };
+        let (everyone, inside) = (Audience::Everyone, Audience::Inside);
         Claim {
             frontend,
             everyone: match policy {
-                TrafficPolicy::Cluster => server(&endpoints.cluster, false),
-                TrafficPolicy::Local => server(&endpoints.local, true),
+                TrafficPolicy::Cluster => server(everyone, &endpoints.cluster, false),
+                TrafficPolicy::Local => server(everyone, &endpoints.local, true),
             },
             // Pods and the node itself are no outside clients, whatever address they use.
             inside: (is_local && kind != VipKind::ClusterIP)
-                .then(|| server(&endpoints.cluster, false)),
+                .then(|| server(inside, &endpoints.cluster, false)),
         }
     }
 
-    fn weighted(&self, addresses: &[SocketAddr]) -> BTreeMap<SocketAddr, u16> {
+    /// Whose source address is replaced: everybody's from whom answers would not come back through this node, unless a
+    /// traffic policy promises the source address.
+    fn masquerade(&self, kind: VipKind, audience: Audience) -> Masquerade {
+        match (kind, self.service.external_traffic_policy, audience) {
+            (VipKind::ClusterIP, _, _) if self.facts.masquerade_all => Masquerade::Always,
+            (VipKind::ClusterIP, _, _) => Masquerade::NotPods,
+            (_, TrafficPolicy::Cluster, _) => Masquerade::Always,
+            (_, TrafficPolicy::Local, Audience::Everyone) => Masquerade::Never,
+            // Without a detector only this node itself is inside.
+            (_, TrafficPolicy::Local, Audience::Inside) if *self.pods == LocalDetector::None => {
+                Masquerade::Always
+            }
+            (_, TrafficPolicy::Local, Audience::Inside) => Masquerade::NotPods,
+        }
+    }
+
+    fn real_servers(
+        &self,
+        addresses: &[SocketAddr],
+        here: &BTreeSet<SocketAddr>,
+    ) -> BTreeMap<SocketAddr, RealServer> {
         let weight = |address: &SocketAddr| {
             let Some(weights) = self.weights else {
                 return 1;
@@ -217,7 +240,11 @@ impl View<'_> {
                 })
                 .map_or(UNLISTED_WEIGHT, |listed| listed.weight)
         };
-        addresses.iter().map(|a| (*a, weight(a))).collect()
+        let real = |address: &SocketAddr| RealServer {
+            weight: weight(address),
+            is_local: here.contains(address),
+        };
+        addresses.iter().map(|a| (*a, real(a))).collect()
     }
 
     /// Load-balancer addresses that nodes serve.

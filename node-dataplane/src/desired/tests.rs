@@ -28,6 +28,7 @@ fn mk_facts() -> Facts {
         node_name: "n1".into(),
         local_addresses: [ip("127.0.0.1"), ip("192.168.0.1")].into(),
         node_port_ranges: vec!["192.168.0.0/16".parse().unwrap()],
+        ..Facts::default()
     }
 }
 
@@ -200,7 +201,7 @@ fn a_cluster_ip_cannot_be_taken_over_as_an_external_ip() {
         .virtual_servers
         .iter()
         .filter(|(key, _)| key.frontend.address.ip() == ip("10.96.0.1"))
-        .map(|(_, server)| &*server.settings.origin.service_port.service)
+        .map(|(_, server)| &*server.origin.service_port.service)
         .collect();
     assert_eq!(at_victim, ["victim"]);
     assert_eq!(reasons(&desired), [("a-thief", "AddressConflict")]);
@@ -216,7 +217,7 @@ fn two_services_at_one_external_ip_are_told_apart_by_name() {
     let services = vec![with_ip("b", "10.96.0.2"), with_ip("a", "10.96.0.1")];
     let desired = desired(&mk_snapshot(services, vec![]));
     let server = &desired.table.virtual_servers[&key("TCP 198.51.100.1:80")];
-    assert_eq!(&*server.settings.origin.service_port.service, "a");
+    assert_eq!(&*server.origin.service_port.service, "a");
     assert_eq!(reasons(&desired), [("b", "AddressConflict")]);
 }
 
@@ -278,7 +279,7 @@ fn observed_weights_count_and_an_endpoint_they_do_not_list_has_100() {
     let name = Name::namespaced("default", "web").unwrap();
     snapshot.insert(name, Resource::Weights(Arc::new(weights)));
     let server = &desired(&snapshot).table.virtual_servers[&key("TCP 10.96.0.1:80")];
-    let weights: Vec<_> = server.real_servers.values().copied().collect();
+    let weights: Vec<_> = server.real_servers.values().map(|r| r.weight).collect();
     assert_eq!(weights, [30, 100]);
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     metrics::Traffic,
     plan::{Drains, Plan, Step, plan},
-    table::{Key, Scheduler, Table},
+    table::{Key, LocalDetector, Masquerade, RealServer, Scheduler, Table},
     testing::{as_table, free_place, mk_table, own_loopback, server},
 };
 
@@ -52,6 +52,13 @@ async fn what_is_programmed_is_read_back_and_needs_no_further_step<K: Kernel>(
     );
     let mut sticky = server(&[("127.0.0.1:1", 1), ("127.0.0.1:2", 3)]);
     sticky.settings.persistence = Some(10_800);
+    sticky.settings.masquerade = Masquerade::Always;
+    sticky
+        .real_servers
+        .first_entry()
+        .unwrap()
+        .get_mut()
+        .is_local = true;
     sticky.settings.scheduler = Scheduler::Lc;
     sticky.settings.source_ranges = Arc::new(["10.0.0.0/8".parse().unwrap()].into());
     let mut table = mk_table([
@@ -60,6 +67,7 @@ async fn what_is_programmed_is_read_back_and_needs_no_further_step<K: Kernel>(
         (udp, server(&[])),
     ]);
     table.inside = Arc::new(["127.0.0.0/8".parse().unwrap()].into());
+    table.pods = LocalDetector::Cidrs(Arc::clone(&table.inside));
     settle(kernel, &table).await;
     assert_eq!(program(kernel, &table).await.steps, []);
 }
@@ -97,18 +105,22 @@ async fn a_failed_step_changes_nothing_and_the_others_are_done<K: Kernel>(
     let table = mk_table([(web, server(&[("127.0.0.1:1", 1)]))]);
     settle(kernel, &table).await;
     let address = "127.0.0.1:2".parse().unwrap();
+    let real = |weight| RealServer {
+        weight,
+        is_local: false,
+    };
     let add = |key| Step::AddRealServer {
         key,
         address,
-        weight: 1,
+        real: real(1),
     };
     let steps = [
         Step::RemoveVirtualServer { key: missing },
         add(missing),
-        Step::SetWeight {
+        Step::EditRealServer {
             key: web,
             address,
-            weight: 2,
+            real: real(2),
         },
         add(web),
         add(web),
@@ -133,6 +145,23 @@ async fn a_failed_step_changes_nothing_and_the_others_are_done<K: Kernel>(
     let found = kernel.read().await.unwrap();
     let expected = mk_table([(web, server(&[("127.0.0.1:2", 1)]))]);
     assert_eq!(as_table(&found), expected);
+}
+
+async fn connections_are_told_for_each_that_is_asked_for<K: Kernel>(kernel: &mut K, host: [u8; 4]) {
+    let (web, missing) = (
+        free_place(host, Protocol::Tcp),
+        free_place(host, Protocol::Tcp),
+    );
+    let table = mk_table([(web, server(&[("127.0.0.1:1", 1), ("127.0.0.1:2", 1)]))]);
+    settle(kernel, &table).await;
+    let asked = [
+        (web, "127.0.0.1:2"),
+        (missing, "127.0.0.1:1"),
+        (web, "127.0.0.1:3"),
+    ]
+    .map(|(key, address)| (key, address.parse().unwrap()));
+    assert_eq!(kernel.connections(&asked).await, Ok(vec![0, 0, 0]));
+    assert_eq!(kernel.connections(&[]).await, Ok(vec![]));
 }
 
 async fn many_virtual_servers_are_programmed_in_one_batch<K: Kernel>(
@@ -190,5 +219,6 @@ contract!(
     what_is_programmed_is_read_back_and_needs_no_further_step,
     every_step_shows_in_the_next_read,
     a_failed_step_changes_nothing_and_the_others_are_done,
+    connections_are_told_for_each_that_is_asked_for,
     many_virtual_servers_are_programmed_in_one_batch,
 );

@@ -1,13 +1,13 @@
 //! A kernel that carries no traffic: for `--dry-run`, and for tests, which can make it fail.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use meshlite_snapshot::Protocol;
 
 use super::{Capabilities, Kernel, KernelError};
 use crate::{
     plan::Step,
-    table::{Observed, ObservedRealServer, ObservedServer, Owner, Scheduler},
+    table::{Key, Observed, ObservedRealServer, ObservedServer, Owner, Scheduler},
 };
 
 /// A table in memory.
@@ -54,41 +54,56 @@ impl Memory {
         let servers = &mut self.observed.virtual_servers;
         let missing = |what: &dyn std::fmt::Display| KernelError::Resync(format!("no {what}"));
         match step {
-            Step::SetInside { networks } => self.observed.inside = Arc::clone(networks),
-            Step::AddVirtualServer { key, settings } => {
+            Step::SetInside { networks, pods } => {
+                self.observed.inside = Arc::clone(networks);
+                self.observed.pods = pods.clone();
+            }
+            Step::AddVirtualServer {
+                key,
+                origin,
+                settings,
+            } => {
                 if servers.contains_key(key) {
                     return Err(KernelError::Resync(format!("{key} is there already")));
                 }
                 let server = ObservedServer {
                     owner: Owner::Ours,
+                    origin: Some(origin.clone()),
                     settings: settings.clone(),
                     real_servers: [].into(),
                     bound: None,
                 };
                 servers.insert(*key, server);
             }
-            Step::EditVirtualServer { key, settings } => {
-                servers.get_mut(key).ok_or_else(|| missing(key))?.settings = settings.clone();
-            }
-            Step::AddRealServer {
+            Step::EditVirtualServer {
                 key,
-                address,
-                weight,
+                origin,
+                settings,
             } => {
+                let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
+                server.origin = Some(origin.clone());
+                server.settings = settings.clone();
+            }
+            Step::AddRealServer { key, address, real } => {
                 let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
                 if server.real_servers.contains_key(address) {
                     return Err(KernelError::Resync(format!("{address} is there already")));
                 }
                 let real = ObservedRealServer {
-                    weight: *weight,
+                    weight: real.weight,
+                    is_local: real.is_local,
                     connections: 0,
                 };
                 server.real_servers.insert(*address, real);
             }
-            Step::SetWeight { key, address, .. } | Step::DrainRealServer { key, address } => {
+            Step::EditRealServer { key, address, .. } | Step::DrainRealServer { key, address } => {
                 let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
-                let real = server.real_servers.get_mut(address);
-                real.ok_or_else(|| missing(address))?.weight = step.weight();
+                let found = server.real_servers.get_mut(address);
+                let found = found.ok_or_else(|| missing(address))?;
+                found.weight = step.weight();
+                if let Step::EditRealServer { real, .. } = step {
+                    found.is_local = real.is_local;
+                }
             }
             Step::RemoveRealServer { key, address } => {
                 let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
@@ -122,5 +137,14 @@ impl Kernel for Memory {
 
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
         steps.iter().map(|step| self.apply_one(step)).collect()
+    }
+
+    async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        let servers = &self.observed.virtual_servers;
+        let connections = |(key, address): &(Key, SocketAddr)| {
+            let real = servers.get(key)?.real_servers.get(address)?;
+            Some(real.connections)
+        };
+        Ok(of.iter().map(|one| connections(one).unwrap_or(0)).collect())
     }
 }

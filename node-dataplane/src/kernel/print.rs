@@ -15,13 +15,14 @@ pub(crate) fn table(table: &Table) -> String {
     let mut text = HEADER.to_owned();
     for (key, server) in &table.virtual_servers {
         virtual_server(&mut text, key, &server.settings);
-        for (address, weight) in &server.real_servers {
+        for (address, real) in &server.real_servers {
             line(
                 &mut text,
                 format_args!(
-                    "  -> {:<28} {:<7} {weight:<6} {:<10} 0",
+                    "  -> {:<28} {:<7} {:<6} {:<10} 0",
                     address.to_string(),
                     "Masq",
+                    real.weight,
                     0
                 ),
             );

@@ -18,6 +18,7 @@ mod udp;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::SocketAddr,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -32,7 +33,7 @@ use super::{Capabilities, Kernel, KernelError};
 use crate::{
     metrics::Traffic,
     plan::Step,
-    table::{Frontend, Key, Observed, Scheduler, ServicePortName, Settings},
+    table::{Frontend, Key, LocalDetector, Observed, Origin, Scheduler, ServicePortName, Settings},
 };
 
 /// The user-space proxy.
@@ -40,6 +41,8 @@ use crate::{
 pub(crate) struct Userspace {
     places: BTreeMap<Frontend, Place>,
     inside: Arc<BTreeSet<IpNet>>,
+    /// Only remembered: a proxy is the source of all that it forwards, so whom to masquerade is no question.
+    pods: LocalDetector,
     affinities: BTreeMap<ServicePortName, Weak<Affinity>>,
     shortage: Arc<Shortage>,
     context: Context,
@@ -70,6 +73,7 @@ impl Userspace {
         Self {
             places: BTreeMap::new(),
             inside: Arc::default(),
+            pods: LocalDetector::None,
             affinities: BTreeMap::new(),
             shortage: Arc::default(),
             context: Context {
@@ -81,19 +85,31 @@ impl Userspace {
 
     async fn change(&mut self, step: &Step) -> Result<(), KernelError> {
         match step {
-            Step::SetInside { networks } => {
+            Step::SetInside { networks, pods } => {
                 self.inside = Arc::clone(networks);
+                self.pods = pods.clone();
                 Ok(())
             }
-            Step::AddVirtualServer { key, settings } => self.add(*key, settings),
-            Step::EditVirtualServer { key, settings } => self.place(key)?.edit(key, settings),
-            Step::AddRealServer {
+            Step::AddVirtualServer {
                 key,
-                address,
-                weight,
-            } => self.place(key)?.add_real_server(key, *address, *weight),
-            Step::SetWeight { key, address, .. } | Step::DrainRealServer { key, address } => {
-                self.place(key)?.set_weight(key, *address, step.weight())
+                origin,
+                settings,
+            } => self.add(*key, origin, settings),
+            Step::EditVirtualServer {
+                key,
+                origin,
+                settings,
+            } => self.place(key)?.edit(key, origin, settings),
+            Step::AddRealServer { key, address, real } => {
+                self.place(key)?.add_real_server(key, *address, *real)
+            }
+            Step::EditRealServer { key, address, real } => {
+                *self.place(key)?.real_server(key, *address)? = *real;
+                Ok(())
+            }
+            Step::DrainRealServer { key, address } => {
+                self.place(key)?.real_server(key, *address)?.weight = 0;
+                Ok(())
             }
             Step::RemoveRealServer { key, address } => {
                 self.place(key)?.remove_real_server(key, *address)
@@ -110,13 +126,13 @@ impl Userspace {
         }
     }
 
-    fn add(&mut self, key: Key, settings: &Settings) -> Result<(), KernelError> {
+    fn add(&mut self, key: Key, origin: &Origin, settings: &Settings) -> Result<(), KernelError> {
         if let Some(place) = self.places.get_mut(&key.frontend) {
-            return place.add(key, settings);
+            return place.add(key, origin, settings);
         }
         let mut place = Place::bind(key.frontend, &self.context, &self.shortage)
-            .map_err(|error| not_bound(&place::owner(settings), key.frontend, error))?;
-        place.add(key, settings)?;
+            .map_err(|error| not_bound(&place::owner(origin), key.frontend, error))?;
+        place.add(key, origin, settings)?;
         self.places.insert(key.frontend, place);
         Ok(())
     }
@@ -169,6 +185,7 @@ impl Kernel for Userspace {
         self.places.retain(|_, place| place.is_alive());
         Ok(Observed {
             inside: Arc::clone(&self.inside),
+            pods: self.pods.clone(),
             virtual_servers: self.places.values().flat_map(Place::observe).collect(),
         })
     }
@@ -195,6 +212,14 @@ impl Kernel for Userspace {
         self.affinities
             .retain(|_, affinity| affinity.strong_count() > 0);
         outcomes
+    }
+
+    async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        let connections = |(key, address): &(Key, SocketAddr)| {
+            let place = self.places.get(&key.frontend);
+            place.map_or(0, |place| place.connections(key, *address))
+        };
+        Ok(of.iter().map(connections).collect())
     }
 }
 

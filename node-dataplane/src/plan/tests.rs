@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     kernel::{Kernel, memory::Memory},
     table::{ObservedRealServer, Scheduler, VirtualServer},
-    testing::{as_table, key, mk_table, observed, server, settings},
+    testing::{as_table, key, mk_table, observed, real, server},
 };
 
 const TIMEOUT: Duration = Duration::from_mins(15);
@@ -86,8 +86,8 @@ fn a_drained_real_server_goes_once_it_is_idle_or_its_time_is_up() {
     let found_real = |found: &mut Observed, connections| {
         let real = found.virtual_servers.get_mut(&web).unwrap();
         let drained = ObservedRealServer {
-            weight: 0,
             connections,
+            ..ObservedRealServer::default()
         };
         real.real_servers.insert(gone, drained);
     };
@@ -120,10 +120,10 @@ fn a_real_server_that_comes_back_while_it_drains_is_used_again() {
     let plan = plan(&desired, &found, &drains, TIMEOUT, Instant::now());
     assert_eq!(
         plan.steps,
-        [Step::SetWeight {
+        [Step::EditRealServer {
             key: web,
             address,
-            weight: 1
+            real: real(1)
         }]
     );
     assert!(plan.drains.is_empty());
@@ -194,22 +194,19 @@ fn any_key() -> impl Strategy<Value = Key> {
 fn any_server() -> impl Strategy<Value = VirtualServer> {
     let real = (0..4_u16, 0..3_u16).prop_map(|(n, weight)| {
         let address = SocketAddr::from(([10, 244, 0, 1], 8000 + n));
-        (address, weight)
-    });
-    let settings = (any::<bool>(), any::<bool>()).prop_map(|(is_lc, is_db)| {
-        let mut settings = settings(if is_db { "db" } else { "web" });
-        if is_lc {
-            settings.scheduler = Scheduler::Lc;
-        }
-        settings
+        (address, real(weight))
     });
     (
-        settings,
+        any::<bool>(),
         proptest::collection::btree_map(0..4_u16, real, 0..4),
     )
-        .prop_map(|(settings, real)| VirtualServer {
-            settings,
-            real_servers: real.into_values().collect(),
+        .prop_map(|(is_lc, real)| {
+            let mut server = server(&[]);
+            if is_lc {
+                server.settings.scheduler = Scheduler::Lc;
+            }
+            server.real_servers = real.into_values().collect();
+            server
         })
 }
 
@@ -224,6 +221,7 @@ fn any_table() -> impl Strategy<Value = Table> {
                 .collect(),
         ),
         virtual_servers,
+        ..Table::default()
     })
 }
 
@@ -280,8 +278,8 @@ proptest! {
         let found = apply(&found, &first.steps, |_| {});
         for (key, wanted) in &to.virtual_servers {
             let real = &found.virtual_servers[key].real_servers;
-            for (address, weight) in &wanted.real_servers {
-                prop_assert_eq!(real[address].weight, *weight, "at once");
+            for (address, wanted) in &wanted.real_servers {
+                prop_assert_eq!(real[address].programmed(), *wanted, "at once");
             }
             let left = real.iter().filter(|(address, _)| !wanted.real_servers.contains_key(address));
             prop_assert!(left.into_iter().all(|(_, real)| real.weight == 0), "no new connections");
@@ -298,7 +296,7 @@ proptest! {
             .virtual_servers
             .iter()
             .filter(|(key, wanted)| {
-                has_usable(wanted.real_servers.values().copied()) && is_live(&found, key)
+                has_usable(wanted.real_servers.values().map(|real| real.weight)) && is_live(&found, key)
             })
             .map(|(key, _)| *key)
             .collect();

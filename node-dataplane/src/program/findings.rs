@@ -18,7 +18,7 @@ pub(super) fn collect(desired: &Desired, settled: &Settled, others: Vec<Finding>
     findings.extend(desired.findings.iter().cloned());
     let origin_of = |key: &Key| -> Option<&Origin> {
         let server = desired.table.virtual_servers.get(key)?;
-        Some(&server.settings.origin)
+        Some(&server.origin)
     };
     for (key, error) in &settled.outcome.failures {
         if let Some(origin) = origin_of(key) {
@@ -38,7 +38,7 @@ pub(super) fn collect(desired: &Desired, settled: &Settled, others: Vec<Finding>
             ));
         }
     }
-    findings.extend(moved(&settled.observed));
+    findings.extend(moved(desired, &settled.observed));
     findings.sort();
     findings.dedup();
     findings
@@ -78,19 +78,15 @@ fn missing<'a>(from: &'a [Finding], other: &'a [Finding]) -> impl Iterator<Item 
 }
 
 /// Virtual servers that listen elsewhere than they were asked to.
-fn moved(observed: &Observed) -> impl Iterator<Item = Finding> {
+fn moved(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Finding> {
     observed.virtual_servers.iter().filter_map(|(key, server)| {
+        let origin = &desired.table.virtual_servers.get(key)?.origin;
         let (wanted, bound) = (key.frontend.socket_address(), server.bound?);
         (wanted != bound).then(|| {
             let message = format!(
                 "{wanted} is served on {bound}: this process may not bind ports below 1024"
             );
-            finding(
-                Severity::Warning,
-                &server.settings.origin,
-                "PortMoved",
-                message,
-            )
+            finding(Severity::Warning, origin, "PortMoved", message)
         })
     })
 }

@@ -17,8 +17,7 @@ async fn mk_program(kernel: Memory) -> Program<Memory> {
         kernel,
         facts: Facts {
             node_name: "n1".into(),
-            local_addresses: BTreeSet::new(),
-            node_port_ranges: vec![],
+            ..Facts::default()
         },
         drain_timeout: Duration::from_mins(15),
         sync_period: Duration::from_secs(30),
@@ -272,7 +271,7 @@ proptest! {
                 program.pass(vec![]).await;
                 let now = programmed(&program);
                 let usable = now.virtual_servers.values().flat_map(|s| s.real_servers.values());
-                assert!(usable.into_iter().any(|weight| *weight > 0), "{now:?}");
+                assert!(usable.into_iter().any(|real| real.weight > 0), "{now:?}");
             }
             for _ in 0..8 {
                 program.pass(vec![]).await;

@@ -67,7 +67,7 @@ impl View {
         let ours = found
             .iter()
             .filter(|(_, server)| server.owner == Owner::Ours)
-            .map(|(key, server)| Row::programmed(key, server, wanted.get(key)));
+            .filter_map(|(key, server)| Row::programmed(key, server, wanted.get(key)));
         let missing = wanted
             .iter()
             .filter(|(key, _)| found.get(key).is_none_or(|s| s.owner == Owner::Foreign))
@@ -84,7 +84,15 @@ impl View {
 }
 
 impl Row {
-    fn programmed(key: &Key, server: &ObservedServer, wanted: Option<&VirtualServer>) -> Self {
+    /// None if nobody knows whose it is: an earlier process programmed it, and it will be gone when it has drained.
+    fn programmed(
+        key: &Key,
+        server: &ObservedServer,
+        wanted: Option<&VirtualServer>,
+    ) -> Option<Self> {
+        let origin = wanted
+            .map(|server| &server.origin)
+            .or(server.origin.as_ref())?;
         let is_wanted =
             |address| wanted.is_some_and(|server| server.real_servers.contains_key(address));
         let real_servers = server.real_servers.iter().map(|(address, real)| RealRow {
@@ -93,29 +101,34 @@ impl Row {
             connections: real.connections,
             draining: !is_wanted(address),
         });
-        Self {
+        Some(Self {
             programmed: true,
             bound: server.bound,
-            ..Self::new(key, &server.settings, real_servers.collect())
-        }
+            ..Self::new(key, origin, &server.settings, real_servers.collect())
+        })
     }
 
     fn missing(key: &Key, server: &VirtualServer) -> Self {
-        let real_servers = server.real_servers.iter().map(|(address, weight)| RealRow {
+        let real_servers = server.real_servers.iter().map(|(address, real)| RealRow {
             address: *address,
-            weight: *weight,
+            weight: real.weight,
             connections: 0,
             draining: false,
         });
-        Self::new(key, &server.settings, real_servers.collect())
+        Self::new(
+            key,
+            &server.origin,
+            &server.settings,
+            real_servers.collect(),
+        )
     }
 
-    fn new(key: &Key, settings: &Settings, real_servers: Vec<RealRow>) -> Self {
+    fn new(key: &Key, origin: &Origin, settings: &Settings, real_servers: Vec<RealRow>) -> Self {
         Self {
             address: key.frontend.socket_address(),
             protocol: key.frontend.protocol,
             audience: key.audience,
-            origin: settings.origin.clone(),
+            origin: origin.clone(),
             programmed: false,
             bound: None,
             scheduler: settings.scheduler,

@@ -27,8 +27,8 @@ use super::{
 use crate::{
     kernel::KernelError,
     table::{
-        Audience, Frontend, Key, ObservedRealServer, ObservedServer, Owner, ServicePortName,
-        Settings,
+        Audience, Frontend, Key, ObservedRealServer, ObservedServer, Origin, Owner, RealServer,
+        ServicePortName, Settings,
     },
 };
 
@@ -57,8 +57,9 @@ pub(super) struct Shared {
 
 #[derive(Debug)]
 struct Server {
+    origin: Origin,
     settings: Settings,
-    weights: BTreeMap<SocketAddr, u16>,
+    real_servers: BTreeMap<SocketAddr, RealServer>,
     next: Arc<AtomicUsize>,
 }
 
@@ -119,21 +120,34 @@ impl Place {
         })
     }
 
-    pub(super) fn add(&mut self, key: Key, settings: &Settings) -> Result<(), KernelError> {
+    pub(super) fn add(
+        &mut self,
+        key: Key,
+        origin: &Origin,
+        settings: &Settings,
+    ) -> Result<(), KernelError> {
         if self.servers.contains_key(&key.audience) {
             return Err(KernelError::Resync(format!("{key} is there already")));
         }
         let server = Server {
+            origin: origin.clone(),
             settings: settings.clone(),
-            weights: BTreeMap::new(),
+            real_servers: BTreeMap::new(),
             next: Arc::default(),
         };
         self.servers.insert(key.audience, server);
         Ok(())
     }
 
-    pub(super) fn edit(&mut self, key: &Key, settings: &Settings) -> Result<(), KernelError> {
-        self.server(key)?.settings = settings.clone();
+    pub(super) fn edit(
+        &mut self,
+        key: &Key,
+        origin: &Origin,
+        settings: &Settings,
+    ) -> Result<(), KernelError> {
+        let server = self.server(key)?;
+        server.origin = origin.clone();
+        server.settings = settings.clone();
         Ok(())
     }
 
@@ -141,28 +155,27 @@ impl Place {
         &mut self,
         key: &Key,
         address: SocketAddr,
-        weight: u16,
+        real: RealServer,
     ) -> Result<(), KernelError> {
         let server = self.server(key)?;
-        if server.weights.contains_key(&address) {
+        if server.real_servers.contains_key(&address) {
             return Err(KernelError::Resync(format!("{key} has {address} already")));
         }
-        server.weights.insert(address, weight);
+        server.real_servers.insert(address, real);
         self.backends
             .entry(address)
             .or_insert_with(|| Backend::new(address));
         Ok(())
     }
 
-    pub(super) fn set_weight(
+    /// A real server, to be changed.
+    pub(super) fn real_server(
         &mut self,
         key: &Key,
         address: SocketAddr,
-        weight: u16,
-    ) -> Result<(), KernelError> {
-        let found = self.server(key)?.weights.get_mut(&address);
-        *found.ok_or_else(|| missing(key, address))? = weight;
-        Ok(())
+    ) -> Result<&mut RealServer, KernelError> {
+        let found = self.server(key)?.real_servers.get_mut(&address);
+        found.ok_or_else(|| missing(key, address))
     }
 
     pub(super) fn remove_real_server(
@@ -170,7 +183,7 @@ impl Place {
         key: &Key,
         address: SocketAddr,
     ) -> Result<(), KernelError> {
-        let removed = self.server(key)?.weights.remove(&address);
+        let removed = self.server(key)?.real_servers.remove(&address);
         removed.ok_or_else(|| missing(key, address))?;
         self.drop_unused_backends();
         Ok(())
@@ -200,11 +213,11 @@ impl Place {
 
     /// Its virtual servers.
     pub(super) fn observe(&self) -> Vec<(Key, ObservedServer)> {
-        let real = |(address, weight): (&SocketAddr, &u16)| {
-            let backend = self.backends.get(address);
+        let real = |(address, real): (&SocketAddr, &RealServer)| {
             let real = ObservedRealServer {
-                weight: *weight,
-                connections: backend.map_or(0, |backend| backend.active()),
+                weight: real.weight,
+                is_local: real.is_local,
+                connections: self.active(*address),
             };
             (*address, real)
         };
@@ -215,13 +228,28 @@ impl Place {
             };
             let observed = ObservedServer {
                 owner: Owner::Ours,
+                origin: Some(server.origin.clone()),
                 settings: server.settings.clone(),
-                real_servers: server.weights.iter().map(real).collect(),
+                real_servers: server.real_servers.iter().map(real).collect(),
                 bound: Some(self.bound),
             };
             (key, observed)
         };
         self.servers.iter().map(observe).collect()
+    }
+
+    /// Connections of one real server; 0 if it is none of this virtual server.
+    pub(super) fn connections(&self, key: &Key, address: SocketAddr) -> u64 {
+        let is_there = self
+            .servers
+            .get(&key.audience)
+            .is_some_and(|server| server.real_servers.contains_key(&address));
+        if is_there { self.active(address) } else { 0 }
+    }
+
+    fn active(&self, address: SocketAddr) -> u64 {
+        let backend = self.backends.get(&address);
+        backend.map_or(0, |backend| backend.active())
     }
 
     /// Lets traffic follow the books. After a failure the place is of no use any more.
@@ -256,7 +284,7 @@ impl Place {
     /// Whose it is, to be named in an error.
     pub(super) fn owner(&self) -> String {
         let first = self.servers.values().next();
-        first.map_or_else(String::new, |server| owner(&server.settings))
+        first.map_or_else(String::new, |server| owner(&server.origin))
     }
 
     /// Ends everything, established connections too.
@@ -273,16 +301,16 @@ impl Place {
         let settings = &server.settings;
         let persistence = settings.persistence.map(|seconds| Persistence {
             timeout: Duration::from_secs(seconds.into()),
-            affinity: affinity_of(&settings.origin.service_port),
+            affinity: affinity_of(&server.origin.service_port),
         });
-        let backend = |(address, weight): (&SocketAddr, &u16)| {
-            Some((Arc::clone(self.backends.get(address)?), *weight))
+        let backend = |(address, real): (&SocketAddr, &RealServer)| {
+            Some((Arc::clone(self.backends.get(address)?), real.weight))
         };
         Pool::new(PoolParts {
             scheduler: settings.scheduler,
             source_ranges: Arc::clone(&settings.source_ranges),
             persistence,
-            backends: server.weights.iter().filter_map(backend).collect(),
+            backends: server.real_servers.iter().filter_map(backend).collect(),
             next: Arc::clone(&server.next),
         })
     }
@@ -326,7 +354,9 @@ impl Place {
     fn drop_unused_backends(&mut self) {
         let servers = &self.servers;
         self.backends.retain(|address, backend| {
-            let is_used = servers.values().any(|s| s.weights.contains_key(address));
+            let is_used = servers
+                .values()
+                .any(|s| s.real_servers.contains_key(address));
             if !is_used {
                 backend.close();
             }
@@ -344,8 +374,8 @@ impl Drop for Place {
 }
 
 /// Whose a virtual server is, to be named in an error.
-pub(super) fn owner(settings: &Settings) -> String {
-    format!("Service {}", settings.origin.service_port)
+pub(super) fn owner(origin: &Origin) -> String {
+    format!("Service {}", origin.service_port)
 }
 
 fn missing(key: &Key, address: SocketAddr) -> KernelError {

@@ -22,8 +22,8 @@ use crate::{
     kernel::Kernel,
     metrics::Traffic,
     plan::{Drains, Step, plan},
-    table::{Key, Observed, Settings, VirtualServer},
-    testing::{free_place, mk_table, own_loopback, settings},
+    table::{Key, Observed, VirtualServer},
+    testing::{free_place, mk_table, origin, own_loopback, real, server},
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Proxy {
     kernel: Userspace,
     key: Key,
-    settings: Settings,
+    server: VirtualServer,
     drains: Drains,
     drain_timeout: Duration,
     inside: Arc<BTreeSet<IpNet>>,
@@ -55,7 +55,7 @@ impl Proxy {
         Self {
             kernel: Userspace::new(context),
             key: free_place(own_loopback(), protocol),
-            settings: settings("web"),
+            server: server(&[]),
             drains: Drains::new(),
             drain_timeout: Duration::from_mins(15),
             inside: Arc::default(),
@@ -68,10 +68,8 @@ impl Proxy {
 
     /// Programs the virtual server with these real servers.
     async fn serve(&mut self, real_servers: &[SocketAddr]) {
-        let server = VirtualServer {
-            settings: self.settings.clone(),
-            real_servers: real_servers.iter().map(|address| (*address, 1)).collect(),
-        };
+        let mut server = self.server.clone();
+        server.real_servers = real_servers.iter().map(|a| (*a, real(1))).collect();
         self.program([(self.key, server)]).await;
     }
 
@@ -133,7 +131,8 @@ async fn a_proxy_for_loopback_only_leaves_every_other_address_alone() {
     proxy.serve(&[]).await;
     let everywhere = Step::AddVirtualServer {
         key: free_place([0, 0, 0, 0], Protocol::Tcp),
-        settings: settings("web"),
+        origin: origin("web"),
+        settings: server(&[]).settings,
     };
     let refused = proxy
         .kernel

@@ -119,7 +119,7 @@ async fn connections_spread_over_three_backends() {
 async fn least_connection_fills_the_idle_backend() {
     let (_backends, addrs) = three_backends().await;
     let mut proxy = Proxy::new(Protocol::Tcp);
-    proxy.settings.scheduler = Scheduler::Lc;
+    proxy.server.settings.scheduler = Scheduler::Lc;
     proxy.serve(&addrs).await;
     let mut held = Vec::new();
     for _ in 0..6 {
@@ -143,10 +143,10 @@ async fn affinity_can_be_switched_on_and_off_while_traffic_flows() {
     proxy.serve(&addrs).await;
     let mut witness = Client::connect(proxy.addr()).await.unwrap();
     assert_eq!(who_answers(proxy.addr(), 6).await.len(), 3);
-    proxy.settings.persistence = Some(10_800);
+    proxy.server.settings.persistence = Some(10_800);
     proxy.serve(&addrs).await;
     assert_eq!(who_answers(proxy.addr(), 6).await.len(), 1);
-    proxy.settings.persistence = None;
+    proxy.server.settings.persistence = None;
     proxy.serve(&addrs).await;
     assert_eq!(who_answers(proxy.addr(), 6).await.len(), 3);
     witness.echo("still here").await.unwrap();
@@ -156,7 +156,7 @@ async fn affinity_can_be_switched_on_and_off_while_traffic_flows() {
 async fn a_sticky_client_moves_when_its_endpoint_is_removed() {
     let (_backends, addrs) = three_backends().await;
     let mut proxy = Proxy::new(Protocol::Tcp);
-    proxy.settings.persistence = Some(10_800);
+    proxy.server.settings.persistence = Some(10_800);
     proxy.serve(&addrs).await;
     let home = Client::connect(proxy.addr()).await.unwrap().backend;
     let rest: Vec<_> = addrs.into_iter().filter(|addr| *addr != home).collect();
@@ -305,12 +305,10 @@ async fn an_endpoint_that_does_not_answer_is_given_up_for_another() {
 async fn affinity_is_shared_by_all_addresses_of_a_service_port() {
     let (_backends, addrs) = three_backends().await;
     let mut proxy = Proxy::new(Protocol::Tcp);
-    proxy.settings.persistence = Some(60);
+    proxy.server.settings.persistence = Some(60);
     let other = free_place(own_loopback(), Protocol::Tcp);
-    let server = VirtualServer {
-        settings: proxy.settings.clone(),
-        real_servers: addrs.map(|addr| (addr, 1)).into(),
-    };
+    let mut server = proxy.server.clone();
+    server.real_servers = addrs.map(|addr| (addr, real(1))).into();
     let servers = [(proxy.key, server.clone()), (other, server)];
     proxy.program(servers).await;
     let home = Client::connect(proxy.addr()).await.unwrap().backend;
@@ -323,8 +321,8 @@ async fn inside_clients_use_the_virtual_server_that_is_for_them() {
     let (_backends, [a, b, _]) = three_backends().await;
     let mut proxy = Proxy::new(Protocol::Tcp);
     let server = |addr| VirtualServer {
-        settings: settings("web"),
-        real_servers: [(addr, 1)].into(),
+        real_servers: [(addr, real(1))].into(),
+        ..server(&[])
     };
     let servers = [
         (proxy.key, server(a)),
@@ -389,10 +387,10 @@ async fn endpoint_changes_under_load_fail_no_connection() {
 async fn clients_outside_the_source_ranges_are_dropped() {
     let backend = Backend::start().await;
     let mut proxy = Proxy::new(Protocol::Tcp);
-    proxy.settings.source_ranges = Arc::new(["10.0.0.0/8".parse().unwrap()].into());
+    proxy.server.settings.source_ranges = Arc::new(["10.0.0.0/8".parse().unwrap()].into());
     proxy.serve(&[backend.addr]).await;
     assert!(Client::connect(proxy.addr()).await.is_err());
-    proxy.settings.source_ranges = Arc::new(["127.0.0.1/32".parse().unwrap()].into());
+    proxy.server.settings.source_ranges = Arc::new(["127.0.0.1/32".parse().unwrap()].into());
     proxy.serve(&[backend.addr]).await;
     Client::connect(proxy.addr()).await.unwrap();
 }
@@ -405,8 +403,8 @@ async fn an_address_that_cannot_be_bound_is_an_error_and_works_once_it_is_free()
     let table = mk_table([(
         proxy.key,
         VirtualServer {
-            settings: settings("web"),
-            real_servers: [(backend.addr, 1)].into(),
+            real_servers: [(backend.addr, real(1))].into(),
+            ..server(&[])
         },
     )]);
     let steps = plan(

@@ -183,7 +183,7 @@ async fn a_backend_that_restarts_answers_the_same_client_again() {
 async fn a_sticky_client_reaches_one_backend_from_all_its_ports() {
     let (one, two) = (Backend::start().await, Backend::start().await);
     let mut proxy = Proxy::new(Protocol::Udp);
-    proxy.settings.persistence = Some(60);
+    proxy.server.settings.persistence = Some(60);
     proxy.serve(&[one.addr, two.addr]).await;
     let home = Client::new(proxy.addr()).await.backend().await;
     for _ in 0..4 {
