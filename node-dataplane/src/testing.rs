@@ -210,6 +210,7 @@ pub(crate) fn mk_service(name: &str, cluster_ip: &str) -> Service {
         publish_not_ready_addresses: false,
         external_name: None,
         ipvs_scheduler: None,
+        balance: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use ipnet::IpNet;
 use meshlite_snapshot::{
-    AddressFamily, Cluster, Endpoint, EndpointGroup, EndpointPort, EndpointWeight, Filter,
+    AddressFamily, Balance, Cluster, Endpoint, EndpointGroup, EndpointPort, EndpointWeight, Filter,
     HeaderChange, HostMatch, IpFamilyPolicy, Listener, ListenerProtocol, LoadBalancerAddress,
     LoadBalancerIpMode, LoadBalancing, Name, Namespace, Node, NodeAddress, NodeAddressKind,
     ObjectRef, PathMatch, PrivateKey, Protocol, Redirect, Resource, Rewrite, Route, RoutePath,
@@ -155,7 +155,7 @@ fn service() -> impl Strategy<Value = Service> {
         of(select(distributions)),
         of(port()),
         of(word()),
-        of(word()),
+        (of(word()), of(Just(Balance::Load))),
     );
     (identity, addresses, balancer, rest).prop_map(|(identity, addresses, balancer, rest)| {
         let (namespace, name, uid, kind, [l4, headless, allocate, publish]) = identity;
@@ -188,7 +188,8 @@ fn service() -> impl Strategy<Value = Service> {
             health_check_node_port: rest.4,
             publish_not_ready_addresses: publish,
             external_name: rest.5,
-            ipvs_scheduler: rest.6,
+            ipvs_scheduler: rest.6.0,
+            balance: rest.6.1,
         }
     })
 }

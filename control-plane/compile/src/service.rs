@@ -5,7 +5,8 @@ mod ports;
 
 use k8s_openapi::api::core::v1 as k8s;
 use meshlite_snapshot::{
-    AddressFamily, IpFamilyPolicy, Name, Service, ServiceType, TrafficDistribution, TrafficPolicy,
+    AddressFamily, Balance, IpFamilyPolicy, Name, Service, ServiceType, TrafficDistribution,
+    TrafficPolicy,
 };
 
 use crate::{ObjectKey, annotations, report::About, values};
@@ -80,6 +81,7 @@ pub(crate) fn service(
         publish_not_ready_addresses: spec.publish_not_ready_addresses.unwrap_or(false),
         external_name: external.then(|| external_name(spec, about)).flatten(),
         ipvs_scheduler: ipvs_scheduler(object, about),
+        balance: balance(object, about),
     };
     Some((name, service))
 }
@@ -274,6 +276,20 @@ fn ipvs_scheduler(object: &k8s::Service, about: &mut About<'_>) -> Option<String
         annotations::field(annotations::IPVS_SCHEDULER),
         "UnsupportedValue",
         values::unsupported(scheduler, &IPVS_SCHEDULERS),
+    );
+    None
+}
+
+fn balance(object: &k8s::Service, about: &mut About<'_>) -> Option<Balance> {
+    let annotations = object.metadata.annotations.as_ref()?;
+    let by = annotations.get(annotations::BALANCE)?;
+    if by == "load" {
+        return Some(Balance::Load);
+    }
+    about.error(
+        annotations::field(annotations::BALANCE),
+        "UnsupportedValue",
+        values::unsupported(by, &["load"]),
     );
     None
 }

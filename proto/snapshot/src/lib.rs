@@ -39,8 +39,8 @@ pub use route::{
 };
 pub use secret::{PrivateKey, SniBinding, TlsSecret};
 pub use service::{
-    IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Protocol, Service, ServicePort,
-    ServiceType, TargetPort, TrafficDistribution, TrafficPolicy,
+    Balance, IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Protocol, Service,
+    ServicePort, ServiceType, TargetPort, TrafficDistribution, TrafficPolicy,
 };
 pub use table::{Snapshot, Table};
 pub use topic::{ResourceType, Scope, Topic};

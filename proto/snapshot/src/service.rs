@@ -60,6 +60,8 @@ pub struct Service {
     pub external_name: Option<String>,
     /// The IPVS scheduler asked for by `meshlite.io/ipvs-scheduler`.
     pub ipvs_scheduler: Option<String>,
+    /// What the weights of its endpoints follow besides what is written: `meshlite.io/balance`.
+    pub balance: Option<Balance>,
 }
 
 /// One port of a Service.
@@ -145,6 +147,13 @@ pub enum TrafficDistribution {
     PreferSameZone,
     /// Endpoints on the client's node first.
     PreferSameNode,
+}
+
+/// `meshlite.io/balance`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Balance {
+    /// The connections of each endpoint, as nodes report them.
+    Load,
 }
 
 /// `spec.ipFamilyPolicy`.

@@ -1,8 +1,8 @@
 //! Services.
 
 use meshlite_snapshot::{
-    AddressFamily, IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Service, ServicePort,
-    ServiceType, TargetPort, TrafficDistribution, TrafficPolicy,
+    AddressFamily, Balance, IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Service,
+    ServicePort, ServiceType, TargetPort, TrafficDistribution, TrafficPolicy,
 };
 
 use super::{DecodeError, field};
@@ -45,6 +45,7 @@ pub(super) fn service(from: v1::Service) -> Result<Service, DecodeError> {
         publish_not_ready_addresses: from.publish_not_ready_addresses,
         external_name: field::optional(from.external_name),
         ipvs_scheduler: field::optional(from.ipvs_scheduler),
+        balance: balance(from.balance)?,
         namespace: field::object_name("namespace", from.namespace)?,
         name: field::object_name("name", from.name)?,
         uid: from.uid,
@@ -113,6 +114,14 @@ fn distribution(value: i32) -> Result<Option<TrafficDistribution>, DecodeError> 
         Distribution::Unspecified => Ok(None),
         Distribution::PreferSameZone => Ok(Some(TrafficDistribution::PreferSameZone)),
         Distribution::PreferSameNode => Ok(Some(TrafficDistribution::PreferSameNode)),
+    }
+}
+
+fn balance(value: i32) -> Result<Option<Balance>, DecodeError> {
+    use v1::service::Balance as By;
+    match field::known("balance", value)? {
+        By::Unspecified => Ok(None),
+        By::Load => Ok(Some(Balance::Load)),
     }
 }
 

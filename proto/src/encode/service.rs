@@ -1,15 +1,17 @@
 //! Services.
 
 use meshlite_snapshot::{
-    IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Service, ServicePort, ServiceType,
-    TargetPort, TrafficDistribution, TrafficPolicy,
+    Balance, IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Service, ServicePort,
+    ServiceType, TargetPort, TrafficDistribution, TrafficPolicy,
 };
 
 use super::{family, port, protocol, shown, text};
 use crate::v1;
 
 pub(super) fn service(service: &Service) -> v1::Service {
-    use v1::service::{IpFamilyPolicy as Families, TrafficDistribution as Distribution, Type};
+    use v1::service::{
+        Balance as By, IpFamilyPolicy as Families, TrafficDistribution as Distribution, Type,
+    };
     let kind = match service.kind {
         ServiceType::ClusterIP => Type::ClusterIp,
         ServiceType::NodePort => Type::NodePort,
@@ -25,6 +27,10 @@ pub(super) fn service(service: &Service) -> v1::Service {
         None => Distribution::Unspecified,
         Some(TrafficDistribution::PreferSameZone) => Distribution::PreferSameZone,
         Some(TrafficDistribution::PreferSameNode) => Distribution::PreferSameNode,
+    };
+    let balance = match service.balance {
+        None => By::Unspecified,
+        Some(Balance::Load) => By::Load,
     };
     v1::Service {
         namespace: service.namespace.clone(),
@@ -53,6 +59,7 @@ pub(super) fn service(service: &Service) -> v1::Service {
         publish_not_ready_addresses: service.publish_not_ready_addresses,
         external_name: text(service.external_name.as_deref()),
         ipvs_scheduler: text(service.ipvs_scheduler.as_deref()),
+        balance: balance.into(),
     }
 }
 

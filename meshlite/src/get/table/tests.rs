@@ -48,6 +48,7 @@ fn mk_service(name: &str, kind: ServiceType, cluster_ips: &[&str]) -> Service {
         publish_not_ready_addresses: false,
         external_name: None,
         ipvs_scheduler: None,
+        balance: None,
     }
 }
 
