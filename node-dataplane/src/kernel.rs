@@ -6,6 +6,7 @@
 pub(crate) mod memory;
 pub(crate) mod print;
 pub(crate) mod userspace;
+pub(crate) mod worker;
 
 use std::{future::Future, net::SocketAddr};
 
