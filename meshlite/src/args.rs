@@ -9,15 +9,15 @@ mod control_plane;
 mod examples;
 mod get;
 mod groups;
+mod node;
 
 pub(crate) use connect::ConnectArgs;
 pub(crate) use control_plane::{KubernetesArgs, SecurityArgs};
 pub(crate) use get::{
     DiffArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs, StatusArgs,
 };
-pub(crate) use groups::{
-    ClusterArgs, IngressArgs, LogArgs, NodeArgs, NodeNameArgs, ServerArgs, SourceArgs,
-};
+pub(crate) use groups::{ClusterArgs, IngressArgs, LogArgs, NodeNameArgs, ServerArgs, SourceArgs};
+pub(crate) use node::{IpvsArgs, NodeArgs};
 
 use examples::{
     CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, INGRESS_EXAMPLES,

@@ -10,6 +10,8 @@ mod ask;
 mod cluster;
 mod connect;
 mod control_plane;
+mod detect_local;
+mod node;
 mod planes;
 mod security;
 
@@ -79,6 +81,21 @@ impl Problems {
         mode.built().map_err(|error| self.add("mode", error)).ok()
     }
 
+    /// Parses the value of a flag whose type says itself what to write instead.
+    pub(crate) fn read<T: FromStr<Err: fmt::Display>>(
+        &mut self,
+        flag: &str,
+        text: &str,
+    ) -> Option<T> {
+        let parsed = text.trim().parse();
+        parsed.map_err(|error| self.add(flag, error)).ok()
+    }
+
+    /// On or off.
+    pub(crate) fn switch(&mut self, flag: &str, text: &str) -> Option<bool> {
+        self.parse(flag, text, "true or false")
+    }
+
     /// An address with its port.
     pub(crate) fn address(&mut self, flag: &str, text: &str) -> Option<SocketAddr> {
         self.parse(
@@ -136,6 +153,16 @@ impl Problems {
             );
         }
         duration
+    }
+
+    /// A length of time after which something is done again.
+    pub(crate) fn period(&mut self, flag: &str, text: &str) -> Option<Duration> {
+        let period = self.duration(flag, text)?;
+        if period.is_zero() {
+            self.add(flag, "must be longer than 0");
+            return None;
+        }
+        Some(period)
     }
 
     /// A file or folder that must be there.

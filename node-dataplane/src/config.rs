@@ -14,6 +14,10 @@ use crate::{Mode, Scheduler};
 
 /// How a [`Node`](crate::Node) runs. [`Config::default`] holds the defaults that the fields name.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, as it is for kube-proxy"
+)]
 pub struct Config {
     /// The name of this node's Node object; empty for the host's name.
     pub node_name: String,
@@ -188,6 +192,20 @@ impl FromStr for VipBinding {
             .into_iter()
             .find(|binding| binding.as_str() == text)
             .ok_or_else(|| InvalidVipBinding(text.to_owned()))
+    }
+}
+
+// === impl DetectLocal ===
+
+impl DetectLocal {
+    /// kube-proxy's name for it: `detectLocalMode`.
+    pub const fn mode(&self) -> &'static str {
+        match self {
+            Self::Snapshot | Self::ClusterCidr(_) => "ClusterCIDR",
+            Self::NodeCidr => "NodeCIDR",
+            Self::Bridge(_) => "BridgeInterface",
+            Self::InterfacePrefix(_) => "InterfaceNamePrefix",
+        }
     }
 }
 

@@ -166,48 +166,6 @@ pub(crate) struct NodeNameArgs {
     pub(crate) node_name: Option<String>,
 }
 
-/// How a node serves; the names are kube-proxy's.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Node")]
-pub(crate) struct NodeArgs {
-    /// What carries the traffic: auto, ipvs, nftables, userspace or memory (nothing).
-    #[arg(
-        long,
-        value_name = "MODE",
-        default_value = "auto",
-        hide_env_values = true,
-        env = "MESHLITE_MODE"
-    )]
-    pub(crate) mode: String,
-    /// Node ports are served on this host's addresses in these ranges. Default: all of them.
-    #[arg(
-        long,
-        value_name = "CIDR,…",
-        value_delimiter = ',',
-        hide_env_values = true,
-        env = "MESHLITE_NODEPORT_ADDRESSES"
-    )]
-    pub(crate) nodeport_addresses: Vec<String>,
-    /// Where metrics, /proxyMode, /snapshot, /resources and /virtualservers are served. Empty for nowhere.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:10249",
-        hide_env_values = true,
-        env = "MESHLITE_METRICS_BIND_ADDRESS"
-    )]
-    pub(crate) metrics_bind_address: String,
-    /// Where load balancers ask whether this node is healthy. Empty for nowhere.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        default_value = "0.0.0.0:10256",
-        hide_env_values = true,
-        env = "MESHLITE_HEALTHZ_BIND_ADDRESS"
-    )]
-    pub(crate) healthz_bind_address: String,
-}
-
 /// How an ingress serves.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Ingress")]

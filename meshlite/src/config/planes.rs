@@ -8,10 +8,9 @@ use super::{
     ConfigError, Problems,
     connect::{Reach, reach},
     control_plane::control_plane_of,
+    node::node_of,
 };
-use crate::args::{
-    IngressArgs, IngressCommand, NodeArgs, NodeCommand, NodeNameArgs, StandaloneCommand,
-};
+use crate::args::{IngressArgs, IngressCommand, NodeCommand, NodeNameArgs, StandaloneCommand};
 
 /// The three planes in one process. The data planes follow the control plane beside them.
 #[derive(Debug)]
@@ -32,8 +31,8 @@ pub(crate) fn node(args: NodeCommand) -> Result<meshlite_node::Config, ConfigErr
     } = args;
     let mut problems = Problems::default();
     let reach = reach(connect, &mut problems);
-    let config = node_of(name, &node, &mut problems);
-    let config = reach.zip(config).map(|(reach, config)| {
+    let config = node_of(name, node, &mut problems);
+    let config = reach.map(|reach| {
         let Reach {
             control_planes,
             security,
@@ -104,11 +103,11 @@ pub(crate) fn standalone(args: StandaloneCommand) -> Result<StandaloneConfig, Co
     let mut problems = Problems::default();
     let node_name = name.node_name.clone().unwrap_or_default();
     let control_plane = control_plane_of(source, &servers, &mut problems);
-    let node = node_of(name, &node, &mut problems);
+    let node = node_of(name, node, &mut problems);
     let ingress_admin = problems.optional_address("ingress-admin-listen", &ingress_admin_listen);
     let ingress = ingress_of(&ingress, &mut problems);
-    let config = control_plane.zip(node).zip(ingress).zip(ingress_admin).map(
-        |(((control_plane, node), ingress), admin_listen)| StandaloneConfig {
+    let config = control_plane.zip(ingress).zip(ingress_admin).map(
+        |((control_plane, ingress), admin_listen)| StandaloneConfig {
             control_plane,
             node,
             ingress: meshlite_ingress::Config {
@@ -127,32 +126,6 @@ pub(crate) fn manifests(path: Option<PathBuf>) -> Result<Option<PathBuf>, Config
     let mut problems = Problems::default();
     let path = problems.existing("manifests", path);
     problems.or(path).map(Some)
-}
-
-fn node_of(
-    name: NodeNameArgs,
-    node: &NodeArgs,
-    problems: &mut Problems,
-) -> Option<meshlite_node::Config> {
-    let NodeNameArgs { node_name } = name;
-    let NodeArgs {
-        mode,
-        nodeport_addresses,
-        metrics_bind_address,
-        healthz_bind_address,
-    } = node;
-    let mode = problems.mode(mode);
-    let node_port_addresses = problems.ranges("nodeport-addresses", nodeport_addresses);
-    let metrics_listen = problems.optional_address("metrics-bind-address", metrics_bind_address);
-    let health_listen = problems.optional_address("healthz-bind-address", healthz_bind_address);
-    Some(meshlite_node::Config {
-        node_name: node_name.unwrap_or_default(),
-        mode: mode?,
-        node_port_addresses: node_port_addresses?,
-        metrics_listen: metrics_listen?,
-        health_listen: health_listen?,
-        ..meshlite_node::Config::default()
-    })
 }
 
 fn ingress_of(ingress: &IngressArgs, problems: &mut Problems) -> Option<meshlite_ingress::Config> {

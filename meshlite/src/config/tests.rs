@@ -1,6 +1,7 @@
 //! Each mistake in the arguments and what is said of it; what good values mean.
 
 use clap::Parser;
+use meshlite_node::{DetectLocal, Scheduler, VipBinding};
 
 use super::*;
 use crate::args::{Cli, Command, GetCommand, GetWhat};
@@ -196,6 +197,38 @@ const MISTAKES: &[(&str, &str)] = &[
         "--nodeport-addresses (MESHLITE_NODEPORT_ADDRESSES): `lan` is not a range of addresses, such as 10.96.0.0/12",
     ),
     (
+        "node --ipvs-scheduler fastest",
+        "--ipvs-scheduler (MESHLITE_IPVS_SCHEDULER): IPVS has no scheduler \"fastest\"; one of rr, wrr, lc, wlc, sh, dh, sed, nq, mh, fo, ovf, lblc, lblcr",
+    ),
+    (
+        "node --masquerade-all=perhaps",
+        "--masquerade-all (MESHLITE_MASQUERADE_ALL): `perhaps` is not true or false",
+    ),
+    (
+        "node --sync-period 0s",
+        "--sync-period (MESHLITE_SYNC_PERIOD): must be longer than 0",
+    ),
+    (
+        "node --min-sync-period 1m",
+        "--min-sync-period (MESHLITE_MIN_SYNC_PERIOD): is longer than the sync period, which is 30s",
+    ),
+    (
+        "node --detect-local-mode pods",
+        "--detect-local-mode (MESHLITE_DETECT_LOCAL_MODE): `pods` is not ClusterCIDR, NodeCIDR, BridgeInterface or InterfaceNamePrefix",
+    ),
+    (
+        "node --detect-local-mode BridgeInterface",
+        "--pod-bridge-interface (MESHLITE_POD_BRIDGE_INTERFACE): not set; the --detect-local-mode needs it",
+    ),
+    (
+        "node --cluster-cidr 10.244.0.0/16 --detect-local-mode NodeCIDR",
+        "--cluster-cidr (MESHLITE_CLUSTER_CIDR): is for --detect-local-mode ClusterCIDR",
+    ),
+    (
+        "node --vip-binding none",
+        "--vip-binding (MESHLITE_VIP_BINDING): unknown binding \"none\"; one of address, route",
+    ),
+    (
         "ingress --address localhost",
         "--address (MESHLITE_ADDRESS): `localhost` is not an IP address, such as 0.0.0.0 or ::",
     ),
@@ -288,6 +321,37 @@ fn values_mean_what_they_say() {
     );
     assert_eq!(config.ingress.drain_timeout, Duration::from_mins(1));
     assert_eq!(config.ingress.node_name, "n1");
+}
+
+#[test]
+fn flags_of_kube_proxy_mean_what_they_mean_there() {
+    let line = "meshlite node --ipvs-scheduler lc --ipvs-strict-arp --ipvs-exclude-cidrs 10.9.0.0/16 --ipvs-tcp-timeout 15m \
+                --ipvs-tcpfin-timeout 2m --ipvs-udp-timeout 0s --masquerade-all=true --cluster-cidr 10.244.0.0/16,fd00::/56 \
+                --sync-period 1m --min-sync-period 1s --vip-binding route --no-sysctls --open-forward --localhost-nodeports \
+                --check-endpoints";
+    let Command::Node(args) = Cli::try_parse_from(line.split_whitespace())
+        .unwrap()
+        .command
+    else {
+        panic!("another command");
+    };
+    let config = node(args).unwrap();
+    assert_eq!(config.scheduler, Scheduler::Lc);
+    assert!(config.strict_arp && config.masquerade_all && config.localhost_node_ports);
+    assert!(!config.sysctls && config.open_forward && config.check_endpoints);
+    assert_eq!(config.exclude_cidrs.len(), 1);
+    let timeouts = [
+        config.tcp_timeout,
+        config.tcp_fin_timeout,
+        config.udp_timeout,
+    ];
+    let minutes = |n| Some(Duration::from_mins(n));
+    assert_eq!(timeouts, [minutes(15), minutes(2), None]);
+    let periods = (config.sync_period, config.min_sync_period);
+    assert_eq!(periods, (Duration::from_mins(1), Duration::from_secs(1)));
+    assert_eq!(config.vip_binding, VipBinding::Route);
+    let pods = ["10.244.0.0/16", "fd00::/56"].map(|range| range.parse().unwrap());
+    assert_eq!(config.detect_local, DetectLocal::ClusterCidr(pods.into()));
 }
 
 #[test]

@@ -62,6 +62,18 @@ pub(super) fn node(config: &meshlite_node::Config) {
         metrics = config.metrics_listen.map(tracing::field::display),
         health = config.health_listen.map(tracing::field::display),
         node_port_addresses = joined(&config.node_port_addresses),
+        scheduler = %config.scheduler,
+        vip_binding = %config.vip_binding,
+        masquerade_all = config.masquerade_all,
+        detect_local = config.detect_local.mode(),
+        strict_arp = config.strict_arp,
+        exclude_cidrs = joined(&config.exclude_cidrs),
+        sysctls = config.sysctls,
+        open_forward = config.open_forward,
+        localhost_node_ports = config.localhost_node_ports,
+        check_endpoints = config.check_endpoints,
+        sync_period_seconds = config.sync_period.as_secs_f64(),
+        min_sync_period_seconds = config.min_sync_period.as_secs_f64(),
         "node starting"
     );
 }
