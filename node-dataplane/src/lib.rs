@@ -16,6 +16,7 @@ mod desired;
 mod facts;
 mod health;
 mod health_checks;
+mod host;
 mod kernel;
 mod metrics;
 mod mode;

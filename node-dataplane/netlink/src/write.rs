@@ -1,0 +1,138 @@
+//! Writes netlink messages and attributes to the end of a buffer.
+
+/// Messages and attributes begin at multiples of this.
+pub(crate) const ALIGNMENT: usize = 4;
+/// The type's flag of an attribute that has attributes in it.
+const NLA_F_NESTED: u16 = 0x8000;
+
+/// A message that is being written; its length is filled in by [`end`](Self::end).
+#[derive(Debug)]
+pub struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    /// Whether an attribute is longer than its header can say.
+    overlong: bool,
+}
+
+/// A message was longer than netlink can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlong;
+
+/// The netlink header of a request, but for its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The type of message.
+    pub kind: u16,
+    /// [Flags](crate::flags).
+    pub flags: u16,
+    /// Comes back in every message of the answer.
+    pub sequence: u32,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes the headers: netlink's, and the family's own, of a multiple of four bytes.
+    pub fn begin(out: &'a mut Vec<u8>, header: Header, own: &[u8]) -> Self {
+        let start = out.len();
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&header.kind.to_ne_bytes());
+        out.extend_from_slice(&header.flags.to_ne_bytes());
+        out.extend_from_slice(&header.sequence.to_ne_bytes());
+        // The sender's port: the kernel fills it in.
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(own);
+        Self {
+            out,
+            start,
+            overlong: false,
+        }
+    }
+
+    /// Bytes of the message so far.
+    #[expect(clippy::len_without_is_empty, reason = "it has headers from the start")]
+    pub fn len(&self) -> usize {
+        self.out.len() - self.start
+    }
+
+    /// Fills in the message's length.
+    pub fn end(self) -> Result<(), Overlong> {
+        // A wrong length the kernel refuses, where a wrapped one would be another message.
+        let length = u32::try_from(self.len());
+        if let Some(field) = self.out[self.start..].first_chunk_mut() {
+            *field = length.unwrap_or(u32::MAX).to_ne_bytes();
+        }
+        if self.overlong || length.is_err() {
+            Err(Overlong)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes an attribute.
+    pub fn put(&mut self, kind: u16, value: &[u8]) {
+        let start = self.open(kind);
+        self.out.extend_from_slice(value);
+        self.close(start);
+    }
+
+    /// Writes an attribute that has attributes in it.
+    pub fn nest(&mut self, kind: u16, inner: impl FnOnce(&mut Self)) {
+        let start = self.open(kind | NLA_F_NESTED);
+        inner(self);
+        self.close(start);
+    }
+
+    /// A number in the machine's byte order.
+    pub fn put_u16_ne(&mut self, kind: u16, value: u16) {
+        self.put(kind, &value.to_ne_bytes());
+    }
+
+    /// A number in network byte order, such as a port.
+    pub fn put_u16_be(&mut self, kind: u16, value: u16) {
+        self.put(kind, &value.to_be_bytes());
+    }
+
+    /// A number in the machine's byte order.
+    pub fn put_u32_ne(&mut self, kind: u16, value: u32) {
+        self.put(kind, &value.to_ne_bytes());
+    }
+
+    /// A number in network byte order.
+    pub fn put_u32_be(&mut self, kind: u16, value: u32) {
+        self.put(kind, &value.to_be_bytes());
+    }
+
+    /// A number in network byte order.
+    pub fn put_u64_be(&mut self, kind: u16, value: u64) {
+        self.put(kind, &value.to_be_bytes());
+    }
+
+    /// A string, with the NUL that the kernel wants.
+    pub fn put_str(&mut self, kind: u16, text: &str) {
+        let start = self.open(kind);
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(0);
+        self.close(start);
+    }
+
+    /// Begins an attribute. Says where.
+    fn open(&mut self, kind: u16) -> usize {
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; 2]);
+        self.out.extend_from_slice(&kind.to_ne_bytes());
+        start
+    }
+
+    /// Fills in the length of the attribute at `start`, and pads.
+    fn close(&mut self, start: usize) {
+        match u16::try_from(self.out.len() - start) {
+            Ok(length) => {
+                if let Some(field) = self.out[start..].first_chunk_mut() {
+                    *field = length.to_ne_bytes();
+                }
+            }
+            Err(_) => self.overlong = true,
+        }
+        let padded = self.out.len().next_multiple_of(ALIGNMENT);
+        self.out.resize(padded, 0);
+    }
+}
