@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 /// What each crate of ours may depend on, of ours.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("meshlite-snapshot", &[]),
     ("meshlite-proto", &["meshlite-snapshot"]),
     ("meshlite-compile", &["meshlite-snapshot"]),
@@ -18,8 +18,9 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         &["meshlite-compile", "meshlite-snapshot"],
     ),
     ("meshlite-runtime", &[]),
-    ("meshlite-ipvs", &[]),
-    ("meshlite-nft", &[]),
+    ("meshlite-netlink", &[]),
+    ("meshlite-ipvs", &["meshlite-netlink"]),
+    ("meshlite-nft", &["meshlite-netlink"]),
     (
         "meshlite-control-plane",
         &[
@@ -35,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         "meshlite-node",
         &[
             "meshlite-ipvs",
+            "meshlite-netlink",
             "meshlite-nft",
             "meshlite-proto",
             "meshlite-runtime",

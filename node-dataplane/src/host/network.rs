@@ -65,9 +65,8 @@ impl Network {
 
     /// The link of a name.
     pub(crate) fn link(&mut self, name: &str) -> Result<Option<Link>, HostError> {
-        let ask = |sequence, out: &mut Vec<u8>| {
-            write(&Message::GetLink { name }, sequence, false, out)
-        };
+        let ask =
+            |sequence, out: &mut Vec<u8>| write(&Message::GetLink { name }, sequence, false, out);
         match self.exchange.get(ask, codec::link) {
             Ok(link) => Ok(Some(link)),
             Err(Error::Refused(refusal)) if refusal.errno == libc::ENODEV => Ok(None),
@@ -180,13 +179,15 @@ impl Network {
             write(message, ask.sequence, ask.acknowledge, out).unwrap_or_default();
         };
         let failures = self.exchange.apply(changes, encode)?;
-        let undone = failures.into_iter().filter_map(|(index, _, error)| match &error {
-            Error::Refused(refusal) if done.contains(&refusal.errno) => None,
-            _ => Some(Undone {
-                index,
-                error: error.into(),
-            }),
-        });
+        let undone = failures
+            .into_iter()
+            .filter_map(|(index, _, error)| match &error {
+                Error::Refused(refusal) if done.contains(&refusal.errno) => None,
+                _ => Some(Undone {
+                    index,
+                    error: error.into(),
+                }),
+            });
         Ok(undone.collect())
     }
 }

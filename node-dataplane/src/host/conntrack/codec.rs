@@ -88,7 +88,9 @@ fn put_tuple(w: &mut Writer<'_>, flow: &Flow) {
 pub(super) fn flow(payload: &[u8]) -> Result<Option<Flow>, Malformed> {
     let (_, attributes) = Attributes::behind::<OWN_HEADER>(payload)?;
     let original = attributes.need(CTA_TUPLE_ORIG, "CTA_TUPLE_ORIG")?.nested();
-    let reply = attributes.need(CTA_TUPLE_REPLY, "CTA_TUPLE_REPLY")?.nested();
+    let reply = attributes
+        .need(CTA_TUPLE_REPLY, "CTA_TUPLE_REPLY")?
+        .nested();
     let Some(protocol) = protocol(original)? else {
         return Ok(None);
     };

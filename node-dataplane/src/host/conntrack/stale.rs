@@ -37,7 +37,10 @@ impl Serving {
         frontend: Frontend,
         endpoints: impl IntoIterator<Item = SocketAddr>,
     ) {
-        self.endpoints.entry(frontend).or_default().extend(endpoints);
+        self.endpoints
+            .entry(frontend)
+            .or_default()
+            .extend(endpoints);
     }
 
     /// Those of the connections that go to no endpoint of the Service which they are to. Where no endpoint serves there is

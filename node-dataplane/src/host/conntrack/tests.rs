@@ -100,8 +100,15 @@ fn connections_that_are_to_no_service_of_theirs_stay() {
 }
 
 fn any_flow() -> impl Strategy<Value = Flow> {
-    let end = || ((0_u8..3), (0_u16..3)).prop_map(|(host, port)| SocketAddr::from(([10, 0, 0, host], port)));
-    let tuple = move || (end(), end()).prop_map(|(source, destination)| Tuple { source, destination });
+    let end = || {
+        ((0_u8..3), (0_u16..3)).prop_map(|(host, port)| SocketAddr::from(([10, 0, 0, host], port)))
+    };
+    let tuple = move || {
+        (end(), end()).prop_map(|(source, destination)| Tuple {
+            source,
+            destination,
+        })
+    };
     let protocol = prop::sample::select(vec![Protocol::Tcp, Protocol::Udp]);
     (protocol, tuple(), tuple(), any::<u32>()).prop_map(|(protocol, original, reply, id)| Flow {
         protocol,

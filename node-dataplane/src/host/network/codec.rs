@@ -259,7 +259,10 @@ fn family_byte(family: i32) -> u8 {
 
 /// What of a name fits.
 fn cut(name: &str) -> &str {
-    match name.char_indices().find(|(at, c)| at + c.len_utf8() > MAX_NAME) {
+    match name
+        .char_indices()
+        .find(|(at, c)| at + c.len_utf8() > MAX_NAME)
+    {
         Some((end, _)) => name.get(..end).unwrap_or_default(),
         None => name,
     }

@@ -13,10 +13,14 @@ fn send_to(endpoint: Option<SocketAddr>) {
     });
     // The first chain makes the kernel keep track of connections at all.
     let rules = format!(
-        "table inet t {{ chain tracked {{ type filter hook output priority 0; ct state new accept; }}
-                         chain dnat {{ type nat hook output priority -100; {to} }} }}"
+        "table inet t {{
+           chain track {{ type filter hook output priority 0; ct state new accept; }}
+           chain out {{ type nat hook output priority -100; {to} }}
+         }}"
     );
-    let _may_not_be_there = std::process::Command::new("nft").args(["delete", "table", "inet", "t"]).output();
+    let _may_not_be_there = std::process::Command::new("nft")
+        .args(["delete", "table", "inet", "t"])
+        .output();
     run("nft", &[&rules]);
 }
 
@@ -48,7 +52,9 @@ impl Endpoint {
 
 fn client(address: &str) -> UdpSocket {
     let client = UdpSocket::bind(at(address)).unwrap();
-    client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     client
 }
 
@@ -61,7 +67,12 @@ fn reconcile(serving: &Serving) -> usize {
 }
 
 fn world() -> (Endpoint, Endpoint) {
-    for address in ["10.244.0.2/32", "10.244.0.3/32", "10.96.0.10/32", "172.18.0.2/32"] {
+    for address in [
+        "10.244.0.2/32",
+        "10.244.0.3/32",
+        "10.96.0.10/32",
+        "172.18.0.2/32",
+    ] {
         ip(&format!("addr add {address} dev lo"));
     }
     (Endpoint::at("10.244.0.2"), Endpoint::at("10.244.0.3"))
@@ -78,7 +89,10 @@ fn a_client_that_keeps_its_port_reaches_the_new_endpoint_after_the_old_one_went(
             assert!(old.was_asked());
             send_to(Some(new.address));
             client.send_to(b"2", frontend).unwrap();
-            assert!(old.was_asked() && !new.was_asked(), "the kernel remembers {frontend}");
+            assert!(
+                old.was_asked() && !new.was_asked(),
+                "the kernel remembers {frontend}"
+            );
 
             let text = |e: &Endpoint| e.address.to_string();
             assert_eq!(reconcile(&serving(&[&text(&old), &text(&new)])), 0);
@@ -99,7 +113,10 @@ fn a_client_that_was_there_before_any_endpoint_reaches_the_first_one() {
         client.send_to(b"1", "10.96.0.10:53").unwrap();
         send_to(Some(first.address));
         client.send_to(b"2", "10.96.0.10:53").unwrap();
-        assert!(!first.was_asked(), "the kernel remembers that there was none");
+        assert!(
+            !first.was_asked(),
+            "the kernel remembers that there was none"
+        );
         let address = first.address.to_string();
         assert_eq!(reconcile(&serving(&[])), 0);
         assert_eq!(reconcile(&serving(&[&address])), 1);
@@ -123,15 +140,25 @@ fn connections_of_ipv6_are_read_and_deleted_and_others_stay() {
         let mut conntrack = Conntrack::connect().unwrap();
         let mut flows = conntrack.flows(&[Protocol::Udp]).unwrap();
         flows.sort_by_key(|flow| flow.original.source.port());
-        let [first, second] = flows[..] else { panic!("{flows:?}") };
+        let [first, second] = flows[..] else {
+            panic!("{flows:?}")
+        };
         assert_eq!(first.original.destination, at("[fd00:96::10]:53"));
         assert_eq!(first.reply.source, endpoint.address);
-        assert!(conntrack.flows(&[Protocol::Tcp, Protocol::Sctp]).unwrap().is_empty());
+        assert!(
+            conntrack
+                .flows(&[Protocol::Tcp, Protocol::Sctp])
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(conntrack.delete(&[first]).unwrap(), 1);
         // Of a connection that ended, and of none, nothing is deleted.
         assert_eq!(conntrack.delete(&[first]).unwrap(), 0);
         assert_eq!(conntrack.delete(&[]).unwrap(), 0);
-        let another = Flow { id: second.id.wrapping_add(1), ..second };
+        let another = Flow {
+            id: second.id.wrapping_add(1),
+            ..second
+        };
         assert_eq!(conntrack.delete(&[another]).unwrap(), 0);
         assert_eq!(conntrack.flows(&[Protocol::Udp]).unwrap(), [second]);
     });
