@@ -6,6 +6,8 @@ use crate::{ObjectKey, report::About, values};
 
 /// On a Service: the IPVS scheduler that balances it.
 pub(crate) const IPVS_SCHEDULER: &str = "meshlite.io/ipvs-scheduler";
+/// On a Service: the weights of its endpoints, by zone, node, network or address.
+pub(crate) const WEIGHTS: &str = "meshlite.io/weights";
 /// On a Service: what the weights of its endpoints follow besides what is written; `load`.
 pub(crate) const BALANCE: &str = "meshlite.io/balance";
 /// On an Ingress: how long its backends may take to answer.
@@ -22,8 +24,9 @@ pub(crate) const NAMING_SECRETS: [&str; 2] = [
 
 const DOMAIN: &str = "meshlite.io/";
 /// Every annotation that means something, and on which kind.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("Service", IPVS_SCHEDULER),
+    ("Service", WEIGHTS),
     ("Service", BALANCE),
     ("Ingress", REQUEST_TIMEOUT),
     ("Ingress", PROGRAMMED),

@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     networking::v1::{Ingress, IngressClass},
 };
 
-use crate::{Inputs, Interner, ObjectKey, Slice};
+use crate::{Factors, Inputs, Interner, ObjectKey, Slice};
 
 /// What became of one object. None: it is gone.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub enum Change {
     Secret(ObjectKey, Option<Arc<Secret>>),
     Node(String, Option<Arc<Node>>),
     Namespace(String, Option<Arc<Namespace>>),
+    Factors(ObjectKey, Option<Arc<Factors>>),
 }
 
 /// What a change does, as far as the pace of publishing needs to know. A later one is worse.
@@ -58,6 +59,9 @@ impl Inputs {
         }
         for (key, now) in differences(&before.ingresses, &self.ingresses) {
             changes.push(Change::Ingress(key, now));
+        }
+        for (key, now) in differences(&before.factors, &self.factors) {
+            changes.push(Change::Factors(key, now));
         }
         changes
     }

@@ -1,11 +1,14 @@
 //! Objects as they change in, changes of resources out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use meshlite_snapshot::{Name, Namespace, Node, Resource, ResourceType};
 
 use crate::{
-    Change, Delta, Effect, ObjectKey, Settings,
+    Bases, Change, Delta, Effect, ObjectKey, Settings,
     ingress::Ingresses,
     join::Join,
     node,
@@ -55,6 +58,7 @@ impl Compiler {
                 return effect;
             }
             Change::EndpointSlice(key, slice) => return self.join.put_slice(key, slice),
+            Change::Factors(key, factors) => return self.join.put_factors(key, factors),
             Change::Ingress(key, object) => self.ingresses.put(key, object.as_deref()),
             Change::IngressClass(name, object) => self.ingresses.put_class(name, object.as_deref()),
             Change::Secret(key, object) => self.ingresses.put_secret(&key, object.as_deref()),
@@ -120,6 +124,12 @@ impl Compiler {
     /// or not they are there. As of the last [`Compiler::compile`].
     pub fn wanted_secrets(&self) -> BTreeSet<ObjectKey> {
         self.ingresses.wanted_secrets()
+    }
+
+    /// The Services that are balanced by load, with their endpoints' weights as they are written. As of the last
+    /// [`Compiler::compile`].
+    pub fn balanced(&self) -> BTreeMap<ObjectKey, Arc<Bases>> {
+        self.join.balanced().clone()
     }
 
     /// The Ingresses of our class. As of the last [`Compiler::compile`].

@@ -9,6 +9,8 @@ use k8s_openapi::api::{
 };
 use meshlite_snapshot::Name;
 
+use crate::Factors;
+
 /// Objects as an API server admits them: validated, defaulted, with addresses and node ports allocated.
 ///
 /// Endpoints come as EndpointSlices only: Pods and Endpoints were turned into slices by the endpoint controllers of the
@@ -23,6 +25,8 @@ pub struct Inputs {
     pub secrets: BTreeMap<ObjectKey, Arc<Secret>>,
     pub nodes: BTreeMap<String, Arc<Node>>,
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
+    /// Observed: what load asks for, of Services that are balanced by it.
+    pub factors: BTreeMap<ObjectKey, Arc<Factors>>,
 }
 
 /// The key of a namespaced object.

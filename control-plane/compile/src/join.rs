@@ -1,6 +1,7 @@
 //! Services and their EndpointSlices, joined.
 
 mod traffic;
+mod weights;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +12,13 @@ use std::{
 use k8s_openapi::api::core::v1 as k8s;
 use meshlite_snapshot::{EndpointGroup, Name, Resource, ResourceType, Service};
 
-use self::traffic::Terms;
+use self::{traffic::Terms, weights::Weighted};
 use crate::{
-    Delta, Effect, ObjectKey, Slice, endpoints,
+    Bases, Delta, Effect, Factors, ObjectKey, Slice, endpoints,
     report::{About, Book, Findings, Unit, resource_name},
     service,
     slice::SERVICE_NAME,
+    weights::Weighing,
 };
 
 /// What each Service means; nothing where nobody can say what it is.
@@ -31,6 +33,7 @@ pub(crate) struct Join {
     members: BTreeMap<ObjectKey, Vec<Box<str>>>,
     changed_services: BTreeSet<ObjectKey>,
     changed_slices: BTreeSet<ObjectKey>,
+    weighted: Weighted,
 }
 
 /// A slice, and the name of the group that was last handed out for it. The group itself is not kept.
@@ -62,13 +65,18 @@ impl Join {
         book: &mut Book,
     ) -> Effect {
         let mut findings = Findings::default();
+        let mut about = findings.about("Service", key);
         let now = object.map(|object| {
-            let read = service::service(key, object, &mut findings.about("Service", key));
+            let read = service::service(key, object, &mut about);
             read.map(|(_, service)| Arc::new(service))
         });
+        let served = object.zip(now.as_ref().and_then(Option::as_ref));
+        let weighing =
+            served.and_then(|(object, service)| Weighing::read(object, service, &mut about));
+        let weighs_other = self.weighted.put(key, weighing);
         let finds_other = book.replace(Unit::Service(key.clone()), findings);
         if self.services.get(key) == now.as_ref() {
-            return if finds_other {
+            return if finds_other || weighs_other {
                 Effect::Changes
             } else {
                 Effect::Nothing
@@ -110,6 +118,9 @@ impl Join {
                 members.push(key.name.as_str().into());
             }
         }
+        for service in [&from, &to].into_iter().flatten() {
+            self.weighted.slice_changed(service);
+        }
         let after = slice.clone().filter(|_| from == to);
         self.slices.entry(key.clone()).or_default().slice = slice;
         let is_lost = from.zip(before).is_some_and(|(from, before)| {
@@ -126,6 +137,20 @@ impl Join {
         } else {
             Effect::Changes
         }
+    }
+
+    /// Takes in what the load of a Service's endpoints asks for.
+    pub(crate) fn put_factors(&mut self, key: ObjectKey, factors: Option<Arc<Factors>>) -> Effect {
+        if self.weighted.put_factors(key, factors) {
+            Effect::Changes
+        } else {
+            Effect::Nothing
+        }
+    }
+
+    /// The Services that are balanced by load.
+    pub(crate) fn balanced(&self) -> &BTreeMap<ObjectKey, Arc<Bases>> {
+        self.weighted.balanced()
     }
 
     fn leave(&mut self, service: Option<&ObjectKey>, slice: &str) {
@@ -170,10 +195,21 @@ impl Join {
                 );
             }
         }
+        self.compile_weights(delta);
         mem::take(&mut self.changed_slices)
             .into_iter()
             .map(|key| self.compile_slice(key, delta, book))
             .collect()
+    }
+
+    fn compile_weights(&mut self, delta: &mut Delta) {
+        let mut weighted = mem::take(&mut self.weighted);
+        for service in weighted.take_changed() {
+            let slices = self.slices_of(&service).map(|(_, slice)| slice);
+            let endpoints: Vec<_> = slices.flat_map(Slice::endpoints).collect();
+            weighted.compile(service.clone(), &endpoints, delta);
+        }
+        self.weighted = weighted;
     }
 
     fn compile_slice(&mut self, key: ObjectKey, delta: &mut Delta, book: &mut Book) -> Regrouped {

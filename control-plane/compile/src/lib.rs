@@ -1,7 +1,7 @@
 //! Kubernetes objects in, resources and findings out: pure, total, deterministic.
 //!
 //! ```text
-//! Services, EndpointSlices, Ingresses, IngressClasses, Secrets, Nodes, Namespaces
+//! Services, EndpointSlices, Ingresses, IngressClasses, Secrets, Nodes, Namespaces, observed load
 //!     ─> Change ─> Compiler ─> Delta: resources, the scope `ingress`, findings
 //! ```
 //!
@@ -24,12 +24,14 @@ mod service;
 mod singles;
 mod slice;
 mod values;
+mod weights;
 
 pub use change::{Change, Effect};
 pub use compiler::Compiler;
 pub use delta::Delta;
 pub use inputs::{Inputs, ObjectKey, Settings};
 pub use slice::{Interner, Slice};
+pub use weights::{Bases, Factors};
 
 use std::collections::BTreeSet;
 

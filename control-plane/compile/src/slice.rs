@@ -147,6 +147,10 @@ impl Packed {
         self.node.as_deref()
     }
 
+    pub(crate) fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
     /// Whether it may get new traffic.
     pub(crate) const fn is_ready(&self, publish_not_ready: bool) -> bool {
         self.ready || publish_not_ready

@@ -62,6 +62,7 @@ impl Step {
             "Ingress" => drop(inputs.ingresses.remove(&key)),
             "Secret" => drop(inputs.secrets.remove(&key)),
             "IngressClass" => drop(inputs.ingress_classes.remove(&name)),
+            "Factors" => drop(inputs.factors.remove(&key)),
             "Node" => drop(inputs.nodes.remove(&name)),
             _ => drop(inputs.namespaces.remove(&name)),
         }
@@ -123,6 +124,7 @@ impl Run {
         fresh.compile();
         prop_assert_eq!(self.compiler.wanted_secrets(), fresh.wanted_secrets());
         prop_assert_eq!(self.compiler.served_ingresses(), fresh.served_ingresses());
+        prop_assert_eq!(self.compiler.balanced(), fresh.balanced());
         Ok(())
     }
 }

@@ -144,6 +144,11 @@ fn check(compiled: &Compiled) -> Result<(), TestCaseError> {
             prop_assert!(snapshot.tls_secrets.contains_key(name), "{name}");
         }
     }
+    for (name, weights) in &*snapshot.weights {
+        prop_assert!(snapshot.services.contains_key(name), "{name}");
+        let addresses = weights.endpoints.iter().map(|endpoint| endpoint.address);
+        prop_assert!(addresses.is_sorted_by(|a, b| a < b), "{name}");
+    }
     for group in snapshot.endpoint_groups.values() {
         prop_assert!(
             group
@@ -166,8 +171,11 @@ fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
             let not_its = |name: &Name| !name.as_str().starts_with(&prefix);
             Arc::make_mut(&mut rest.endpoint_groups).retain(|name, _| not_its(name));
             Arc::make_mut(&mut rest.clusters).retain(|name, _| not_its(name));
+            Arc::make_mut(&mut rest.weights).remove(&service);
         }
         "EndpointSlice" => {
+            // Those of its Service are about it too.
+            rest.weights = Arc::default();
             Arc::make_mut(&mut rest.endpoint_groups)
                 .retain(|_, group| (&group.namespace, &group.slice) != (&key.namespace, &key.name));
         }
@@ -176,6 +184,7 @@ fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
             // It may be the default certificate.
             Arc::make_mut(&mut rest.listeners).clear();
         }
+        "Factors" => rest.weights = Arc::default(),
         "Node" => {
             Arc::make_mut(&mut rest.nodes).retain(|name, _| name.as_str() != key.name);
         }

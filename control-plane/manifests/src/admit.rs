@@ -117,6 +117,8 @@ pub fn admit(
         secrets: by_key(&catalog.secrets),
         nodes: by_name(&catalog.nodes),
         namespaces: namespaces(&catalog, &pods),
+        // Observed, not read.
+        factors: BTreeMap::new(),
     };
     Admitted {
         inputs,

@@ -11,8 +11,8 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use meshlite_compile::{Inputs, ObjectKey};
-use serde::de::DeserializeOwned;
+use meshlite_compile::{Factors, Inputs, ObjectKey};
+use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
 
 /// Puts an object in. Says why where it is not of a kind that the compiler takes, or not of its form.
@@ -46,6 +46,15 @@ pub(crate) fn insert(inputs: &mut Inputs, object: &Value) -> Result<(), String> 
         "Namespace" => {
             let (key, value) = namespaced::<Namespace>(object)?;
             inputs.namespaces.insert(key.name, value);
+        }
+        // Not an object of Kubernetes: what was observed.
+        "Factors" => {
+            let metadata = &object["metadata"];
+            let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+            let factors = Factors::deserialize(&object["factors"]);
+            let factors = factors.map_err(|error| error.to_string())?;
+            let key = ObjectKey::new(text("namespace"), text("name"));
+            inputs.factors.insert(key, Arc::new(factors));
         }
         other => return Err(format!("kind {other:?} is not one that is compiled")),
     }

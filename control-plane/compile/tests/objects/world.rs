@@ -20,6 +20,7 @@ pub(crate) fn object() -> impl Strategy<Value = Value> {
     prop_oneof![
         3 => service(),
         5 => slice(),
+        1 => factors(),
         4 => ingress(),
         1 => ingress_class(),
         2 => secret(),
@@ -49,18 +50,50 @@ fn service() -> impl Strategy<Value = Value> {
         any_of(&port_names),
         any::<bool>(),
         any_of(&["TCP", "UDP"]),
+        weighing(),
     )
-        .prop_map(|(metadata, kind, publish, port, local, protocol)| {
-            json!({
-                "apiVersion": "v1", "kind": "Service", "metadata": metadata,
-                "spec": {
-                    "type": kind, "clusterIP": "10.96.0.1", "externalName": "a.example.com",
-                    "publishNotReadyAddresses": publish,
-                    "internalTrafficPolicy": if local { "Local" } else { "Cluster" },
-                    "ports": [{"name": port, "port": 80, "protocol": protocol}],
-                },
-            })
+        .prop_map(
+            |(mut metadata, kind, publish, port, local, protocol, weighing)| {
+                metadata["annotations"] = weighing;
+                json!({
+                    "apiVersion": "v1", "kind": "Service", "metadata": metadata,
+                    "spec": {
+                        "type": kind, "clusterIP": "10.96.0.1", "externalName": "a.example.com",
+                        "publishNotReadyAddresses": publish,
+                        "internalTrafficPolicy": if local { "Local" } else { "Cluster" },
+                        "ports": [{"name": port, "port": 80, "protocol": protocol}],
+                    },
+                })
+            },
+        )
+}
+
+fn weighing() -> impl Strategy<Value = Value> {
+    let weights = [
+        "zone/zone-a=5,node/n=7,10.0.0.1=0",
+        "10.0.0.0/30=9,node/m=100",
+        "n=1",
+    ];
+    (
+        option::weighted(0.4, any_of(&weights)),
+        option::weighted(0.4, any_of(&["load", "load", "luck"])),
+        option::weighted(0.2, any_of(&["rr", "wrr"])),
+    )
+        .prop_map(|(weights, balance, scheduler)| {
+            written([
+                ("meshlite.io/weights", weights),
+                ("meshlite.io/balance", balance),
+                ("meshlite.io/ipvs-scheduler", scheduler),
+            ])
         })
+}
+
+fn factors() -> impl Strategy<Value = Value> {
+    let address = any_of(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
+    let factors = proptest::collection::btree_map(address, any_of(&[125, 1000, 8000]), 0..3);
+    (metadata(&["a", "b"]), factors).prop_map(
+        |(metadata, factors)| json!({"kind": "Factors", "metadata": metadata, "factors": factors}),
+    )
 }
 
 fn slice() -> impl Strategy<Value = Value> {
@@ -96,7 +129,7 @@ fn endpoint() -> impl Strategy<Value = Value> {
         .prop_map(|(address, [ready, serving, terminating], node, zone)| {
             let hints = zone.map(|zone| json!({"forZones": [{"name": zone}]}));
             json!({
-                "addresses": [address], "nodeName": node, "hints": hints,
+                "addresses": [address], "nodeName": node, "zone": zone, "hints": hints,
                 "targetRef": {"name": format!("pod-on-{}", node.unwrap_or("none"))},
                 "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
             })
@@ -157,16 +190,19 @@ fn annotations() -> impl Strategy<Value = Value> {
         option::weighted(0.2, any_of(&["5s", "soon"])),
     )
         .prop_map(|(class, secret, timeout)| {
-            let all = [
+            written([
                 ("kubernetes.io/ingress.class", class),
                 ("nginx.ingress.kubernetes.io/auth-tls-secret", secret),
                 ("meshlite.io/request-timeout", timeout),
-            ];
-            let written = all
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value?)));
-            written.collect()
+            ])
         })
+}
+
+/// The annotations that are there.
+fn written(all: [(&str, Option<&str>); 3]) -> Value {
+    all.into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
 }
 
 fn backend() -> impl Strategy<Value = Value> {
