@@ -5,6 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process,
+    sync::Arc,
 };
 
 use meshlite_tests::world::{Family, Process, Protocol, Server, World};
@@ -29,7 +30,7 @@ pub(crate) struct Cluster {
     /// What is said to every node beside who it is.
     flags: &'static [&'static str],
     _servers: Vec<Server>,
-    pub(crate) world: World,
+    pub(crate) world: Arc<World>,
     pub(crate) backend: Backend,
     folder: TempDir,
 }
@@ -49,7 +50,7 @@ impl Cluster {
         pods: &[u8],
         flags: &'static [&'static str],
     ) -> Self {
-        let world = World::new(pods).expect("a world");
+        let world = Arc::new(World::new(pods).expect("a world"));
         sweep();
         let folder = tempfile::Builder::new()
             .prefix(&format!("{FOLDER}{}-", process::id()))
@@ -84,17 +85,48 @@ impl Cluster {
         cluster
     }
 
+    /// What every node is told when it is started next.
+    pub(crate) fn set_flags(&mut self, flags: &'static [&'static str]) {
+        self.flags = flags;
+    }
+
+    /// Nodes without ranges for their pods: then nobody can tell pods from others.
+    pub(crate) fn forget_pod_networks(&self) {
+        let mut nodes = self.node_objects();
+        for node in &mut nodes {
+            node["spec"] = json!({});
+        }
+        self.write("nodes", &nodes);
+    }
+
     /// Starts the data plane of a node that has none.
     pub(crate) fn start_node(&mut self, node: usize) {
+        self.start_node_as(self.backend, node);
+    }
+
+    /// The same in another mode.
+    pub(crate) fn start_node_as(&mut self, backend: Backend, node: usize) {
         let host = self.world.node(node);
         let ip = self.world.control_plane().ip(Family::V4);
         let url = format!("http://{ip}:{CONTROL_PLANE}");
-        let mode = self.backend.name();
+        let mode = backend.name();
         let who = ["node", "--mode", mode, "--node-name", host.name()];
         let whom = ["--control-plane", &url];
         let arguments = who.iter().chain(&whom).chain(self.flags);
         let started = host.start(&meshlite(), arguments);
         self.nodes[node] = Some(started.expect("meshlite node starts"));
+    }
+
+    /// Runs another command of the program on a node.
+    pub(crate) fn run_on(&self, node: usize, arguments: &[&str]) -> String {
+        let program = meshlite().display().to_string();
+        let output = self.world.node(node).output(&program, arguments);
+        output.expect("the command succeeds")
+    }
+
+    /// The data plane of a node.
+    pub(crate) fn process(&self, node: usize) -> Option<&Process> {
+        self.nodes[node].as_ref()
     }
 
     /// Ends the data plane of a node in the middle of whatever it does.

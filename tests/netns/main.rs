@@ -17,6 +17,9 @@
 mod backend;
 mod cluster;
 mod expect;
+mod http;
+mod load;
+mod look;
 mod rootless;
 mod scenarios;
 mod service;

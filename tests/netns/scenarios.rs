@@ -2,6 +2,9 @@
 
 mod endpoints;
 mod flows;
+mod healing;
+mod host;
+mod masquerade;
 mod policies;
 mod ports;
 mod restarts;
@@ -67,8 +70,11 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(endpoints::SCENARIOS);
     all.extend(ports::SCENARIOS);
     all.extend(policies::SCENARIOS);
+    all.extend(masquerade::SCENARIOS);
     all.extend(flows::SCENARIOS);
     all.extend(restarts::SCENARIOS);
+    all.extend(healing::SCENARIOS);
+    all.extend(host::SCENARIOS);
     all
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Endpoint {
     terminating: bool,
     /// It is for clients in the zone of this node.
     hint: Option<usize>,
+    /// It is for clients on this node.
+    node_hint: Option<usize>,
     /// Where it listens.
     target: u16,
 }
@@ -47,6 +49,7 @@ impl Endpoint {
             serving: true,
             terminating: false,
             hint: None,
+            node_hint: None,
             target: TARGET,
         }
     }
@@ -65,6 +68,14 @@ impl Endpoint {
     pub(crate) const fn for_zone_of(self, node: usize) -> Self {
         Self {
             hint: Some(node),
+            ..self
+        }
+    }
+
+    /// The same, for clients on this node.
+    pub(crate) const fn for_node(self, node: usize) -> Self {
+        Self {
+            node_hint: Some(node),
             ..self
         }
     }
@@ -195,7 +206,11 @@ impl Service {
             });
             if let Some(hint) = endpoint.hint {
                 let zone = zone(world.node(hint).name());
-                object["hints"] = json!({"forZones": [{"name": zone}]});
+                object["hints"]["forZones"] = json!([{"name": zone}]);
+            }
+            if let Some(hint) = endpoint.node_hint {
+                let node = world.node(hint).name();
+                object["hints"]["forNodes"] = json!([{"name": node}]);
             }
             object
         });

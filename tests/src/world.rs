@@ -14,6 +14,7 @@
 //! No namespace has a name: each lives as long as this process holds its file, so a test that is killed leaves none.
 
 mod dial;
+mod echo;
 mod host;
 mod namespace;
 mod process;

@@ -9,7 +9,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 10] = [
+pub(super) const SCENARIOS: [Scenario; 11] = [
     Scenario::new(
         "cluster_ip_reaches_every_endpoint_from_pods_and_nodes",
         every_endpoint,
@@ -37,6 +37,10 @@ pub(super) const SCENARIOS: [Scenario; 10] = [
         rolling_update,
     ),
     Scenario::new("zone_hints_count_only_where_all_have_them", zone_hints),
+    Scenario::new(
+        "node_hints_count_only_where_all_have_them_and_before_zones",
+        node_hints,
+    ),
     Scenario::new(
         "one_port_name_can_be_another_port_in_each_slice",
         ports_of_slices,
@@ -206,6 +210,26 @@ fn zone_hints(backend: Backend) {
     service.endpoints = vec![near.for_zone_of(1), hinted[1]];
     cluster.apply(&service);
     cluster.answers(client, to, &[near, far]);
+}
+
+fn node_hints(backend: Backend) {
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let client = cluster.world.pod(0, 1);
+    let (near, far) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let service = web().with("trafficDistribution", "PreferSameNode");
+    let to = service.at(Family::V4, PORT);
+    let served = |endpoints: [Endpoint; 2], answering: &[Endpoint]| {
+        cluster.apply(&service.clone().to(&endpoints));
+        cluster.answers(client, to, answering);
+    };
+    // By zone it would be the other way round.
+    let (near, far) = (near.for_zone_of(1), far.for_zone_of(0));
+    served([near, far], &[far]);
+    served([near.for_node(0), far.for_node(1)], &[near]);
+    served([near.for_node(0), far], &[far]);
+    let (near, far) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    served([near.for_node(1), far.for_node(1)], &[near, far]);
+    served([near.for_node(0), far.for_node(1)], &[near]);
 }
 
 fn ports_of_slices(backend: Backend) {

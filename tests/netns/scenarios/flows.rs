@@ -1,8 +1,9 @@
 //! Clients that keep to something: a UDP socket to its port, an address to its endpoint.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr, thread, time::Duration};
 
-use meshlite_tests::world::{Family, Protocol};
+use meshlite_tests::world::{Answer, DialError, Family, Host, Protocol};
+use serde_json::json;
 
 use super::Scenario;
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 4] = [
+pub(super) const SCENARIOS: [Scenario; 6] = [
     Scenario::new(
         "a_udp_socket_is_answered_by_the_new_endpoint_when_its_own_is_gone",
         udp_endpoint_is_replaced,
@@ -23,6 +24,11 @@ pub(super) const SCENARIOS: [Scenario; 4] = [
     Scenario::new(
         "client_ip_affinity_keeps_to_one_endpoint_until_it_is_gone",
         client_ip_affinity,
+    ),
+    Scenario::new("affinity_ends_after_its_timeout", affinity_timeout),
+    Scenario::new(
+        "a_reused_source_port_reaches_live_endpoints_during_a_rolling_update",
+        reused_ports,
     ),
     Scenario::new(
         "affinity_is_one_for_all_addresses_of_a_service_port",
@@ -139,4 +145,75 @@ fn affinity_of_addresses(backend: Backend) {
         }
         Err(format!("{seen:?}"))
     });
+}
+
+/// Asks on a connection that leaves nothing behind.
+fn ask_once(client: &Host, port: u16, to: SocketAddr) -> Result<Answer, DialError> {
+    let mut connection = client.connect_from(port, Protocol::Tcp, to)?;
+    let answer = connection.ask()?;
+    connection.abort()?;
+    Ok(answer)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a client is idle is what is tested"
+)]
+fn affinity_timeout(backend: Backend) {
+    const TIMEOUT: Duration = Duration::from_secs(3);
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
+    let timeout = json!({"clientIP": {"timeoutSeconds": TIMEOUT.as_secs()}});
+    let service = Service::new(44).port(Protocol::Tcp, PORT).to(&endpoints);
+    let service = service.with("sessionAffinity", "ClientIP");
+    cluster.apply(&service.clone().with("sessionAffinityConfig", timeout));
+    let (client, to) = (cluster.world.pod(0, 1), service.at(Family::V4, PORT));
+    let ask = || ask_once(client, 0, to);
+    let first = cluster.eventually("it answers", ask).who;
+    // Each question counts as activity: it goes on for longer than the timeout.
+    for _ in 0..5 {
+        thread::sleep(TIMEOUT / 4);
+        assert_eq!(ask().expect("an answer").who, first);
+    }
+    // IPVS knows a connection for 10 s after its reset, and an affinity for as long as it knows one of its connections.
+    let known_for = Duration::from_secs(if backend == Backend::Ipvs { 10 } else { 0 });
+    let moved = (0..16).any(|_| {
+        thread::sleep(TIMEOUT + known_for + Duration::from_secs(1));
+        ask().expect("an answer").who != first
+    });
+    assert!(moved, "{first} answers whenever it is asked");
+}
+
+fn reused_ports(backend: Backend) {
+    const PORTS: u16 = 20;
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let (old, new) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let ending = Endpoint::terminating(0, 0, true);
+    let mut service = Service::new(45).port(Protocol::Tcp, PORT).to(&[old]);
+    cluster.apply(&service);
+    let (client, to) = (cluster.world.pod(0, 1), service.at(Family::V4, PORT));
+    cluster.answers(client, to, &[old]);
+    let steps = [
+        ([old, new].to_vec(), [old, new].to_vec()),
+        ([ending, new].to_vec(), [new].to_vec()),
+        ([new].to_vec(), [new].to_vec()),
+        ([old].to_vec(), [old].to_vec()),
+        ([new].to_vec(), [new].to_vec()),
+    ];
+    for (endpoints, serving) in steps {
+        service.endpoints = endpoints;
+        cluster.apply(&service);
+        cluster.answers(client, to, &serving);
+        for round in 0..3 * PORTS {
+            let port = CLIENT_PORT + round % PORTS;
+            let answer = ask_once(client, port, to);
+            let who = answer
+                .expect("a port that was used before is as good as a new one")
+                .who;
+            assert!(
+                serving.iter().any(|pod| cluster.name(*pod) == who),
+                "{who} answers"
+            );
+        }
+    }
 }

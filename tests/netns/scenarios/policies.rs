@@ -1,18 +1,13 @@
 //! Who may have which endpoints: traffic policies and source ranges.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
-
-use meshlite_tests::world::{Family, Host, Protocol};
+use meshlite_tests::world::{Family, Protocol};
 use serde_json::json;
 
 use super::Scenario;
 use crate::{
     backend::{Backend, LOAD_BALANCERS},
     cluster::Cluster,
+    http,
     service::{Endpoint, Service},
 };
 
@@ -39,13 +34,9 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         source_ranges,
     )
     .but(CLOSED),
-    Scenario::new(
-        "servers_see_the_client_unless_it_must_be_masqueraded",
-        servers_see_the_client,
-    )
-    .except(&[(
+    Scenario::new("source_ranges_hold_for_nodes_too", source_ranges_for_nodes).except(&[(
         Backend::Userspace,
-        "servers see the process, which asks in the client's stead",
+        "there a node's own client has the Service's address as its source",
     )]),
 ];
 
@@ -54,12 +45,12 @@ const CLOSED: &[(Backend, &str)] = &[(
     "the connection is closed: a process cannot drop a packet",
 )];
 
-const PORT: u16 = 80;
-const NODE_PORT: u16 = 30002;
+pub(super) const PORT: u16 = 80;
+pub(super) const NODE_PORT: u16 = 30002;
 const HEALTH: u16 = 32000;
 
 /// With an address of a load balancer, whose packets the router gives to the first node.
-fn balanced(cluster: &Cluster) -> Service {
+pub(super) fn balanced(cluster: &Cluster) -> Service {
     for (family, range) in Family::BOTH.into_iter().zip(LOAD_BALANCERS) {
         let route = format!(
             "route add {range} via {}\n",
@@ -83,27 +74,6 @@ fn external_local(backend: Backend) {
             cluster.answers(client, to, &[here]);
         }
         cluster.answers(cluster.world.pod(0, 1), balanced, &[here, there]);
-    }
-}
-
-fn servers_see_the_client(backend: Backend) {
-    let cluster = Cluster::new(backend, &[2, 1]);
-    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
-    let service = balanced(&cluster).with("externalTrafficPolicy", "Local");
-    let service = service.to(&endpoints);
-    cluster.apply(&service);
-    for family in Family::BOTH {
-        let node_port = cluster.world.node(0).at(family, NODE_PORT);
-        let (pod, outside) = (cluster.world.pod(0, 1), cluster.world.client());
-        for (client, to) in [
-            (pod, service.at(family, PORT)),
-            (outside, service.balanced_at(family, PORT)),
-            (outside, node_port),
-        ] {
-            let ask = || client.ask(Protocol::Tcp, to);
-            let answer = cluster.eventually("it answers", ask);
-            assert_eq!(answer.peer.ip(), client.ip(family), "at {to}");
-        }
     }
 }
 
@@ -151,8 +121,8 @@ fn health_check_node_port(backend: Backend) {
         for (node, wanted) in cluster.world.nodes().zip(wanted) {
             let what = format!("{} says {wanted}", node.name());
             let to = node.at(Family::V4, HEALTH);
-            cluster.eventually(&what, || match http_status(cluster.world.client(), to) {
-                Ok(status) if status == wanted => Ok(()),
+            cluster.eventually(&what, || match http::get(cluster.world.client(), to, "/") {
+                Ok((status, _)) if status == wanted => Ok(()),
                 other => Err(format!("{other:?}")),
             });
         }
@@ -160,20 +130,6 @@ fn health_check_node_port(backend: Backend) {
     statuses(&[Endpoint::ready(0, 0)], ["200", "503"]);
     let ending = Endpoint::terminating(0, 0, true);
     statuses(&[ending, Endpoint::ready(1, 0)], ["503", "200"]);
-}
-
-/// What an HTTP server says to `GET /`.
-fn http_status(client: &Host, to: SocketAddr) -> std::io::Result<String> {
-    let limit = Duration::from_secs(5);
-    let mut stream = client
-        .namespace()
-        .run(|| TcpStream::connect_timeout(&to, limit))?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).unwrap_or_default();
-    Ok(status.to_owned())
 }
 
 fn source_ranges(backend: Backend) {
@@ -193,5 +149,32 @@ fn source_ranges(backend: Backend) {
         cluster.answers(pod, to, &endpoint);
         let to = cluster.world.node(0).at(family, NODE_PORT);
         cluster.answers(client, to, &endpoint);
+    }
+}
+
+fn source_ranges_for_nodes(backend: Backend) {
+    let cluster = Cluster::new(backend, &[1, 1]);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = balanced(&cluster).to(&endpoint);
+    let (pods, nodes) = (
+        ["10.0.0.0/8", "fd00:244::/32"],
+        ["172.18.0.0/16", "fd00:18::/32"],
+    );
+    for family in Family::BOTH {
+        let to = service.balanced_at(family, PORT);
+        let all = [pods, nodes].concat();
+        cluster.apply(&service.clone().with("loadBalancerSourceRanges", all));
+        for node in cluster.world.nodes() {
+            cluster.answers(node, to, &endpoint);
+        }
+        cluster.apply(
+            &service
+                .clone()
+                .with("loadBalancerSourceRanges", pods.to_vec()),
+        );
+        for node in cluster.world.nodes() {
+            cluster.drops(node, to);
+        }
+        cluster.answers(cluster.world.pod(0, 0), to, &endpoint);
     }
 }

@@ -1,15 +1,19 @@
 //! Planes that are killed and come back.
 
-use meshlite_tests::world::{Family, Protocol};
+use meshlite_tests::{
+    soak::soaked,
+    world::{DialError, Family, Protocol},
+};
 
 use super::Scenario;
 use crate::{
     backend::Backend,
     cluster::Cluster,
+    load::Load,
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 4] = [
+pub(super) const SCENARIOS: [Scenario; 6] = [
     Scenario::new(
         "without_a_control_plane_all_goes_on_and_the_next_one_catches_up",
         without_control_plane,
@@ -18,7 +22,6 @@ pub(super) const SCENARIOS: [Scenario; 4] = [
         "a_killed_node_comes_back_to_what_is_wanted_then",
         killed_node,
     ),
-    Scenario::new("what_is_not_ours_is_left_alone", what_is_not_ours),
     Scenario::new(
         "established_and_new_connections_outlive_a_killed_node",
         connections_outlive_a_killed_node,
@@ -27,9 +30,38 @@ pub(super) const SCENARIOS: [Scenario; 4] = [
         Backend::Userspace,
         "the process carries the traffic: what it carried ends with it",
     )]),
+    Scenario::new(
+        "a_node_port_is_masqueraded_from_its_first_packet_on",
+        first_packet,
+    ),
+    Scenario::new(
+        "another_scheduler_after_a_restart_fails_no_connection",
+        another_scheduler,
+    )
+    .except(&[
+        (Backend::Userspace, ONE_SCHEDULER),
+        (Backend::Nftables, ONE_SCHEDULER),
+    ]),
+    Scenario::new(
+        "another_mode_after_a_restart_fails_no_connection",
+        another_mode,
+    )
+    .except(&[
+        (
+            Backend::Userspace,
+            "the process carries the traffic: what it carried ends with it",
+        ),
+        (
+            Backend::Nftables,
+            "the row of ipvs goes to nftables and back, in a kernel that has both",
+        ),
+    ]),
 ];
 
+const ONE_SCHEDULER: &str = "it has one way to choose";
+
 const PORT: u16 = 80;
+const NODE_PORT: u16 = 30005;
 
 fn without_control_plane(backend: Backend) {
     let mut cluster = Cluster::new(backend, &[2, 1]);
@@ -73,56 +105,89 @@ fn killed_node(backend: Backend) {
 fn connections_outlive_a_killed_node(backend: Backend) {
     let mut cluster = Cluster::new(backend, &[2, 1]);
     let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
-    let service = Service::new(52).port(Protocol::Tcp, PORT).to(&endpoints);
+    let service = Service::new(52)
+        .port(Protocol::Tcp, PORT)
+        .node_port(NODE_PORT);
+    let service = service.to(&endpoints);
     cluster.apply(&service);
-    let to = service.at(Family::V4, PORT);
-    cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
-    let connection = cluster.world.pod(0, 1).connect(Protocol::Tcp, to);
-    let mut connection = connection.expect("a connection");
-    let who = connection.ask().expect("an answer").who;
-    for _ in 0..3 {
+    let inside = Family::BOTH.map(|family| service.at(family, PORT));
+    let outside = Family::BOTH.map(|family| cluster.world.node(0).at(family, NODE_PORT));
+    for (inside, outside) in inside.into_iter().zip(outside) {
+        cluster.answers(cluster.world.pod(0, 1), inside, &endpoints);
+        cluster.answers(cluster.world.client(), outside, &endpoints);
+    }
+    let from_pod = Load::start(&cluster.world, |world| world.pod(0, 1), &inside);
+    let from_outside = Load::start(&cluster.world, |world| world.client(), &outside);
+    for _ in 0..soaked(3, 50) {
         cluster.kill_node(0);
-        let answers = cluster.world.pod(0, 1).ask_times(20, Protocol::Tcp, to);
-        answers.expect("new connections do without the node's process");
+        cluster.answers(cluster.world.pod(0, 1), inside[0], &endpoints);
         cluster.start_node(0);
-        let answers = cluster.world.pod(0, 1).ask_times(20, Protocol::Tcp, to);
-        answers.expect("a start disturbs none");
-        assert_eq!(connection.ask().expect("it lives").who, who);
+        cluster.is_ready(0);
+    }
+    from_pod.stop();
+    from_outside.stop();
+}
+
+fn first_packet(backend: Backend) {
+    let mut cluster = Cluster::new(backend, &[1, 1]);
+    cluster.kill_node(0);
+    if backend != Backend::Userspace {
+        cluster.run_on(0, &["node", "cleanup"]);
+    }
+    let endpoint = [Endpoint::ready(1, 0)];
+    for number in 61..90 {
+        let service = Service::new(number).port(Protocol::Tcp, PORT).to(&endpoint);
+        cluster.apply(&service.node_port(30_000 + u16::from(number)));
+    }
+    cluster.start_node(0);
+    let (client, node) = (cluster.world.client(), cluster.world.node(0));
+    for number in 61..90 {
+        let to = node.at(Family::V4, 30_000 + number);
+        // Until the port is served it is refused. Whoever is let through without being masqueraded hears nothing.
+        let what = format!("{to} answers, or is refused until it does");
+        cluster.eventually(&what, || match client.ask(Protocol::Tcp, to) {
+            Err(DialError::Refused) => Err("refused"),
+            answered => Ok(answered.expect("what is served is served at once")),
+        });
     }
 }
 
-fn what_is_not_ours(backend: Backend) {
-    let mut cluster = Cluster::new(backend, &[2]);
-    let table = "add table inet theirs\n\
-         add chain inet theirs input { type filter hook input priority 10; policy accept; }\n\
-         add rule inet theirs input tcp dport 9 counter drop comment \"theirs\"\n";
-    let nft = |cluster: &Cluster, arguments: &[&str]| {
-        let node = cluster.world.node(0);
-        node.output("nft", arguments).expect("nft works")
-    };
-    nft(&cluster, &[table]);
-    let theirs = nft(&cluster, &["list", "table", "inet", "theirs"]);
-    let ipvsadm = |cluster: &Cluster, arguments: &[&str]| {
-        let node = cluster.world.node(0);
-        node.output("ipvsadm", arguments).expect("ipvsadm works")
-    };
-    if backend == Backend::Ipvs {
-        ipvsadm(&cluster, &["-A", "-t", "192.0.2.4:56", "-s", "rr"]);
-    }
-    let endpoint = [Endpoint::ready(0, 0)];
-    let service = Service::new(53).port(Protocol::Tcp, PORT).to(&endpoint);
+fn another_scheduler(backend: Backend) {
+    let mut cluster = Cluster::new(backend, &[2, 1]);
+    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
+    let service = Service::new(91).port(Protocol::Tcp, PORT).to(&endpoints);
+    cluster.apply(&service);
     let to = service.at(Family::V4, PORT);
-    for _ in 0..2 {
-        cluster.apply(&service);
-        cluster.answers(cluster.world.pod(0, 1), to, &endpoint);
-        cluster.delete(&service);
-        cluster.serves_nobody(cluster.world.pod(0, 1), Protocol::Tcp, to);
+    cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
+    let load = Load::start(&cluster.world, |world| world.pod(0, 1), &[to]);
+    cluster.kill_node(0);
+    cluster.set_flags(&["--ipvs-scheduler", "wrr"]);
+    cluster.start_node(0);
+    let node = cluster.world.node(0);
+    cluster.eventually("the virtual server has another scheduler", || {
+        let listed = node.output("ipvsadm", &["-Ln"]);
+        let listed = listed.map_err(|error| error.to_string())?;
+        if listed.contains(&format!("TCP  {to} wrr")) {
+            return Ok(());
+        }
+        Err(listed)
+    });
+    load.stop();
+}
+
+fn another_mode(backend: Backend) {
+    let mut cluster = Cluster::new(backend, &[2, 1]);
+    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
+    let service = Service::new(92).port(Protocol::Tcp, PORT).to(&endpoints);
+    cluster.apply(&service);
+    let to = service.at(Family::V4, PORT);
+    cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
+    let load = Load::start(&cluster.world, |world| world.pod(0, 1), &[to]);
+    for backend in [Backend::Nftables, Backend::Ipvs] {
         cluster.kill_node(0);
-        cluster.start_node(0);
+        cluster.start_node_as(backend, 0);
+        cluster.is_ready(0);
+        cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
     }
-    assert_eq!(nft(&cluster, &["list", "table", "inet", "theirs"]), theirs);
-    if backend == Backend::Ipvs {
-        let listed = ipvsadm(&cluster, &["-Ln"]);
-        assert!(listed.contains("192.0.2.4:56"), "{listed}");
-    }
+    load.stop();
 }

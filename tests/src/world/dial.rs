@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::time::Instant;
 
 use super::{Family, Host, Protocol};
@@ -152,6 +153,14 @@ impl Connection {
                 }
                 Err(DialError::Silent)
             }
+        }
+    }
+
+    /// Ends it with a reset, so that its port is free at once and nobody waits for more of it.
+    pub fn abort(self) -> io::Result<()> {
+        match self.socket {
+            Socket::Stream(stream) => SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
+            Socket::Datagram(_) => Ok(()),
         }
     }
 

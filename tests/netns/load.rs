@@ -1,0 +1,87 @@
+//! Clients that ask without a pause, on connections that they keep and on new ones.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use meshlite_tests::world::{Host, Protocol, World};
+
+/// Leaves the processor to those who answer.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A client for each address. Dropped, they end.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Result<u64, String>>>,
+}
+
+// === impl Load ===
+
+impl Load {
+    /// Starts clients that `of` finds in the world, each with a connection that it keeps.
+    pub(crate) fn start(world: &Arc<World>, of: fn(&World) -> &Host, to: &[SocketAddr]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = |to: &SocketAddr| {
+            let (world, stop, to) = (Arc::clone(world), Arc::clone(&stop), *to);
+            thread::spawn(move || ask(of(&world), to, &stop))
+        };
+        let clients = to.iter().map(start).collect();
+        Self { stop, clients }
+    }
+
+    /// Ends it. Fails if a client was not answered once, or if one never asked.
+    pub(crate) fn stop(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for client in self.clients.drain(..) {
+            let asked = client.join().expect("a client does not panic");
+            let asked = asked.expect("every question is answered");
+            assert!(asked > 0, "a client never asked");
+        }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How many questions were answered, or what became of the first that was not.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, and no runtime"
+)]
+fn ask(client: &Host, to: SocketAddr, stop: &AtomicBool) -> Result<u64, String> {
+    let mut asked = 0;
+    let failed = |what: &str, asked: u64, error: &dyn std::fmt::Display| {
+        format!(
+            "{what} to {to} from {}, after {asked}: {error}",
+            client.name()
+        )
+    };
+    let connected = client.connect(Protocol::Tcp, to);
+    let mut kept = connected.map_err(|error| failed("the first connection", asked, &error))?;
+    let mut who = None;
+    while !stop.load(Ordering::Relaxed) {
+        let answer = kept.ask();
+        let answer = answer.map_err(|error| failed("the kept connection", asked, &error))?;
+        if *who.get_or_insert_with(|| answer.who.clone()) != answer.who {
+            return Err(failed(
+                "the kept connection",
+                asked,
+                &"another endpoint answers",
+            ));
+        }
+        let answer = client.ask(Protocol::Tcp, to);
+        answer.map_err(|error| failed("a new connection", asked, &error))?;
+        asked += 1;
+        thread::sleep(PAUSE);
+    }
+    Ok(asked)
+}
