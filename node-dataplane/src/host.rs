@@ -10,7 +10,9 @@
 
 mod conntrack;
 mod error;
+pub(crate) mod modules;
 mod network;
+pub(crate) mod sysctl;
 #[cfg(test)]
 mod testing;
 

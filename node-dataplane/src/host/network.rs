@@ -80,7 +80,7 @@ impl Network {
         if let Some(link) = self.link(name)? {
             return Ok(link);
         }
-        let undone = self.change([Message::AddDummy { name }], &[libc::EEXIST])?;
+        let undone = self.change(vec![Message::AddDummy { name }], &[libc::EEXIST])?;
         if let Some(Undone { error, .. }) = undone.into_iter().next() {
             return Err(error);
         }
@@ -94,7 +94,7 @@ impl Network {
             return Ok(false);
         };
         let removal = Message::RemoveLink { index: link.index };
-        match self.change([removal], &[libc::ENODEV])?.pop() {
+        match self.change(vec![removal], &[libc::ENODEV])?.pop() {
             None => Ok(true),
             Some(Undone { error, .. }) => Err(error),
         }
@@ -118,7 +118,7 @@ impl Network {
         addresses: &[IpAddr],
     ) -> Result<Vec<Undone>, HostError> {
         let message = |&address| Message::AddAddress { link, address };
-        self.change(addresses.iter().map(message), &[libc::EEXIST])
+        self.change(addresses.iter().map(message).collect(), &[libc::EEXIST])
     }
 
     /// Takes addresses from a link. One that it has not is done.
@@ -129,7 +129,7 @@ impl Network {
     ) -> Result<Vec<Undone>, HostError> {
         let message = |&address| Message::RemoveAddress { link, address };
         let done = [libc::EADDRNOTAVAIL, libc::ENODEV];
-        self.change(addresses.iter().map(message), &done)
+        self.change(addresses.iter().map(message).collect(), &done)
     }
 
     /// Our `local` routes: the addresses that are this node's by them.
@@ -156,7 +156,7 @@ impl Network {
         addresses: &[IpAddr],
     ) -> Result<Vec<Undone>, HostError> {
         let message = |&address| Message::AddLocalRoute { link, address };
-        self.change(addresses.iter().map(message), &[libc::EEXIST])
+        self.change(addresses.iter().map(message).collect(), &[libc::EEXIST])
     }
 
     /// Removes our `local` routes to addresses, and no others. One that is not there is done.
@@ -165,13 +165,13 @@ impl Network {
         addresses: &[IpAddr],
     ) -> Result<Vec<Undone>, HostError> {
         let message = |&address| Message::RemoveLocalRoute { address };
-        self.change(addresses.iter().map(message), &[libc::ESRCH])
+        self.change(addresses.iter().map(message).collect(), &[libc::ESRCH])
     }
 
     /// Makes changes in their order, many in one send. Those that are refused with an error number of `done` are done.
-    fn change<'a>(
+    fn change(
         &mut self,
-        changes: impl IntoIterator<Item = Message<'a>>,
+        changes: Vec<Message<'_>>,
         done: &[i32],
     ) -> Result<Vec<Undone>, HostError> {
         let encode = |message: &Message<'_>, ask: Ask, out: &mut Vec<u8>| {

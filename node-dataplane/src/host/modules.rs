@@ -1,0 +1,163 @@
+//! Kernel modules: which are there, which can be loaded, and what to do about those that cannot.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::Scheduler;
+
+/// Where the kernel and the system say what they have.
+#[derive(Clone, Debug)]
+pub(crate) struct Modules {
+    /// The root of the file system.
+    root: PathBuf,
+    /// The program that loads one.
+    modprobe: OsString,
+}
+
+/// A module, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// Its name.
+    pub(crate) module: String,
+    /// What became of it.
+    pub(crate) outcome: Outcome,
+}
+
+/// What became of a module.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was there: loaded, or part of the kernel.
+    Present,
+    /// It was loaded now.
+    Loaded,
+    /// It is not there, and there is no program here to load it.
+    NoProgram,
+    /// The program could not load it, in its own words.
+    Failed(String),
+}
+
+/// The modules that IPVS with a scheduler of each kind takes. The schedulers come before they are needed: that the kernel
+/// loads lblc and lblcr by itself can end in a deadlock of all networking while a network namespace goes (seen with 6.1).
+pub(crate) fn of_ipvs(schedulers: impl IntoIterator<Item = Scheduler>) -> Vec<String> {
+    let schedulers = schedulers
+        .into_iter()
+        .map(|scheduler| format!("ip_vs_{scheduler}"));
+    ["ip_vs", "dummy", "nf_conntrack"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(schedulers)
+        .collect()
+}
+
+/// The modules that nftables takes beside those that it loads by itself.
+pub(crate) fn of_nftables() -> Vec<String> {
+    ["nf_tables", "nf_conntrack", "nf_conntrack_netlink"]
+        .map(str::to_owned)
+        .into()
+}
+
+// === impl Modules ===
+
+impl Modules {
+    /// Those of this host.
+    pub(crate) fn of_host() -> Self {
+        Self {
+            root: "/".into(),
+            modprobe: "modprobe".into(),
+        }
+    }
+
+    /// Loads those that are not there.
+    pub(crate) fn load(&self, modules: &[String]) -> Vec<Report> {
+        let present = self.present();
+        let load = |module: &String| Report {
+            outcome: if present.contains(module) {
+                Outcome::Present
+            } else {
+                self.modprobe(module)
+            },
+            module: module.clone(),
+        };
+        modules.iter().map(load).collect()
+    }
+
+    /// All that are loaded, or part of the kernel. What cannot be read counts as nothing: loading says more.
+    pub(crate) fn present(&self) -> BTreeSet<String> {
+        let read = |path: &Path| fs::read_to_string(self.root.join(path)).unwrap_or_default();
+        let loaded = read(Path::new("proc/modules"));
+        let loaded = loaded.lines().filter_map(|line| line.split(' ').next());
+        let release = read(Path::new("proc/sys/kernel/osrelease"));
+        let list = Path::new("lib/modules")
+            .join(release.trim())
+            .join("modules.builtin");
+        let builtin = read(&list);
+        let builtin = builtin.lines().filter_map(|line| {
+            let file = line.rsplit('/').next()?;
+            file.strip_suffix(".ko")
+        });
+        // Files may have hyphens where the kernel has underscores.
+        let name = |name: &str| name.replace('-', "_");
+        let mut present: BTreeSet<_> = loaded.chain(builtin).map(name).collect();
+        // Of those in the kernel itself, the ones with parameters. So some are found where there is no list of files.
+        let folders = fs::read_dir(self.root.join("sys/module"))
+            .into_iter()
+            .flatten();
+        present.extend(folders.filter_map(|entry| entry.ok()?.file_name().into_string().ok()));
+        present
+    }
+
+    fn modprobe(&self, module: &str) -> Outcome {
+        let output = Command::new(&self.modprobe)
+            .arg(module)
+            .stdin(Stdio::null())
+            .output();
+        match output {
+            Ok(output) if output.status.success() => Outcome::Loaded,
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                Outcome::Failed(said.trim().replace('\n', "; "))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Outcome::NoProgram,
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Whether it is there now.
+    pub(crate) fn is_present(&self) -> bool {
+        matches!(self.outcome, Outcome::Present | Outcome::Loaded)
+    }
+}
+
+/// As `node init` says it.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let module = &self.module;
+        match &self.outcome {
+            Outcome::Present => write!(f, "module {module} is there"),
+            Outcome::Loaded => write!(f, "module {module} was loaded"),
+            Outcome::NoProgram => write!(
+                f,
+                "module {module} is not there, and neither is modprobe: run `modprobe {module}` on the host, or \
+                 install kmod here and mount the host's /lib/modules"
+            ),
+            Outcome::Failed(said) => write!(
+                f,
+                "module {module} cannot be loaded: {said}. Where this is a container, mount the host's /lib/modules and \
+                 give it CAP_SYS_MODULE, or run `modprobe {module}` on the host; else install the kernel's package of \
+                 further modules"
+            ),
+        }
+    }
+}
