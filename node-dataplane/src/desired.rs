@@ -1,39 +1,85 @@
 //! From a snapshot and the facts of this node to the table that should be programmed. Pure.
+//!
+//! What was derived is kept and changed by Service: a change costs what the Services cost that it touches. They touch
+//! each other in two ways, each with an index of its own: by claiming the same place ([`claims`]), and by having an
+//! endpoint that is a virtual address ([`loops`]).
 
+mod claims;
 mod endpoints;
+mod findings;
 mod fit;
+mod health_checks;
 mod loops;
 mod service;
+mod share;
+mod surroundings;
+mod update;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    net::SocketAddr,
 };
 
-use ipnet::IpNet;
-use meshlite_snapshot::{Finding, ObjectRef, Severity, Snapshot};
+use meshlite_snapshot::{Finding, Name, ObjectRef, ResourceType, Severity, Snapshot};
 use serde::Serialize;
 
-use self::{endpoints::Place, service::Claim};
+use self::{
+    claims::Claims, findings::Findings, health_checks::HealthPorts, loops::Endpoints, share::Share,
+    surroundings::Surroundings,
+};
 use crate::{
-    facts::{Facts, LOOPBACK},
+    facts::Facts,
     kernel::Capabilities,
-    table::{Frontend, Key, LocalDetector, Origin, Table},
+    table::{Frontend, Key, Origin, Table},
 };
 
 /// What this node should do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Desired {
-    /// The virtual servers.
-    pub(crate) table: Table,
-    /// What load balancers may ask, by port.
-    pub(crate) health_checks: BTreeMap<u16, HealthCheck>,
-    /// What could not be served as it was asked for.
-    pub(crate) findings: Vec<Finding>,
-    /// Service ports whose traffic policy leaves them no endpoint here though there are some elsewhere.
-    pub(crate) no_local_endpoints: NoLocalEndpoints,
-    /// Load balancers should leave this node alone: it is being taken away.
-    pub(crate) node_leaving: bool,
+    table: Table,
+    health_checks: HealthPorts,
+    findings: Findings,
+    no_local_endpoints: NoLocalEndpoints,
+    surroundings: Surroundings,
+    shares: BTreeMap<Name, Share>,
+    claims: Claims,
+    endpoints: Endpoints,
+    /// What is wrong with who claims a place, where something is.
+    contested: BTreeMap<Frontend, Vec<Finding>>,
+    /// What is wrong with what is served at a place, where something is.
+    trimmed: BTreeMap<Frontend, Vec<Finding>>,
+}
+
+/// What a table is derived from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) facts: &'a Facts,
+    pub(crate) capabilities: &'a Capabilities,
+    /// Endpoints that do not answer.
+    pub(crate) dead: &'a BTreeSet<SocketAddr>,
+}
+
+/// Which sources are not what they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    services: BTreeSet<Name>,
+    endpoints: BTreeSet<SocketAddr>,
+    surroundings: bool,
+    everything: bool,
+}
+
+/// What of the table became different.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Touched {
+    /// Virtual servers.
+    pub(crate) keys: BTreeSet<Key>,
+    /// Who is inside, or a Pod.
+    pub(crate) inside: bool,
+    /// Findings.
+    pub(crate) findings: bool,
+    /// What health checks answer.
+    pub(crate) health_checks: bool,
 }
 
 /// What a `healthCheckNodePort` answers.
@@ -54,109 +100,100 @@ pub(crate) struct NoLocalEndpoints {
     pub(crate) external: u32,
 }
 
+// === impl Desired ===
+
 impl Desired {
-    /// What `snapshot` asks of this node, within what its kernel can do.
-    pub(crate) fn new(snapshot: &Snapshot, facts: &Facts, capabilities: &Capabilities) -> Self {
-        let node = snapshot.nodes.get(facts.node_name.as_str());
-        let place = Place {
-            node: &facts.node_name,
-            zone: node.and_then(|node| node.zone.as_deref()),
-        };
-        let mut desired = Self {
-            node_leaving: node.is_some_and(|node| node.leaving),
-            ..Self::default()
-        };
-        desired.table.pods = pods(snapshot, facts);
-        desired.table.inside = Arc::new(inside(&desired.table.pods, facts));
-        let pods = desired.table.pods.clone();
-        let mut claims = Vec::new();
-        for (name, service) in snapshot.services.iter().filter(|(_, service)| service.l4) {
-            let view = service::View {
-                service,
-                groups: snapshot
-                    .endpoint_groups_of(&service.namespace, &service.name)
-                    .map(|(_, group)| group)
-                    .collect(),
-                weights: snapshot.weights.get(name).map(AsRef::as_ref),
-                place,
-                facts,
-                pods: &pods,
-                capabilities,
-            };
-            view.claim(&mut claims, &mut desired);
-        }
-        desired.settle(claims);
-        loops::cut(&mut desired, facts);
-        fit::fit(&mut desired, capabilities);
+    /// What the sources ask of this node.
+    #[cfg(test)]
+    pub(crate) fn new(sources: Sources<'_>) -> Self {
+        let mut desired = Self::default();
+        desired.update(sources, &Changed::everything());
         desired
     }
 
-    /// Gives each place to one Service port: kinds of address by precedence, then Services by name.
-    fn settle(&mut self, mut claims: Vec<Claim>) {
-        claims.sort_by(|a, b| (a.frontend, a.rank()).cmp(&(b.frontend, b.rank())));
-        let mut taken: Option<(Frontend, Origin)> = None;
-        for claim in claims {
-            let origin = claim.origin();
-            match &taken {
-                Some((frontend, winner)) if *frontend == claim.frontend => {
-                    if winner.service_port != origin.service_port {
-                        self.findings.push(conflict(&claim, winner));
-                    }
-                }
-                _ => {
-                    taken = Some((claim.frontend, origin.clone()));
-                    let servers = &mut self.table.virtual_servers;
-                    servers.insert(Key::everyone(claim.frontend), claim.everyone);
-                    if let Some(inside) = claim.inside {
-                        servers.insert(Key::inside(claim.frontend), inside);
-                    }
-                }
+    /// Just this table, whatever asks for it.
+    #[cfg(test)]
+    pub(crate) fn of_table(table: Table) -> Self {
+        Self {
+            table,
+            ..Self::default()
+        }
+    }
+
+    /// The virtual servers.
+    pub(crate) const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// What load balancers may ask, by port.
+    pub(crate) const fn health_checks(&self) -> &BTreeMap<u16, HealthCheck> {
+        self.health_checks.answers()
+    }
+
+    /// What could not be served as it was asked for, sorted, each once.
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter()
+    }
+
+    /// Service ports whose traffic policy leaves them no endpoint here though there are some elsewhere.
+    pub(crate) const fn no_local_endpoints(&self) -> NoLocalEndpoints {
+        self.no_local_endpoints
+    }
+
+    /// Load balancers should leave this node alone: it is being taken away.
+    pub(crate) const fn node_leaving(&self) -> bool {
+        self.surroundings.leaving
+    }
+}
+
+// === impl Changed ===
+
+impl Changed {
+    /// Nothing is known of what was.
+    pub(crate) fn everything() -> Self {
+        Self {
+            everything: true,
+            ..Self::default()
+        }
+    }
+
+    /// This host's addresses are others.
+    pub(crate) fn addresses() -> Self {
+        Self {
+            surroundings: true,
+            ..Self::default()
+        }
+    }
+
+    /// These endpoints answer again, or do not any more.
+    pub(crate) fn liveness(endpoints: BTreeSet<SocketAddr>) -> Self {
+        Self {
+            endpoints,
+            ..Self::default()
+        }
+    }
+
+    /// A resource is new, different or gone.
+    pub(crate) fn resource(&mut self, kind: ResourceType, name: &Name) {
+        match kind {
+            ResourceType::Service | ResourceType::Weights => {
+                self.services.insert(name.clone());
             }
+            ResourceType::EndpointGroup => self.services.extend(service_of(name)),
+            ResourceType::Node => self.surroundings = true,
+            ResourceType::Namespace
+            | ResourceType::Listener
+            | ResourceType::RouteTable
+            | ResourceType::Cluster
+            | ResourceType::TlsSecret => {}
         }
     }
 }
 
-/// Who counts as a Pod: whom the configuration says, else who has an address of a node's Pod networks.
-fn pods(snapshot: &Snapshot, facts: &Facts) -> LocalDetector {
-    if let Some(configured) = &facts.pods {
-        return configured.clone();
-    }
-    let networks = snapshot.nodes.values().flat_map(|node| &node.pod_cidrs);
-    let networks: BTreeSet<_> = networks.copied().collect();
-    if networks.is_empty() {
-        LocalDetector::None
-    } else {
-        LocalDetector::Cidrs(Arc::new(networks))
-    }
-}
-
-/// Pods as far as networks tell, and this node itself.
-fn inside(pods: &LocalDetector, facts: &Facts) -> BTreeSet<IpNet> {
-    let pods = match pods {
-        LocalDetector::Cidrs(networks) => Some(networks),
-        LocalDetector::None | LocalDetector::Interface(_) | LocalDetector::InterfacePrefix(_) => {
-            None
-        }
-    };
-    let pods = pods.into_iter().flat_map(|networks| networks.iter());
-    LOOPBACK
-        .into_iter()
-        .chain(pods.copied())
-        .chain(facts.local_addresses.iter().copied().map(IpNet::from))
-        .collect()
-}
-
-fn conflict(loser: &Claim, winner: &Origin) -> Finding {
-    let origin = loser.origin();
-    finding(
-        Severity::Error,
-        origin,
-        "AddressConflict",
-        format!(
-            "{} is already served for the {:?} of Service {}; this Service gets no traffic there",
-            loser.frontend, winner.kind, winner.service_port
-        ),
-    )
+/// The Service whose endpoints a group has.
+fn service_of(group: &Name) -> Option<Name> {
+    let (service, _) = group.as_str().rsplit_once('/')?;
+    Name::new(service).ok()
 }
 
 /// A finding about a Service port.

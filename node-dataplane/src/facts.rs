@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use meshlite_snapshot::AddressFamily;
 use nix::ifaddrs;
 
-use crate::table::{LocalDetector, VirtualAddress};
+use crate::{DetectLocal, Scheduler, table::VirtualAddress};
 
 /// Addresses that never leave a host.
 pub(crate) const LOOPBACK: [IpNet; 2] = [
@@ -29,8 +29,10 @@ pub(crate) struct Facts {
     pub(crate) node_port_ranges: Vec<IpNet>,
     /// Cluster IPs masquerade every client.
     pub(crate) masquerade_all: bool,
-    /// What counts as a Pod; none for the snapshot's Pod networks.
-    pub(crate) pods: Option<LocalDetector>,
+    /// What counts as a Pod.
+    pub(crate) detect_local: DetectLocal,
+    /// The scheduler of Services that ask for none.
+    pub(crate) scheduler: Scheduler,
 }
 
 impl Facts {

@@ -17,6 +17,8 @@ use prometheus_client::{
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     pub(crate) sync_duration: Histogram,
+    pub(crate) sync_full_duration: Histogram,
+    pub(crate) sync_partial_duration: Histogram,
     pub(crate) network_programming_duration: Histogram,
     pub(crate) service_changes: Counter,
     pub(crate) endpoint_changes: Counter,
@@ -80,8 +82,11 @@ impl Metrics {
     /// The metrics, and the registry that shows them.
     pub(crate) fn new() -> (Self, Registry) {
         // 1 ms to about 16 s, as kube-proxy's.
+        let sync = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let metrics = Self {
-            sync_duration: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            sync_duration: sync(),
+            sync_full_duration: sync(),
+            sync_partial_duration: sync(),
             network_programming_duration: Histogram::new(network_programming_buckets()),
             service_changes: Counter::default(),
             endpoint_changes: Counter::default(),
@@ -111,12 +116,25 @@ impl Metrics {
     }
 
     fn register_kube_proxy(&self, registry: &mut Registry) {
-        registry.register_with_unit(
-            "sync_proxy_rules_duration",
-            "How long it takes to compare and program the table",
-            Unit::Seconds,
-            self.sync_duration.clone(),
-        );
+        for (name, help, histogram) in [
+            (
+                "sync_proxy_rules_duration",
+                "How long it takes to compare and program the table, or what of it changed",
+                &self.sync_duration,
+            ),
+            (
+                "sync_full_proxy_rules_duration",
+                "How long it takes to read and compare the whole table, and to program what differs",
+                &self.sync_full_duration,
+            ),
+            (
+                "sync_partial_proxy_rules_duration",
+                "How long it takes to program what changed",
+                &self.sync_partial_duration,
+            ),
+        ] {
+            registry.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        }
         registry.register_with_unit(
             "network_programming_duration",
             "From a change at its source to the table that has it",

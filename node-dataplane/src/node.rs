@@ -164,7 +164,9 @@ impl Node {
                 node_name: config.node_name.clone(),
                 local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
                 node_port_ranges: node_port_ranges(&config),
-                ..Facts::default()
+                masquerade_all: config.masquerade_all,
+                detect_local: config.detect_local.clone(),
+                scheduler: config.scheduler,
             },
             drain_timeout: config.drain_timeout,
             sync_period: config.sync_period,
@@ -201,6 +203,7 @@ impl Node {
             health_checks: (self.choice.backend != Backend::Memory)
                 .then(|| HealthChecks::new(health.clone(), stop.clone())),
             health,
+            unbound: Vec::new(),
             sync_period: config.sync_period,
             ready: Some(ready),
         };

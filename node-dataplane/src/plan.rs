@@ -1,21 +1,19 @@
 //! From what should be and what is to the steps between them: add, switch, drain, remove. Pure.
 
+mod step;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use ipnet::IpNet;
 use meshlite_snapshot::Protocol;
 use tokio::time::Instant;
 
-use crate::table::{
-    Audience, Key, LocalDetector, Observed, ObservedServer, Origin, Owner, RealServer, Settings,
-    Table, VirtualServer,
-};
+pub(crate) use self::step::{Mismatch, Step};
+use crate::table::{Audience, Key, Observed, ObservedServer, Owner, Table, VirtualServer};
 
 /// Ordered steps, and what to remember until the next plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,60 +29,28 @@ pub(crate) struct Plan {
 /// Real servers that drain, and since when: the one thing that a kernel cannot tell.
 pub(crate) type Drains = BTreeMap<(Key, SocketAddr), Instant>;
 
-/// One change of the programmed table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Says which clients are inside, and which of them are Pods.
-    SetInside {
-        networks: Arc<BTreeSet<IpNet>>,
-        pods: LocalDetector,
-    },
-    /// Adds a virtual server without real servers.
-    AddVirtualServer {
-        key: Key,
-        origin: Origin,
-        settings: Settings,
-    },
-    /// Adds a real server to a virtual server.
-    AddRealServer {
-        key: Key,
-        address: SocketAddr,
-        real: RealServer,
-    },
-    /// Changes how a virtual server behaves.
-    EditVirtualServer {
-        key: Key,
-        origin: Origin,
-        settings: Settings,
-    },
-    /// Changes a real server, its weight above all; above 0 it also ends a drain.
-    EditRealServer {
-        key: Key,
-        address: SocketAddr,
-        real: RealServer,
-    },
-    /// Sends no new connections to a real server and leaves it those that it has.
-    DrainRealServer { key: Key, address: SocketAddr },
-    /// Takes a real server out and ends what connections it has.
-    RemoveRealServer { key: Key, address: SocketAddr },
-    /// Takes a virtual server out with what is left of it.
-    RemoveVirtualServer { key: Key },
-}
-
-/// When a step comes, whatever it is about: nothing is taken away before what replaces it is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    Add,
-    Switch,
-    Drain,
-    Remove,
-}
-
 /// The steps that make `observed` what `desired` says.
 ///
 /// A real server that is no longer wanted keeps its established TCP connections for at most `drain_timeout` since it
 /// began to drain (`drains`, of the plan before). UDP and SCTP ones are removed at once.
 pub(crate) fn plan(
+    desired: &Table,
+    observed: &Observed,
+    drains: &Drains,
+    drain_timeout: Duration,
+    now: Instant,
+) -> Plan {
+    let all = desired
+        .virtual_servers
+        .keys()
+        .chain(observed.virtual_servers.keys());
+    let all: BTreeSet<_> = all.copied().collect();
+    plan_keys(&all, desired, observed, drains, drain_timeout, now)
+}
+
+/// As [`plan`], for these virtual servers only, and for who is inside.
+pub(crate) fn plan_keys(
+    keys: &BTreeSet<Key>,
     desired: &Table,
     observed: &Observed,
     drains: &Drains,
@@ -103,26 +69,54 @@ pub(crate) fn plan(
             pods: desired.pods.clone(),
         });
     }
-    for (key, wanted) in &desired.virtual_servers {
-        match observed.virtual_servers.get(key) {
-            None => planner.add(*key, wanted),
-            Some(found) if found.owner == Owner::Foreign => planner.plan.conflicts.push(*key),
-            Some(found) => planner.edit(*key, wanted, found),
-        }
-    }
-    for (key, found) in &observed.virtual_servers {
-        if found.owner == Owner::Ours && !desired.virtual_servers.contains_key(key) {
-            // Its clients have the other virtual server of the place to go to.
-            let is_replaced = key.audience == Audience::Inside
-                && desired
-                    .virtual_servers
-                    .contains_key(&Key::everyone(key.frontend));
-            planner.retire(*key, found, is_replaced);
+    for key in keys {
+        let wanted = desired.virtual_servers.get(key);
+        match (wanted, observed.virtual_servers.get(key)) {
+            (None, None) => {}
+            (Some(wanted), None) => planner.add(*key, wanted),
+            (Some(_), Some(found)) if found.owner == Owner::Foreign => {
+                planner.plan.conflicts.push(*key);
+            }
+            (Some(wanted), Some(found)) => planner.edit(*key, wanted, found),
+            (None, Some(found)) if found.owner == Owner::Foreign => {}
+            (None, Some(found)) => {
+                // Its clients have the other virtual server of the place to go to.
+                let everyone = Key::everyone(key.frontend);
+                let is_replaced = key.audience == Audience::Inside
+                    && desired.virtual_servers.contains_key(&everyone);
+                planner.retire(*key, found, is_replaced);
+            }
         }
     }
     let mut plan = planner.plan;
     plan.steps.sort_by_key(Step::phase);
     plan
+}
+
+/// Real servers of these virtual servers that may go once they have no connections: those that get no new ones and are
+/// not wanted.
+pub(crate) fn idlers(
+    keys: &BTreeSet<Key>,
+    desired: &Table,
+    observed: &Observed,
+) -> Vec<(Key, SocketAddr)> {
+    let mut idlers = Vec::new();
+    for key in keys
+        .iter()
+        .filter(|key| key.frontend.protocol == Protocol::Tcp)
+    {
+        let Some(found) = observed.virtual_servers.get(key) else {
+            continue;
+        };
+        let wanted = desired.virtual_servers.get(key);
+        let is_wanted = |address| wanted.is_some_and(|w| w.real_servers.contains_key(address));
+        let unwanted = found
+            .real_servers
+            .iter()
+            .filter(|(address, real)| real.weight == 0 && !is_wanted(address));
+        idlers.extend(unwanted.map(|(address, _)| (*key, *address)));
+    }
+    idlers
 }
 
 struct Planner<'a> {
@@ -209,106 +203,6 @@ impl Planner<'_> {
             }
         }
         is_left
-    }
-}
-
-// === impl Step ===
-
-impl Step {
-    /// The virtual server that it is about; none if it is about all of them.
-    pub(crate) const fn key(&self) -> Option<&Key> {
-        match self {
-            Self::SetInside { .. } => None,
-            Self::AddVirtualServer { key, .. }
-            | Self::AddRealServer { key, .. }
-            | Self::EditVirtualServer { key, .. }
-            | Self::EditRealServer { key, .. }
-            | Self::DrainRealServer { key, .. }
-            | Self::RemoveRealServer { key, .. }
-            | Self::RemoveVirtualServer { key } => Some(key),
-        }
-    }
-
-    /// The weight that a real server has after it; 0 where it is none's.
-    pub(crate) const fn weight(&self) -> u16 {
-        match self {
-            Self::AddRealServer { real, .. } | Self::EditRealServer { real, .. } => real.weight,
-            Self::SetInside { .. }
-            | Self::AddVirtualServer { .. }
-            | Self::EditVirtualServer { .. }
-            | Self::DrainRealServer { .. }
-            | Self::RemoveRealServer { .. }
-            | Self::RemoveVirtualServer { .. } => 0,
-        }
-    }
-
-    /// When it comes.
-    pub(crate) const fn phase(&self) -> Phase {
-        match self {
-            Self::SetInside { .. } | Self::AddVirtualServer { .. } | Self::AddRealServer { .. } => {
-                Phase::Add
-            }
-            Self::EditRealServer {
-                real: RealServer { weight: 0, .. },
-                ..
-            }
-            | Self::DrainRealServer { .. } => Phase::Drain,
-            Self::EditVirtualServer { .. } | Self::EditRealServer { .. } => Phase::Switch,
-            Self::RemoveRealServer { .. } | Self::RemoveVirtualServer { .. } => Phase::Remove,
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SetInside { networks, .. } => {
-                write!(f, "set inside: {} networks", networks.len())
-            }
-            Self::AddVirtualServer {
-                key,
-                origin,
-                settings,
-            } => {
-                write!(
-                    f,
-                    "add virtual server {key} {} ({})",
-                    settings.scheduler, origin.service_port
-                )
-            }
-            Self::AddRealServer { key, address, real } => {
-                write!(
-                    f,
-                    "add real server {key} -> {address} weight {}",
-                    real.weight
-                )
-            }
-            Self::EditVirtualServer {
-                key,
-                origin,
-                settings,
-            } => {
-                write!(
-                    f,
-                    "edit virtual server {key} {} ({})",
-                    settings.scheduler, origin.service_port
-                )
-            }
-            Self::EditRealServer { key, address, real } => {
-                write!(
-                    f,
-                    "edit real server {key} -> {address} weight {}",
-                    real.weight
-                )
-            }
-            Self::DrainRealServer { key, address } => {
-                write!(f, "drain real server {key} -> {address}")
-            }
-            Self::RemoveRealServer { key, address } => {
-                write!(f, "remove real server {key} -> {address}")
-            }
-            Self::RemoveVirtualServer { key } => write!(f, "remove virtual server {key}"),
-        }
     }
 }
 

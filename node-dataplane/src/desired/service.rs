@@ -7,13 +7,15 @@ use std::{
 };
 
 use meshlite_snapshot::{
-    AddressFamily, EndpointGroup, Finding, LoadBalancerIpMode, ObjectRef, Service, ServicePort,
-    Severity, TrafficPolicy, Weights,
+    AddressFamily, EndpointGroup, Finding, LoadBalancerIpMode, Name, ObjectRef, Service,
+    ServicePort, Severity, TrafficPolicy, Weights,
 };
 
 use super::{
-    Desired, HealthCheck,
+    HealthCheck,
+    claims::Claim,
     endpoints::{Categorized, Place, candidates, categorize},
+    share::{Offer, Share, Wish},
 };
 use crate::{
     facts::Facts,
@@ -30,6 +32,7 @@ const UNLISTED_WEIGHT: u16 = 100;
 /// A Service as this node sees it.
 #[derive(Debug)]
 pub(super) struct View<'a> {
+    pub(super) name: &'a Name,
     pub(super) service: &'a Service,
     pub(super) groups: Vec<&'a Arc<EndpointGroup>>,
     pub(super) weights: Option<&'a Weights>,
@@ -37,14 +40,6 @@ pub(super) struct View<'a> {
     pub(super) facts: &'a Facts,
     pub(super) pods: &'a LocalDetector,
     pub(super) capabilities: &'a Capabilities,
-}
-
-/// A Service port's claim to a place.
-#[derive(Debug)]
-pub(super) struct Claim {
-    pub(super) frontend: Frontend,
-    pub(super) everyone: VirtualServer,
-    pub(super) inside: Option<VirtualServer>,
 }
 
 /// What the virtual servers of one Service port have in common.
@@ -55,23 +50,13 @@ struct Shared<'a> {
     ranges: Arc<BTreeSet<ipnet::IpNet>>,
 }
 
-impl Claim {
-    /// Whose it is.
-    pub(super) fn origin(&self) -> &Origin {
-        &self.everyone.origin
-    }
-
-    /// Of two claims to one place, the lower one wins.
-    pub(super) fn rank(&self) -> (VipKind, &ServicePortName) {
-        (self.origin().kind, &self.origin().service_port)
-    }
-}
-
 impl View<'_> {
-    /// Adds what the Service asks for.
-    pub(super) fn claim(&self, claims: &mut Vec<Claim>, desired: &mut Desired) {
-        let scheduler = self.scheduler(&mut desired.findings);
-        self.check_families(&mut desired.findings);
+    /// What the Service asks for.
+    pub(super) fn wish(&self) -> Wish {
+        let mut share = Share::default();
+        let mut offers = BTreeMap::new();
+        let scheduler = self.scheduler(&mut share.findings);
+        self.check_families(&mut share.findings);
         let (namespace, service): (Arc<str>, Arc<str>) = (
             self.service.namespace.as_str().into(),
             self.service.name.as_str().into(),
@@ -104,21 +89,21 @@ impl View<'_> {
                 let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
                 without_internal |= has_none_here && self.is_internal_local();
                 without_external |= has_none_here && self.is_external_local(port);
-                self.claim_family(*cluster_ip, &shared, &endpoints, claims);
+                self.claim_family(*cluster_ip, &shared, &endpoints, &mut offers);
             }
-            desired.no_local_endpoints.internal += u32::from(without_internal);
-            desired.no_local_endpoints.external += u32::from(without_external);
+            share.no_local_endpoints.internal += u32::from(without_internal);
+            share.no_local_endpoints.external += u32::from(without_external);
         }
         if let Some(port) = self.service.health_check_node_port {
-            desired.health_checks.insert(
-                port,
-                HealthCheck {
-                    namespace: self.service.namespace.clone(),
-                    name: self.service.name.clone(),
-                    local_endpoints: local_ready.len(),
-                },
-            );
+            let check = HealthCheck {
+                namespace: self.service.namespace.clone(),
+                name: self.service.name.clone(),
+                local_endpoints: local_ready.len(),
+            };
+            share.health_check = Some((port, check));
         }
+        share.has_node_ports = self.service.ports.iter().any(|p| p.node_port.is_some());
+        Wish::new(share, offers)
     }
 
     /// The addresses of one family.
@@ -127,7 +112,7 @@ impl View<'_> {
         cluster_ip: IpAddr,
         shared: &Shared<'_>,
         endpoints: &Categorized,
-        claims: &mut Vec<Claim>,
+        offers: &mut BTreeMap<Claim, Offer>,
     ) {
         let family = AddressFamily::of(cluster_ip);
         let in_family = |ip: &IpAddr| AddressFamily::of(*ip) == family;
@@ -137,7 +122,16 @@ impl View<'_> {
                 port,
                 protocol: shared.port.protocol,
             };
-            claims.push(self.claim_of(frontend, kind, shared, endpoints));
+            let claim = Claim {
+                frontend,
+                kind,
+                service_port: shared.name.clone(),
+                service: self.name.clone(),
+            };
+            // One address may be named twice.
+            offers
+                .entry(claim)
+                .or_insert_with(|| self.offer(kind, shared, endpoints));
         };
         let port = shared.port.port;
         add(VirtualAddress::Ip(cluster_ip), port, VipKind::ClusterIP);
@@ -159,13 +153,7 @@ impl View<'_> {
     }
 
     /// One address, with the endpoints that its traffic policy allows.
-    fn claim_of(
-        &self,
-        frontend: Frontend,
-        kind: VipKind,
-        shared: &Shared<'_>,
-        endpoints: &Categorized,
-    ) -> Claim {
+    fn offer(&self, kind: VipKind, shared: &Shared<'_>, endpoints: &Categorized) -> Offer {
         let policy = match kind {
             VipKind::ClusterIP => self.service.internal_traffic_policy,
             VipKind::NodePort | VipKind::LoadBalancer | VipKind::ExternalIP => {
@@ -195,8 +183,7 @@ impl View<'_> {
             real_servers: self.real_servers(addresses, &endpoints.here),
         };
         let (everyone, inside) = (Audience::Everyone, Audience::Inside);
-        Claim {
-            frontend,
+        Offer {
             everyone: match policy {
                 TrafficPolicy::Cluster => server(everyone, &endpoints.cluster, false),
                 TrafficPolicy::Local => server(everyone, &endpoints.local, true),
@@ -268,7 +255,7 @@ impl View<'_> {
 
     fn scheduler(&self, findings: &mut Vec<Finding>) -> Scheduler {
         let Some(wanted) = &self.service.ipvs_scheduler else {
-            return Scheduler::default();
+            return self.facts.scheduler;
         };
         wanted.parse().unwrap_or_else(|_unknown| {
             findings.push(self.finding(
@@ -276,10 +263,10 @@ impl View<'_> {
                 "UnknownScheduler",
                 format!(
                     "IPVS has no scheduler {wanted:?}; {} is used",
-                    Scheduler::default()
+                    self.facts.scheduler
                 ),
             ));
-            Scheduler::default()
+            self.facts.scheduler
         })
     }
 

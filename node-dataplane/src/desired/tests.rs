@@ -33,7 +33,16 @@ fn mk_facts() -> Facts {
 }
 
 fn desired(snapshot: &Snapshot) -> Desired {
-    Desired::new(snapshot, &mk_facts(), &everything())
+    desired_within(snapshot, &mk_facts(), &everything())
+}
+
+fn desired_within(snapshot: &Snapshot, facts: &Facts, capabilities: &Capabilities) -> Desired {
+    Desired::new(Sources {
+        snapshot,
+        facts,
+        capabilities,
+        dead: &BTreeSet::new(),
+    })
 }
 
 /// The table without its heading.
@@ -46,7 +55,7 @@ fn printed(desired: &Desired) -> Vec<String> {
 }
 
 fn reasons(desired: &Desired) -> Vec<(&str, &str)> {
-    let findings = desired.findings.iter();
+    let findings = desired.findings();
     findings
         .map(|f| (f.object.name.as_str(), f.reason.as_ref()))
         .collect()
@@ -138,7 +147,7 @@ fn outside_clients_of_policy_local_get_local_endpoints_and_inside_ones_get_all()
             there,
         ]
     );
-    let check = &desired.health_checks[&32_000];
+    let check = &desired.health_checks()[&32_000];
     assert_eq!((check.name.as_str(), check.local_endpoints), ("web", 1));
 }
 
@@ -250,7 +259,7 @@ fn what_the_kernel_lacks_is_a_finding_and_the_rest_is_served() {
     };
     let snapshot = mk_snapshot(vec![service], vec![]);
     assert_eq!(desired(&snapshot).table.virtual_servers.len(), 2);
-    let desired = Desired::new(&snapshot, &mk_facts(), &lacking);
+    let desired = desired_within(&snapshot, &mk_facts(), &lacking);
     assert_eq!(printed(&desired), ["TCP 10.96.0.1:80 rr"]);
     assert_eq!(
         reasons(&desired),
@@ -302,7 +311,7 @@ fn zone_pod_networks_and_leaving_come_from_the_node_objects() {
         printed(&desired),
         ["TCP 10.96.0.1:80 rr", "-> 10.244.2.1:8080 Masq 1 0 0"]
     );
-    assert!(desired.node_leaving);
+    assert!(desired.node_leaving());
     let inside: Vec<_> = desired
         .table
         .inside

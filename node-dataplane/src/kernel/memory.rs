@@ -1,13 +1,13 @@
 //! A kernel that carries no traffic: for `--dry-run`, and for tests, which can make it fail.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use meshlite_snapshot::Protocol;
 
 use super::{Capabilities, Kernel, KernelError};
 use crate::{
     plan::Step,
-    table::{Key, Observed, ObservedRealServer, ObservedServer, Owner, Scheduler},
+    table::{Key, Observed, Scheduler},
 };
 
 /// A table in memory.
@@ -44,76 +44,10 @@ impl Memory {
         if let Some(at) = self.faults.iter().position(|(n, _)| *n == number) {
             return Err(self.faults.swap_remove(at).1);
         }
-        self.change(step)?;
+        step.apply_to(&mut self.observed)
+            .map_err(|mismatch| KernelError::Resync(mismatch.to_string()))?;
         #[cfg(test)]
         self.log.push(step.clone());
-        Ok(())
-    }
-
-    fn change(&mut self, step: &Step) -> Result<(), KernelError> {
-        let servers = &mut self.observed.virtual_servers;
-        let missing = |what: &dyn std::fmt::Display| KernelError::Resync(format!("no {what}"));
-        match step {
-            Step::SetInside { networks, pods } => {
-                self.observed.inside = Arc::clone(networks);
-                self.observed.pods = pods.clone();
-            }
-            Step::AddVirtualServer {
-                key,
-                origin,
-                settings,
-            } => {
-                if servers.contains_key(key) {
-                    return Err(KernelError::Resync(format!("{key} is there already")));
-                }
-                let server = ObservedServer {
-                    owner: Owner::Ours,
-                    origin: Some(origin.clone()),
-                    settings: settings.clone(),
-                    real_servers: [].into(),
-                    bound: None,
-                };
-                servers.insert(*key, server);
-            }
-            Step::EditVirtualServer {
-                key,
-                origin,
-                settings,
-            } => {
-                let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
-                server.origin = Some(origin.clone());
-                server.settings = settings.clone();
-            }
-            Step::AddRealServer { key, address, real } => {
-                let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
-                if server.real_servers.contains_key(address) {
-                    return Err(KernelError::Resync(format!("{address} is there already")));
-                }
-                let real = ObservedRealServer {
-                    weight: real.weight,
-                    is_local: real.is_local,
-                    connections: 0,
-                };
-                server.real_servers.insert(*address, real);
-            }
-            Step::EditRealServer { key, address, .. } | Step::DrainRealServer { key, address } => {
-                let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
-                let found = server.real_servers.get_mut(address);
-                let found = found.ok_or_else(|| missing(address))?;
-                found.weight = step.weight();
-                if let Step::EditRealServer { real, .. } = step {
-                    found.is_local = real.is_local;
-                }
-            }
-            Step::RemoveRealServer { key, address } => {
-                let server = servers.get_mut(key).ok_or_else(|| missing(key))?;
-                let removed = server.real_servers.remove(address);
-                removed.ok_or_else(|| missing(address))?;
-            }
-            Step::RemoveVirtualServer { key } => {
-                servers.remove(key).ok_or_else(|| missing(key))?;
-            }
-        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The laws of the planner, and its cases.
 
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;

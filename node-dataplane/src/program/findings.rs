@@ -1,44 +1,59 @@
 //! What is wrong on this node, after a pass.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use meshlite_snapshot::{Finding, Severity};
 use tracing::{info, warn};
 
-use super::Settled;
+use super::mirror::Mirror;
 use crate::{
     desired::{Desired, finding},
-    table::{Key, Observed, Origin},
+    kernel::KernelError,
+    table::{Key, Origin},
 };
 
 /// Findings that one pass writes to the log.
 const MOST_LOGGED: usize = 20;
 
+/// What the loop itself finds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Problems {
+    /// Virtual servers with a step that failed, until one of theirs succeeds.
+    pub(super) failures: BTreeMap<Key, KernelError>,
+    /// Wanted virtual servers that are somebody else's.
+    pub(super) conflicts: BTreeSet<Key>,
+    /// What else is wrong with Services on this node.
+    pub(super) others: Vec<Finding>,
+}
+
 /// Everything that is wrong, sorted, each once.
-pub(super) fn collect(desired: &Desired, settled: &Settled, others: Vec<Finding>) -> Vec<Finding> {
-    let mut findings = others;
-    findings.extend(desired.findings.iter().cloned());
+pub(super) fn collect(desired: &Desired, mirror: &Mirror, problems: &Problems) -> Vec<Finding> {
+    let mut findings = problems.others.clone();
+    findings.extend(desired.findings().cloned());
     let origin_of = |key: &Key| -> Option<&Origin> {
-        let server = desired.table.virtual_servers.get(key)?;
-        Some(&server.origin)
+        let wanted = desired.table().virtual_servers.get(key);
+        let found = || mirror.observed().virtual_servers.get(key)?.origin.as_ref();
+        wanted.map(|server| &server.origin).or_else(found)
     };
-    for (key, error) in &settled.outcome.failures {
+    let mut add = |key, severity, reason, message| {
         if let Some(origin) = origin_of(key) {
-            let message = error.to_string();
-            findings.push(finding(Severity::Error, origin, "NotProgrammed", message));
+            findings.push(finding(severity, origin, reason, message));
         }
+    };
+    for (key, error) in &problems.failures {
+        add(key, Severity::Error, "NotProgrammed", error.to_string());
     }
-    for key in &settled.conflicts {
-        if let Some(origin) = origin_of(key) {
-            let message =
-                format!("{key} is programmed by somebody else on this node and was left alone");
-            findings.push(finding(
-                Severity::Error,
-                origin,
-                "ForeignVirtualServer",
-                message,
-            ));
-        }
+    for key in &problems.conflicts {
+        let message =
+            format!("{key} is programmed by somebody else on this node and was left alone");
+        add(key, Severity::Error, "ForeignVirtualServer", message);
     }
-    findings.extend(moved(desired, &settled.observed));
+    for (key, bound) in mirror.moved() {
+        let wanted = key.frontend.socket_address();
+        let message =
+            format!("{wanted} is served on {bound}: this process may not bind ports below 1024");
+        add(key, Severity::Warning, "PortMoved", message);
+    }
     findings.sort();
     findings.dedup();
     findings
@@ -75,18 +90,4 @@ pub(super) fn log_changes(before: &[Finding], after: &[Finding]) {
 fn missing<'a>(from: &'a [Finding], other: &'a [Finding]) -> impl Iterator<Item = &'a Finding> {
     from.iter()
         .filter(|finding| other.binary_search(finding).is_err())
-}
-
-/// Virtual servers that listen elsewhere than they were asked to.
-fn moved(desired: &Desired, observed: &Observed) -> impl Iterator<Item = Finding> {
-    observed.virtual_servers.iter().filter_map(|(key, server)| {
-        let origin = &desired.table.virtual_servers.get(key)?.origin;
-        let (wanted, bound) = (key.frontend.socket_address(), server.bound?);
-        (wanted != bound).then(|| {
-            let message = format!(
-                "{wanted} is served on {bound}: this process may not bind ports below 1024"
-            );
-            finding(Severity::Warning, origin, "PortMoved", message)
-        })
-    })
 }

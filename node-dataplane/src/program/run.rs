@@ -1,6 +1,6 @@
 //! When a pass is made: on a commit, on the resync timer, and when the last pass asked for another.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use meshlite_proto::subscribe::{Commit, Subscription};
 use meshlite_runtime::readiness::ReadyToken;
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{Program, View};
 use crate::{
-    clock, desired::Desired, facts, health::HealthState, health_checks::HealthChecks,
+    clock, desired::Changed, facts, health::HealthState, health_checks::HealthChecks,
     kernel::Kernel,
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Runner<K> {
     pub(crate) health: HealthState,
     /// None where nothing is served.
     pub(crate) health_checks: Option<HealthChecks>,
+    /// Health checks that could not be bound.
+    pub(crate) unbound: Vec<Finding>,
     pub(crate) sync_period: Duration,
     /// Held until the first snapshot is programmed.
     pub(crate) ready: Option<ReadyToken>,
@@ -66,15 +68,18 @@ impl<K: Kernel> Runner<K> {
                         None => is_following = false,
                     }
                 }
-                _ = resync.tick() => self.refresh(),
+                _ = resync.tick() => {
+                    self.program.resync();
+                    self.refresh();
+                }
                 () = wake => {}
                 Some(query) = self.queries.recv() => {
                     self.answer(query).await;
                     continue;
                 }
             }
-            let findings = self.serve_health().await;
-            let is_done = self.program.pass(findings).await;
+            self.serve_health().await;
+            let is_done = self.program.pass(self.unbound.clone()).await;
             if is_done {
                 self.installed(pending.take());
             }
@@ -85,15 +90,17 @@ impl<K: Kernel> Runner<K> {
         self.health.queued(Instant::now());
         let metrics = &self.program.metrics;
         metrics.last_queued.set(clock::seconds_since_epoch());
-        for (kind, counter) in [
-            (ResourceType::Service, &metrics.service_changes),
-            (ResourceType::EndpointGroup, &metrics.endpoint_changes),
-        ] {
-            let changed = commit.changes().iter().filter(|c| c.topic.kind == kind);
-            counter.inc_by(changed.count().try_into().unwrap_or(u64::MAX));
+        let mut changed = Changed::default();
+        for change in commit.changes() {
+            changed.resource(change.topic.kind, &change.name);
+            match change.topic.kind {
+                ResourceType::Service => drop(metrics.service_changes.inc()),
+                ResourceType::EndpointGroup => drop(metrics.endpoint_changes.inc()),
+                _ => {}
+            }
         }
-        self.program
-            .set_snapshot(commit.generation(), commit.snapshot().clone());
+        let (generation, snapshot) = (commit.generation(), commit.snapshot().clone());
+        self.program.set_snapshot(generation, snapshot, &changed);
     }
 
     fn installed(&mut self, commit: Option<Commit>) {
@@ -107,7 +114,7 @@ impl<K: Kernel> Runner<K> {
             let took = clock::seconds_since(changed);
             metrics.network_programming_duration.observe(took);
         }
-        let table = &self.program.desired().table;
+        let table = self.program.desired().table();
         info!(
             generation = commit.generation(),
             virtual_servers = table.virtual_servers.len(),
@@ -130,15 +137,17 @@ impl<K: Kernel> Runner<K> {
         }
     }
 
-    async fn serve_health(&mut self) -> Vec<Finding> {
-        let desired: Arc<Desired> = Arc::clone(self.program.desired());
-        self.health.set_eligible(!desired.node_leaving);
-        match &mut self.health_checks {
-            Some(servers) => {
-                let wanted = &desired.health_checks;
-                servers.serve(wanted, self.program.facts()).await
-            }
-            None => Vec::new(),
+    /// Answers load balancers as the table now says. What could not be bound is tried again each time.
+    async fn serve_health(&mut self) {
+        let is_due = self.program.take_health_checks_due();
+        let desired = self.program.desired();
+        self.health.set_eligible(!desired.node_leaving());
+        let Some(servers) = &mut self.health_checks else {
+            return;
+        };
+        if is_due || !self.unbound.is_empty() {
+            let wanted = desired.health_checks();
+            self.unbound = servers.serve(wanted, self.program.facts()).await;
         }
     }
 

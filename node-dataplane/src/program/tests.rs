@@ -1,13 +1,13 @@
 //! The loop's passes against a kernel that fails, forgets and is changed behind our back.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use meshlite_snapshot::Snapshot;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    kernel::memory::Memory,
+    kernel::{memory::Memory, print},
     table::{Owner, Table},
     testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
@@ -36,10 +36,10 @@ async fn wanting(kernel: Memory, table: Table) -> Program<Memory> {
 }
 
 fn want(program: &mut Program<Memory>, table: Table) {
-    program.desired = Arc::new(Desired {
-        table,
-        ..Desired::default()
-    });
+    let before = program.desired.table().virtual_servers.keys();
+    program.due.extend(before.copied());
+    program.due.extend(table.virtual_servers.keys());
+    program.desired = Desired::of_table(table);
 }
 
 fn web(endpoints: &[(&str, u16)]) -> Table {
@@ -71,7 +71,7 @@ async fn a_snapshot_becomes_virtual_servers() {
         vec![mk_service("web", "10.96.0.1")],
         vec![mk_group("web", &[("10.244.0.1", "n1")])],
     );
-    program.set_snapshot(7, snapshot);
+    program.set_snapshot(7, snapshot, &Changed::default());
     assert!(program.pass(vec![]).await);
     let text = print::table(&programmed(&program));
     assert!(
@@ -113,6 +113,7 @@ async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
     web.real_servers.pop_first();
     web.real_servers.first_entry().unwrap().get_mut().weight = 0;
     assert_eq!(program.metrics.repairs.get(), 0);
+    program.resync();
     assert!(program.pass(vec![]).await);
     assert_eq!(programmed(&program), wanted);
     assert_eq!(
@@ -122,7 +123,7 @@ async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_failed_step_is_a_finding_until_the_retry_succeeds() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Retry("address in use".into()));
@@ -130,7 +131,7 @@ async fn a_failed_step_is_a_finding_until_the_retry_succeeds() {
     assert!(program.pass(vec![]).await, "a commit is not held up by it");
     assert_eq!(reasons(&program), ["NotProgrammed"]);
     assert!(program.findings[0].message.contains("address in use"));
-    assert!(program.wake_at().is_some());
+    tokio::time::sleep_until(program.wake_at().unwrap()).await;
     assert!(program.pass(vec![]).await);
     assert_eq!(programmed(&program), web(&[OLD]));
     assert_eq!((reasons(&program), program.wake_at()), (vec![], None));
@@ -179,12 +180,13 @@ async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
     assert_eq!(program.kernel.log, []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_drained_real_server_is_looked_at_again_until_it_is_gone() {
     let mut program = wanting(holding(&web(&[OLD, NEW])), web(&[NEW])).await;
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[(OLD.0, 0), NEW]));
     assert!(program.wake_at().unwrap() <= Instant::now() + DRAIN_POLL.0);
+    tokio::time::sleep_until(program.wake_at().unwrap()).await;
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[NEW]));
     assert_eq!(program.wake_at(), None);
@@ -274,6 +276,7 @@ proptest! {
                 assert!(usable.into_iter().any(|real| real.weight > 0), "{now:?}");
             }
             for _ in 0..8 {
+                program.resync();
                 program.pass(vec![]).await;
             }
             assert_eq!(programmed(&program), last);

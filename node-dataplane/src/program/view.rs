@@ -60,9 +60,9 @@ impl View {
         generation: u64,
         desired: &Desired,
         observed: &Observed,
-        findings: &[Finding],
+        findings: Vec<Finding>,
     ) -> Self {
-        let wanted = &desired.table.virtual_servers;
+        let wanted = &desired.table().virtual_servers;
         let found = &observed.virtual_servers;
         let ours = found
             .iter()
@@ -78,7 +78,7 @@ impl View {
             mode,
             generation,
             virtual_servers: rows,
-            findings: findings.to_vec(),
+            findings,
         }
     }
 }

@@ -1,0 +1,86 @@
+//! What a table depends on besides Services: this node, and who is inside. Pure.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+use meshlite_snapshot::{Node, Snapshot};
+
+use crate::{
+    DetectLocal,
+    facts::{Facts, LOOPBACK},
+    table::LocalDetector,
+};
+
+/// What a table depends on besides Services.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Surroundings {
+    pub(super) zone: Option<String>,
+    /// Load balancers should leave this node alone: it is being taken away.
+    pub(super) leaving: bool,
+    pub(super) pods: LocalDetector,
+    pub(super) inside: Arc<BTreeSet<IpNet>>,
+    pub(super) local_addresses: BTreeSet<IpAddr>,
+}
+
+// === impl Surroundings ===
+
+impl Surroundings {
+    pub(super) fn new(snapshot: &Snapshot, facts: &Facts) -> Self {
+        let node = snapshot.nodes.get(facts.node_name.as_str());
+        let pods = pods(snapshot, node.map(AsRef::as_ref), facts);
+        Self {
+            zone: node.and_then(|node| node.zone.clone()),
+            leaving: node.is_some_and(|node| node.leaving),
+            inside: Arc::new(inside(&pods, facts)),
+            pods,
+            local_addresses: facts.local_addresses.clone(),
+        }
+    }
+
+    /// Whether a Service may have to be served otherwise than with `other`, apart from where its node ports are and
+    /// from which of its endpoints are addresses of this host.
+    pub(super) fn moves_services(&self, other: &Self) -> bool {
+        let is_none = |pods: &LocalDetector| *pods == LocalDetector::None;
+        self.zone != other.zone || is_none(&self.pods) != is_none(&other.pods)
+    }
+}
+
+/// Who counts as a Pod.
+fn pods(snapshot: &Snapshot, node: Option<&Node>, facts: &Facts) -> LocalDetector {
+    let networks: BTreeSet<IpNet> = match &facts.detect_local {
+        DetectLocal::Snapshot => {
+            let nodes = snapshot.nodes.values();
+            nodes.flat_map(|node| &node.pod_cidrs).copied().collect()
+        }
+        DetectLocal::ClusterCidr(networks) => networks.iter().copied().collect(),
+        DetectLocal::NodeCidr => {
+            let networks = node.map(|node| &node.pod_cidrs[..]);
+            networks.unwrap_or_default().iter().copied().collect()
+        }
+        DetectLocal::Bridge(name) => return LocalDetector::Interface(name.as_str().into()),
+        DetectLocal::InterfacePrefix(prefix) => {
+            return LocalDetector::InterfacePrefix(prefix.as_str().into());
+        }
+    };
+    if networks.is_empty() {
+        LocalDetector::None
+    } else {
+        LocalDetector::Cidrs(Arc::new(networks))
+    }
+}
+
+/// Pods as far as networks tell, and this node itself.
+fn inside(pods: &LocalDetector, facts: &Facts) -> BTreeSet<IpNet> {
+    let pods = match pods {
+        LocalDetector::Cidrs(networks) => Some(networks),
+        LocalDetector::None | LocalDetector::Interface(_) | LocalDetector::InterfacePrefix(_) => {
+            None
+        }
+    };
+    let pods = pods.into_iter().flat_map(|networks| networks.iter());
+    LOOPBACK
+        .into_iter()
+        .chain(pods.copied())
+        .chain(facts.local_addresses.iter().copied().map(IpNet::from))
+        .collect()
+}
