@@ -14,7 +14,7 @@ pub(crate) mod modules;
 mod network;
 pub(crate) mod sysctl;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use conntrack::{Conntrack, Flow, Serving, Tuple};
 pub(crate) use error::{HostError, Undone};

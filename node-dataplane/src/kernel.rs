@@ -5,6 +5,7 @@
 
 pub(crate) mod memory;
 pub(crate) mod print;
+pub(crate) mod rules;
 pub(crate) mod userspace;
 pub(crate) mod worker;
 

@@ -19,6 +19,17 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(pub(crate) u32);
 
+impl Generation {
+    /// The one after the next transaction, if that is made by whoever asks.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self.0.wrapping_add(1) {
+            0 => Self(1),
+            next => Self(next),
+        }
+    }
+}
+
 /// Changes that are made all at once, or not at all.
 ///
 /// Each call adds one change; an error names it by its place among the calls. What is added may be used by the changes

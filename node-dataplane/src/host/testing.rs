@@ -6,7 +6,7 @@ use nix::sched::{CloneFlags, unshare};
 
 /// Runs a test in a network namespace of its own, with its loopback up. Where that is not allowed, says so; in CI that is
 /// a failure.
-pub(super) fn in_namespace(test: impl FnOnce() + Send) {
+pub(crate) fn in_namespace(test: impl FnOnce() + Send) {
     let outcome = thread::scope(|scope| {
         let inside = scope.spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
             Ok(()) => {
@@ -21,7 +21,7 @@ pub(super) fn in_namespace(test: impl FnOnce() + Send) {
 }
 
 /// Says what could not be tested. In CI that is a failure.
-pub(super) fn not_tested(reason: &str) {
+pub(crate) fn not_tested(reason: &str) {
     assert!(std::env::var_os("CI").is_none(), "not tested: {reason}");
     // Not by a macro: the test harness would keep that to itself.
     let said = std::io::stderr().write_all(format!("NOT TESTED: {reason}\n").as_bytes());
@@ -29,12 +29,12 @@ pub(super) fn not_tested(reason: &str) {
 }
 
 /// Runs `ip`, and gives what it prints.
-pub(super) fn ip(arguments: &str) -> String {
+pub(crate) fn ip(arguments: &str) -> String {
     run("ip", &arguments.split(' ').collect::<Vec<_>>())
 }
 
 /// Runs a command, and gives what it prints.
-pub(super) fn run(program: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
         .output()

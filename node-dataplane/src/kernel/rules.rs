@@ -1,0 +1,113 @@
+//! The one nft table, `inet meshlite`: what all backends in the kernel have alike, and the way in and out of it.
+//!
+//! ```text
+//!            prerouting                                output            forward         postrouting
+//!  −150      (IPVS: marks)                             (IPVS: marks)
+//!  −110      check: source ranges, drop, refuse        check             invalid: drop
+//!  −100      (nftables: destination NAT)               (nftables: NAT)
+//!   100                                                                                  masquerade
+//!
+//!  backend ── entries: Key → what is kept of a virtual server ──> Rules ── one transaction ──> kernel
+//!  kernel ──> the same, and what is broken ──> backend
+//! ```
+//!
+//! Each virtual server is a handful of elements of flat sets and maps, whatever else there is; rules and chains do not
+//! grow with them. Large maps have numbers and small ones verdicts, since a new verdict makes the kernel search the
+//! whole table for loops. Chains hang at priorities of their own and lead to nobody else's: what others flush or load
+//! changes nothing here, but a packet that any table drops is gone. It needs Linux 5.13.
+//!
+//! Whose elements are whose follows from their keys, which begin with `address . protocol . port`, and from the set,
+//! which is for an audience. So after a restart everything is read back, and what is not as it must be is known by its
+//! virtual server: that is shown as [broken](Entry::broken). Where rules, chains or sets are not as they must be,
+//! nothing is shown at all, and the next change makes the table anew, with all that is wanted, in one transaction.
+
+mod apply;
+mod behaviour;
+pub(crate) mod chains;
+mod change;
+mod detect;
+mod entry;
+mod helper;
+mod listing;
+pub(crate) mod name;
+mod networks;
+mod read;
+mod refusal;
+mod skeleton;
+pub(crate) mod steps;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshlite_nft::{Generation, Nftables};
+
+pub(crate) use self::{
+    detect::{Clients, Detector},
+    entry::{Branch, ChainOfRules, Content, Entry, Placed},
+    helper::{Helper, family_of},
+    listing::{Listed, list, remove},
+    networks::{fewest, is_address},
+    refusal::kernel_error,
+};
+use super::KernelError;
+use crate::table::Key;
+
+/// The table, and what is in it.
+#[derive(Debug)]
+pub(crate) struct Rules<E: Entry> {
+    nftables: Nftables,
+    /// Which state of the ruleset this is: that after the last transaction of ours. `None`: nobody knows.
+    generation: Option<Generation>,
+    /// Sets, chains and rules are as they must be.
+    is_whole: bool,
+    clients: Clients,
+    entries: BTreeMap<Key, E>,
+    /// What the kernel has of those that are broken.
+    remains: BTreeMap<Key, Vec<Placed>>,
+    /// How many have each shared element.
+    shared: BTreeMap<Placed, u32>,
+    branches: BTreeSet<E::Branch>,
+}
+
+/// What is wanted of virtual servers: to be as said, or `None` not to be.
+pub(crate) type Changes<E> = BTreeMap<Key, Option<E>>;
+
+/// What came of changes.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// What was not changed, and why.
+    pub(crate) failed: BTreeMap<Key, KernelError>,
+    /// Clients were not changed, or nothing was.
+    pub(crate) clients: Option<KernelError>,
+}
+
+// === impl Rules ===
+
+impl<E: Entry> Rules<E> {
+    /// Finds nftables in the network namespace of this thread. Nothing is read or changed yet.
+    pub(crate) fn connect() -> Result<Self, KernelError> {
+        let nftables = Nftables::connect().map_err(|error| kernel_error(&error))?;
+        Ok(Self {
+            nftables,
+            generation: None,
+            is_whole: false,
+            clients: Clients::default(),
+            entries: BTreeMap::new(),
+            remains: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            branches: BTreeSet::new(),
+        })
+    }
+
+    /// What was read last, and changed since.
+    pub(crate) fn entries(&self) -> &BTreeMap<Key, E> {
+        &self.entries
+    }
+
+    /// Clients, as they were read last, and changed since.
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+}

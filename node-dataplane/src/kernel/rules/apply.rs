@@ -1,0 +1,232 @@
+//! Changes of virtual servers, as one transaction: whole, or without those that the kernel refuses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshlite_nft::{Error, Rejected};
+
+use super::{
+    Changes, Clients, Outcome, Rules,
+    change::{Blamed, Builder, NOBODY, Replacement},
+    entry::{Content, Entry, Placed},
+    refusal::kernel_error,
+    skeleton::Skeleton,
+};
+use crate::table::Key;
+
+/// A transaction that may be made, and what is known then.
+struct Attempt<B> {
+    blamed: Blamed,
+    keys: Vec<Key>,
+    /// Makes the table anew.
+    is_load: bool,
+    /// How many more have a shared element then, or how many at all in a new table.
+    shared: BTreeMap<Placed, i64>,
+    branches: BTreeSet<B>,
+}
+
+impl<E: Entry> Rules<E> {
+    /// Makes virtual servers as they are said to be, and clients too if they are said, all at once. What the kernel
+    /// refuses is left as it is.
+    pub(crate) fn apply(&mut self, clients: Option<Clients>, changes: Changes<E>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut changes = changes;
+        loop {
+            let attempt = self.attempt(clients.as_ref(), &changes);
+            let rejected = match self.commit(&attempt) {
+                Ok(()) => {
+                    self.take(attempt, clients, changes);
+                    return outcome;
+                }
+                Err(rejected) => rejected,
+            };
+            if matches!(rejected.first.error, Error::TooLarge) && changes.len() > 1 {
+                let rest = half(&mut changes);
+                let first = self.apply(clients.clone(), changes);
+                let second = self.apply(None, rest);
+                outcome.failed.extend(first.failed);
+                outcome.failed.extend(second.failed);
+                outcome.clients = first.clients;
+                return outcome;
+            }
+            let blamed = blame(&attempt, rejected, &mut outcome);
+            if blamed.is_empty() {
+                // Nobody's fault in particular: nothing was done.
+                let error = outcome.clients.clone();
+                let all = changes.into_keys();
+                outcome
+                    .failed
+                    .extend(all.filter_map(|key| Some((key, error.clone()?))));
+                return outcome;
+            }
+            changes.retain(|key, _| !blamed.contains(key));
+        }
+    }
+
+    fn attempt(&self, clients: Option<&Clients>, changes: &Changes<E>) -> Attempt<E::Branch> {
+        let wanted = clients.unwrap_or(&self.clients);
+        let is_load = !self.is_whole || wanted.detector() != self.clients.detector();
+        let mut builder = Builder::default();
+        let mut shared: BTreeMap<Placed, i64> = BTreeMap::new();
+        let mut givers: BTreeMap<Placed, usize> = BTreeMap::new();
+        let mut branches = BTreeSet::new();
+        let mut come = |owner, content: &Content<E::Branch>| {
+            branches.extend(content.branches.iter().copied());
+            for placed in &content.shared {
+                *shared.entry(placed.clone()).or_default() += 1;
+                givers.insert(placed.clone(), owner);
+            }
+        };
+        let keys: Vec<Key> = changes.keys().copied().collect();
+        let mut gone = Vec::new();
+        for (owner, (key, entry)) in changes.iter().enumerate() {
+            let new = entry.as_ref().map(|entry| entry.content(key));
+            if let Some(new) = &new {
+                come(owner, new);
+            }
+            let mut old = Vec::new();
+            if !is_load {
+                let content = self.content_of(key);
+                gone.extend(content.shared);
+                old = content.own;
+            }
+            let new = new.map(|content| content.own).unwrap_or_default();
+            builder.replace(owner, Replacement { old, new });
+        }
+        if is_load {
+            for (key, entry) in &self.entries {
+                if !changes.contains_key(key) && !self.remains.contains_key(key) {
+                    let content = entry.content(key);
+                    come(NOBODY, &content);
+                    for placed in content.own {
+                        builder.add(NOBODY, placed);
+                    }
+                }
+            }
+        } else {
+            branches.retain(|branch| !self.branches.contains(branch));
+        }
+        for placed in gone {
+            *shared.entry(placed).or_default() -= 1;
+        }
+        for (placed, more) in &shared {
+            let before = if is_load { 0 } else { self.sharers(placed) };
+            let owner = givers.get(placed).copied().unwrap_or(NOBODY);
+            match (before > 0, before + more > 0) {
+                (false, true) => builder.add(owner, placed.clone()),
+                (true, false) => builder.delete(owner, placed.clone()),
+                (true, true) | (false, false) => {}
+            }
+        }
+        let old = if is_load {
+            Vec::new()
+        } else {
+            self.clients.elements()
+        };
+        if is_load || clients.is_some() {
+            let new = wanted.elements();
+            builder.replace(NOBODY, Replacement { old, new });
+        }
+        let skeleton = is_load.then(|| Skeleton::of::<E>(&wanted.detector()));
+        Attempt {
+            blamed: builder.build::<E>(skeleton.as_ref(), &branches),
+            keys,
+            is_load,
+            shared,
+            branches,
+        }
+    }
+
+    /// What the kernel has of a virtual server.
+    fn content_of(&self, key: &Key) -> Content<E::Branch> {
+        let nothing = || Content {
+            own: Vec::new(),
+            shared: Vec::new(),
+            branches: Vec::new(),
+        };
+        if let Some(remains) = self.remains.get(key) {
+            return Content {
+                own: remains.clone(),
+                ..nothing()
+            };
+        }
+        let entry = self.entries.get(key);
+        entry.map_or_else(nothing, |entry| entry.content(key))
+    }
+
+    fn sharers(&self, placed: &Placed) -> i64 {
+        self.shared.get(placed).copied().unwrap_or(0).into()
+    }
+
+    /// Makes the transaction. Then it is known which state the ruleset is in, unless others change it too.
+    fn commit(&mut self, attempt: &Attempt<E::Branch>) -> Result<(), Rejected> {
+        let before = self.nftables.generation().ok();
+        let was_known = attempt.is_load || (before.is_some() && before == self.generation);
+        self.generation = None;
+        self.nftables.commit(&attempt.blamed.transaction)?;
+        let after = self.nftables.generation().ok();
+        let is_ours = attempt.blamed.transaction.changes() == 0 && after == before
+            || after == before.map(meshlite_nft::Generation::next);
+        self.generation = after.filter(|_| was_known && is_ours);
+        Ok(())
+    }
+
+    fn take(&mut self, attempt: Attempt<E::Branch>, clients: Option<Clients>, changes: Changes<E>) {
+        if attempt.is_load {
+            self.shared.clear();
+            self.branches.clear();
+            for key in std::mem::take(&mut self.remains).into_keys() {
+                self.entries.remove(&key);
+            }
+        }
+        for (placed, more) in attempt.shared {
+            let count = u32::try_from(self.sharers(&placed) + more).unwrap_or(0);
+            if count == 0 {
+                self.shared.remove(&placed);
+            } else {
+                self.shared.insert(placed, count);
+            }
+        }
+        self.branches.extend(attempt.branches);
+        self.is_whole = true;
+        if let Some(clients) = clients {
+            self.clients = clients;
+        }
+        for (key, entry) in changes {
+            self.remains.remove(&key);
+            match entry {
+                Some(entry) => self.entries.insert(key, entry),
+                None => self.entries.remove(&key),
+            };
+        }
+    }
+}
+
+/// Notes what failed and why. Gives the keys that are to be left out; none where it was nobody's in particular.
+fn blame<B>(attempt: &Attempt<B>, rejected: Rejected, outcome: &mut Outcome) -> BTreeSet<Key> {
+    let mut blamed = BTreeSet::new();
+    let mut whole = None;
+    let failures = [rejected.first].into_iter().chain(rejected.others);
+    for failure in failures {
+        let error = kernel_error(&failure.error);
+        let owner = attempt.blamed.owner(failure.place);
+        match owner.and_then(|owner| attempt.keys.get(owner)) {
+            Some(key) => {
+                blamed.insert(*key);
+                outcome.failed.entry(*key).or_insert(error);
+            }
+            None => whole = whole.or(Some(error)),
+        }
+    }
+    if blamed.is_empty() {
+        outcome.clients = whole;
+    }
+    blamed
+}
+
+/// Takes the second half away.
+fn half<V>(all: &mut BTreeMap<Key, V>) -> BTreeMap<Key, V> {
+    let middle = all.keys().nth(all.len() / 2).copied();
+    middle
+        .map(|middle| all.split_off(&middle))
+        .unwrap_or_default()
+}

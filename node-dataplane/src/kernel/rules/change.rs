@@ -1,0 +1,154 @@
+//! From what virtual servers put into the table, before and after, to one transaction. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshlite_nft::{Element, Place, Transaction};
+
+use super::{
+    entry::{Content, Entry, Placed},
+    name::{SetId, table},
+    skeleton::{Skeleton, add_chain, add_rules},
+};
+
+/// What one virtual server puts in, before and after; or what networks do, which are nobody's.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    pub(super) old: Vec<Placed>,
+    pub(super) new: Vec<Placed>,
+}
+
+/// Elements that go and come, set by set, and whose change each is: by number, in the order that they were given in.
+#[derive(Debug, Default)]
+struct Moves {
+    gone: Vec<(Element, usize)>,
+    come: Vec<(Element, usize)>,
+}
+
+/// A transaction, and who is to blame for what in it.
+#[derive(Debug)]
+pub(super) struct Blamed {
+    pub(super) transaction: Transaction,
+    /// For each change of the transaction, the number of the replacement that each of its elements is of.
+    owners: Vec<Vec<usize>>,
+}
+
+/// Builds a transaction.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    sets: BTreeMap<SetId, Moves>,
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// Adds what one replacement changes.
+    pub(super) fn replace(&mut self, owner: usize, replacement: Replacement) {
+        let Replacement { mut old, mut new } = replacement;
+        old.sort_unstable();
+        new.sort_unstable();
+        let is_in = |all: &[Placed], one: &Placed| all.binary_search(one).is_ok();
+        let gone: Vec<_> = old
+            .iter()
+            .filter(|one| !is_in(&new, one))
+            .cloned()
+            .collect();
+        for placed in gone {
+            self.moves(placed.set).gone.push((placed.element, owner));
+        }
+        for placed in new {
+            if !is_in(&old, &placed) {
+                self.moves(placed.set).come.push((placed.element, owner));
+            }
+        }
+    }
+
+    /// Adds an element.
+    pub(super) fn add(&mut self, owner: usize, placed: Placed) {
+        self.moves(placed.set).come.push((placed.element, owner));
+    }
+
+    /// Takes an element out.
+    pub(super) fn delete(&mut self, owner: usize, placed: Placed) {
+        self.moves(placed.set).gone.push((placed.element, owner));
+    }
+
+    fn moves(&mut self, set: SetId) -> &mut Moves {
+        self.sets.entry(set).or_default()
+    }
+
+    /// The transaction: the skeleton where there is to be a new one, branches, then elements. What goes of a set goes
+    /// before anything comes, or another element with its key would be taken for it.
+    pub(super) fn build<E: Entry>(
+        self,
+        skeleton: Option<&Skeleton>,
+        branches: &BTreeSet<E::Branch>,
+    ) -> Blamed {
+        let mut blamed = Blamed {
+            transaction: Transaction::new(),
+            owners: Vec::new(),
+        };
+        let mut sets = self.sets;
+        let come = |sets: &mut BTreeMap<SetId, Moves>, placed: Placed| {
+            let moves = sets.entry(placed.set).or_default();
+            moves.come.push((placed.element, NOBODY));
+        };
+        if let Some(skeleton) = skeleton {
+            skeleton.load(&mut blamed.transaction);
+            for placed in &skeleton.constants {
+                come(&mut sets, placed.clone());
+            }
+        }
+        for branch in branches {
+            let branch = E::branch(*branch);
+            add_chain(&mut blamed.transaction, &branch.chain);
+            add_rules(&mut blamed.transaction, &branch.chain);
+            come(&mut sets, branch.way);
+        }
+        for (set, moves) in sets {
+            blamed.elements(set, moves.gone, Transaction::delete_elements);
+            blamed.elements(set, moves.come, Transaction::add_elements);
+        }
+        blamed
+    }
+}
+
+/// The number of what is no virtual server's.
+pub(super) const NOBODY: usize = usize::MAX;
+
+// === impl Blamed ===
+
+impl Blamed {
+    fn elements(
+        &mut self,
+        set: SetId,
+        elements: Vec<(Element, usize)>,
+        add: fn(&mut Transaction, &meshlite_nft::SetKey, Vec<Element>),
+    ) {
+        if elements.is_empty() {
+            return;
+        }
+        let (elements, owners): (Vec<_>, Vec<_>) = elements.into_iter().unzip();
+        self.owners
+            .resize_with(self.transaction.changes(), Vec::new);
+        self.owners.push(owners);
+        add(&mut self.transaction, &table().set(set.text()), elements);
+    }
+
+    /// Whose change a refusal is about; `None` where it is nobody's, or everybody's.
+    pub(super) fn owner(&self, place: Place) -> Option<usize> {
+        let Place::Element { change, element } = place else {
+            return None;
+        };
+        let owner = *self.owners.get(change)?.get(element)?;
+        (owner != NOBODY).then_some(owner)
+    }
+}
+
+/// The old and the new content of a virtual server, as far as it is its own.
+pub(super) fn own<B>(old: Option<&Content<B>>, new: Option<&Content<B>>) -> Replacement {
+    let own = |content: Option<&Content<B>>| content.map(|it| it.own.clone()).unwrap_or_default();
+    Replacement {
+        old: own(old),
+        new: own(new),
+    }
+}

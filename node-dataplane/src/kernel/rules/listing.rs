@@ -1,0 +1,160 @@
+//! The table for people: what each set is for and what is in it; and its end.
+
+use std::net::IpAddr;
+
+use meshlite_nft::{
+    Data, ElementEntry, Error, Nftables, Table, Transaction, UserData, Value, Verdict,
+};
+
+use super::{
+    name::{Shape, table},
+    refusal::kernel_error,
+    skeleton::shared_shapes,
+};
+use crate::kernel::KernelError;
+
+/// A set of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is for.
+    pub(crate) purpose: &'static str,
+    /// What is in it, as `nft` writes it: `10.96.0.10 . 17 . 53 : 10.244.0.7 . 53`.
+    pub(crate) members: Vec<String>,
+}
+
+/// The sets that are there, in the order of their names; none where there is no table. `of_backends` are the shapes
+/// of sets that only some backends have.
+pub(crate) fn list(of_backends: &[&'static [Shape]]) -> Result<Vec<Listed>, KernelError> {
+    let list = || {
+        let mut nftables = Nftables::connect()?;
+        let key = table();
+        let mut listed = Vec::new();
+        for entry in nftables.sets(&key)? {
+            let name = entry.set.key.name.as_str();
+            let shapes = shared_shapes().chain(of_backends.iter().copied());
+            let all = shapes.flatten();
+            let known = all.filter(|shape| shape.ids().iter().any(|id| id.to_string() == name));
+            let types = (entry.set.key_type.number(), data_number(&entry.set));
+            let members = nftables.elements(&entry.set.key)?;
+            listed.push(Listed {
+                name: name.to_owned(),
+                purpose: known.map(|shape| shape.purpose).next().unwrap_or("unknown"),
+                members: members.iter().map(|it| member(it, types)).collect(),
+            });
+        }
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listed)
+    };
+    match list() {
+        Ok(listed) => Ok(listed),
+        Err(Error::NotThere(_)) => Ok(Vec::new()),
+        Err(error) => Err(kernel_error(&error)),
+    }
+}
+
+/// Takes the table away with all that is in it, and nothing else. Says whether there was one.
+pub(crate) fn remove() -> Result<bool, KernelError> {
+    let remove = || {
+        let mut nftables = Nftables::connect()?;
+        let key = table();
+        if !nftables.tables()?.iter().any(|it| it.table.key == key) {
+            return Ok(false);
+        }
+        let mut transaction = Transaction::new();
+        // Added, so that it is no error if somebody else was faster.
+        transaction.add_table(&Table {
+            key: key.clone(),
+            dormant: false,
+            user_data: UserData::default(),
+        });
+        transaction.delete_table(&key);
+        match nftables.commit(&transaction) {
+            Ok(()) => Ok(true),
+            Err(rejected) => Err(rejected.first.error),
+        }
+    };
+    remove().map_err(|error: Error| kernel_error(&error))
+}
+
+fn data_number(set: &meshlite_nft::Set) -> u32 {
+    match set.data_type {
+        Some(meshlite_nft::DataType::Value(data)) => data.number(),
+        _ => 0,
+    }
+}
+
+fn member(entry: &ElementEntry, (key, data): (u32, u32)) -> String {
+    let element = &entry.element;
+    let text = |value: &Option<Value>, kind| {
+        value
+            .as_ref()
+            .map_or_else(|| "*".to_owned(), |value| fields(value.as_bytes(), kind))
+    };
+    let mut member = text(&element.key, key);
+    if element.key_end.is_some() {
+        member = format!("{member} - {}", text(&element.key_end, key));
+    }
+    if element.interval_end {
+        member = format!("up to {member}");
+    }
+    match &element.data {
+        None => member,
+        Some(Data::Value(value)) => format!("{member} : {}", fields(value.as_bytes(), data)),
+        Some(Data::Verdict(verdict)) => format!("{member} : {}", words(verdict)),
+    }
+}
+
+fn words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Accept => "accept".to_owned(),
+        Verdict::Drop => "drop".to_owned(),
+        Verdict::Continue => "continue".to_owned(),
+        Verdict::Break => "break".to_owned(),
+        Verdict::Return => "return".to_owned(),
+        Verdict::Jump(chain) => format!("jump {chain}"),
+        Verdict::Goto(chain) => format!("goto {chain}"),
+    }
+}
+
+/// Bits of a field's number in a type's.
+const FIELD_BITS: u32 = 6;
+
+/// Fields of a value, by the number of its type.
+fn fields(bytes: &[u8], kind: u32) -> String {
+    let numbers = (0..5)
+        .rev()
+        .map(|place| (kind >> (place * FIELD_BITS)) & 0x3f);
+    let mut rest = bytes;
+    let mut texts = Vec::new();
+    for number in numbers.skip_while(|number| *number == 0) {
+        let Some((text, after)) = field(rest, number) else {
+            break;
+        };
+        texts.push(text);
+        rest = after;
+    }
+    texts.join(" . ")
+}
+
+/// `nft`'s numbers of the types that are used here.
+fn field(bytes: &[u8], number: u32) -> Option<(String, &[u8])> {
+    let (word, after) = bytes.split_at_checked(4).unwrap_or((bytes, &[]));
+    Some(match number {
+        7 => (IpAddr::from(*word.first_chunk::<4>()?).to_string(), after),
+        8 => {
+            let (ip, after) = bytes.split_first_chunk::<16>()?;
+            (IpAddr::from(*ip).to_string(), after)
+        }
+        12 => (word.first()?.to_string(), after),
+        13 => (
+            u16::from_be_bytes(*word.first_chunk::<2>()?).to_string(),
+            after,
+        ),
+        _ => (
+            format!("{:#x}", u32::from_ne_bytes(*word.first_chunk::<4>()?)),
+            after,
+        ),
+    })
+}

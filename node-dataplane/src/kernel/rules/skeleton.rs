@@ -1,0 +1,95 @@
+//! What of the table does not depend on virtual servers: its sets, its chains and rules, and what verdict maps say.
+
+use meshlite_nft::{Chain, Rule, Set, Table, Transaction, UserData};
+
+use super::{
+    chains::{filter, masquerade},
+    detect::{self, Detector},
+    entry::{ChainOfRules, Entry, Placed},
+    helper,
+    name::{SetId, Shape, name, table},
+};
+
+/// All of it, for a backend.
+#[derive(Debug)]
+pub(super) struct Skeleton {
+    pub(super) table: Table,
+    pub(super) sets: Vec<(SetId, &'static Shape, Set)>,
+    pub(super) chains: Vec<ChainOfRules>,
+    pub(super) constants: Vec<Placed>,
+}
+
+static SHARED: [&[Shape]; 4] = [
+    &helper::SHAPES,
+    &detect::SHAPES,
+    &filter::SHAPES,
+    &masquerade::SHAPES,
+];
+
+/// Shapes of the sets that all backends have.
+pub(super) fn shared_shapes() -> impl Iterator<Item = &'static [Shape]> {
+    SHARED.into_iter()
+}
+
+impl Skeleton {
+    pub(super) fn of<E: Entry>(detector: &Detector) -> Self {
+        let shapes = shared_shapes().chain([E::SHAPES]).flatten();
+        let sets = shapes.flat_map(|shape| {
+            let ids = shape.ids().into_iter();
+            ids.map(move |id| (id, shape, shape.set(id)))
+        });
+        let chains = [
+            filter::chains(detector),
+            masquerade::chains(detector),
+            E::chains(detector),
+        ];
+        let constants = [filter::constants(), masquerade::constants(), E::constants()];
+        Self {
+            table: Table {
+                key: table(),
+                dormant: false,
+                user_data: detector.comment(),
+            },
+            sets: sets.collect(),
+            chains: chains.concat(),
+            constants: constants.concat(),
+        }
+    }
+
+    /// Puts it in the place of whatever the table had.
+    pub(super) fn load(&self, transaction: &mut Transaction) {
+        // Added first, so that deleting it is no error where it was not there.
+        transaction.add_table(&self.table);
+        transaction.delete_table(&self.table.key);
+        transaction.add_table(&self.table);
+        for (_, _, set) in &self.sets {
+            transaction.add_set(set);
+        }
+        // Rules lead to chains that come later.
+        for chain in &self.chains {
+            add_chain(transaction, chain);
+        }
+        for chain in &self.chains {
+            add_rules(transaction, chain);
+        }
+    }
+}
+
+pub(super) fn add_chain(transaction: &mut Transaction, chain: &ChainOfRules) {
+    transaction.add_chain(&Chain {
+        key: table().chain(name(&chain.name)),
+        base: chain.base,
+        user_data: UserData::default(),
+    });
+}
+
+pub(super) fn add_rules(transaction: &mut Transaction, chain: &ChainOfRules) {
+    let key = table().chain(name(&chain.name));
+    for expressions in &chain.rules {
+        transaction.add_rule(&Rule {
+            chain: key.clone(),
+            expressions: expressions.clone(),
+            user_data: UserData::default(),
+        });
+    }
+}
