@@ -27,67 +27,11 @@
 
 mod decode;
 mod encode;
-mod message;
-mod read;
 mod uapi;
-mod write;
 
 pub use decode::{Answer, decode_family};
 pub use encode::{Header, encode_find_family};
-pub use message::{Body, Message, Messages};
-
-/// No request that this crate writes is longer than this, in bytes.
-pub const MAX_REQUEST: usize = 256;
-
-/// Why bytes are no answer of IPVS.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// The bytes end before the message or attribute that they begin does.
-    #[error("a message or attribute of {length} bytes has only {left} bytes")]
-    Cut {
-        /// Bytes it says it has.
-        length: usize,
-        /// Bytes there are.
-        left: usize,
-    },
-    /// An attribute has a length that its kind does not have.
-    #[error("attribute {attribute} has {length} bytes")]
-    Size {
-        /// Its name in the kernel's header.
-        attribute: &'static str,
-        /// Bytes of its value.
-        length: usize,
-    },
-    /// An attribute that should be text is none.
-    #[error("attribute {attribute} is not text")]
-    Text {
-        /// Its name in the kernel's header.
-        attribute: &'static str,
-    },
-    /// An attribute has a value that stands for nothing this crate knows.
-    #[error("attribute {attribute} has the unknown value {value}")]
-    Value {
-        /// Its name in the kernel's header.
-        attribute: &'static str,
-        /// The value.
-        value: u32,
-    },
-    /// An attribute is not there, and nothing can be said without it.
-    #[error("attribute {0} is missing")]
-    Missing(&'static str),
-    /// A message of a command that answers nothing.
-    #[error("command {0} is no answer")]
-    Command(u8),
-    /// An answer to another question than was asked.
-    #[error("the answer is to another question")]
-    Unasked,
-}
-
-impl Malformed {
-    fn cut(length: usize, left: usize) -> Self {
-        Self::Cut { length, left }
-    }
-}
+pub use meshlite_netlink::{Body, MAX_REQUEST, Malformed, Message, Messages};
 
 #[cfg(test)]
 mod tests;

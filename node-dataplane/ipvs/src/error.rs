@@ -1,8 +1,8 @@
 //! What can go wrong, by what to do about it.
 
-use std::{fmt, io};
+use std::io;
 
-use crate::codec::Malformed;
+use meshlite_netlink::{Malformed, Refusal};
 
 /// Why the kernel did not do what it was asked to. Each variant is another thing to do next.
 #[derive(Debug, thiserror::Error)]
@@ -61,25 +61,6 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// What the kernel said when it refused a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal {
-    /// The error number, as in `errno.h`: positive.
-    pub errno: i32,
-    /// The kernel's own words (extended ACK), where it had any.
-    pub message: Option<Box<str>>,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        io::Error::from_raw_os_error(self.errno).fmt(f)?;
-        match &self.message {
-            Some(message) => write!(f, ": {message}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// What the kernel's `ENOENT` means in answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotFound {
@@ -92,6 +73,21 @@ pub(crate) enum NotFound {
 }
 
 impl Error {
+    /// Sorts what went wrong in a conversation.
+    pub(crate) fn from_netlink(error: meshlite_netlink::Error, not_found: NotFound) -> Self {
+        use meshlite_netlink::Error;
+        match error {
+            Error::Refused(refusal) => Self::of(refusal, not_found),
+            Error::Lost => Self::Lost,
+            Error::Interrupted(tries) => Self::Interrupted(tries),
+            // No request of IPVS is that long.
+            Error::TooLarge => Self::Socket(io::ErrorKind::InvalidInput.into()),
+            Error::Busy(refusal) => Self::Busy(refusal),
+            Error::Malformed(malformed) => Self::Malformed(malformed),
+            Error::Socket(error) => Self::Socket(error),
+        }
+    }
+
     /// Sorts a refusal by what to do about it.
     pub(crate) fn of(refusal: Refusal, not_found: NotFound) -> Self {
         match refusal.errno {
@@ -121,10 +117,7 @@ mod tests {
 
     #[test]
     fn enoent_is_told_apart_by_what_was_asked() {
-        let refusal = Refusal {
-            errno: libc::ENOENT,
-            message: None,
-        };
+        let refusal = Refusal::of(libc::ENOENT);
         let of = |not_found| Error::of(refusal.clone(), not_found);
         assert!(matches!(of(NotFound::Scheduler), Error::NoSuchScheduler(_)));
         assert!(matches!(of(NotFound::Destination), Error::NotThere(_)));
@@ -136,6 +129,7 @@ mod tests {
         let refusal = Refusal {
             errno: libc::EINVAL,
             message: Some("bad attribute".into()),
+            offset: None,
         };
         let text = Error::of(refusal, NotFound::Family).to_string();
         assert!(

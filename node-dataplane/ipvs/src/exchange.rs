@@ -1,134 +1,93 @@
-//! One conversation with the kernel after another: many changes in one send, lists of any length.
+//! Conversations with IPVS: its number is found, questions are asked, changes are made.
 
-mod changes;
-mod lists;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use meshlite_netlink::{Ask, Overlong, Transport};
 
 use crate::{
-    Error, Query,
-    codec::{Answer, Body, Header, Malformed, Messages, decode_family, encode_find_family},
+    Change, Error, Failure, Query,
+    codec::{Answer, Header, Malformed, decode_family, encode_find_family},
     error::NotFound,
 };
 
-/// A datagram of the kernel has at most 32 KiB (`netlink_dump` in the kernel's `af_netlink.c`).
-const RECEIVE_BYTES: usize = 64 * 1024;
-
-/// A socket to the kernel that never waits: netlink does the work within `send`, so that all answers are there when it
-/// returns, and the rest of a list comes as its beginning is received.
-pub(crate) trait Transport {
-    /// Sends one datagram, whole.
-    fn send(&mut self, datagram: &[u8]) -> io::Result<()>;
-    /// Receives one datagram. Says its full length, which may be more than there was room for.
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
-    /// How much a datagram to send may have, in bytes.
-    fn send_limit(&self) -> usize;
-    /// How much the kernel queues for us, in bytes, its overhead counted.
-    fn receive_limit(&self) -> usize;
-}
-
-/// Asks the kernel, and understands its answers.
+/// Asks IPVS, and understands its answers.
 #[derive(Debug)]
 pub(crate) struct Exchange<T> {
-    transport: T,
+    netlink: meshlite_netlink::Exchange<T>,
     /// The number of the IPVS family.
     family: u16,
-    /// That of the last request.
-    sequence: u32,
-    /// What is sent next.
-    request: Vec<u8>,
-    buffer: Box<[u8]>,
-}
-
-/// What is received next.
-enum Received {
-    /// So many bytes of the buffer.
-    Datagram(usize),
-    /// Answers were lost for want of room.
-    Overrun,
-    /// Nothing is left.
-    Empty,
 }
 
 impl<T: Transport> Exchange<T> {
     /// Finds IPVS.
     pub(crate) fn begin(transport: T) -> Result<Self, Error> {
-        let mut exchange = Self {
-            transport,
-            family: 0,
-            sequence: 0,
-            request: Vec::new(),
-            buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
+        let mut netlink = meshlite_netlink::Exchange::new(transport);
+        let write = |sequence, out: &mut Vec<u8>| {
+            encode_find_family(sequence, out);
+            Ok(())
         };
-        let sequence = exchange.next_sequence();
-        exchange.request.clear();
-        encode_find_family(sequence, &mut exchange.request);
-        exchange.family = exchange.single(NotFound::Family, decode_family)?;
-        Ok(exchange)
+        let family = netlink.get(write, decode_family).map_err(of_query)?;
+        Ok(Self { netlink, family })
     }
 
     /// Asks for one thing.
     pub(crate) fn get(&mut self, query: Query) -> Result<Answer, Error> {
-        self.ask(query);
-        self.single(NotFound::Family, Answer::decode)
+        let write = ask(self.family, query);
+        self.netlink.get(write, Answer::decode).map_err(of_query)
     }
 
-    /// Sends the request that was written, and receives its one answer.
-    fn single<V>(
+    /// Asks for a list. Reads it again where it changed meanwhile.
+    pub(crate) fn list<V>(
         &mut self,
-        not_found: NotFound,
-        decode: impl Fn(&[u8]) -> Result<V, Malformed>,
-    ) -> Result<V, Error> {
-        self.transport.send(&self.request)?;
-        loop {
-            let Received::Datagram(length) = self.receive()? else {
-                return Err(Error::Lost);
-            };
-            for message in Messages::of(&self.buffer[..length]) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    continue;
-                }
-                match message.body {
-                    Body::Data(payload) => return Ok(decode(payload)?),
-                    Body::Acknowledged(Err(refusal)) => return Err(Error::of(refusal, not_found)),
-                    Body::Acknowledged(Ok(())) | Body::Done(_) | Body::Nothing => {}
-                }
-            }
-        }
+        query: Query,
+        take: impl Fn(Answer) -> Option<V>,
+    ) -> Result<Vec<V>, Error> {
+        let write = ask(self.family, query);
+        let add = |payload: &[u8], list: &mut Vec<V>| {
+            list.push(take(Answer::decode(payload)?).ok_or(Malformed::Unasked)?);
+            Ok(())
+        };
+        self.netlink.list(write, add).map_err(of_query)
     }
 
-    /// Writes a query as the next request.
-    fn ask(&mut self, query: Query) {
+    /// Makes the changes in their order, each whatever becomes of the others, and tells which failed.
+    pub(crate) fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = Change>,
+    ) -> Result<Vec<Failure>, Error> {
+        let family = self.family;
+        let write = |change: &Change, ask: Ask, out: &mut Vec<u8>| {
+            let header = Header {
+                family,
+                sequence: ask.sequence,
+                acknowledge: ask.acknowledge,
+            };
+            change.encode(header, out);
+        };
+        let failures = self.netlink.apply(changes, write).map_err(of_query)?;
+        let failure = |(index, change, error): (usize, Change, _)| Failure {
+            index,
+            error: Error::from_netlink(error, change.not_found()),
+        };
+        Ok(failures.into_iter().map(failure).collect())
+    }
+}
+
+/// Writes a question.
+fn ask(family: u16, query: Query) -> impl Fn(u32, &mut Vec<u8>) -> Result<(), Overlong> {
+    move |sequence, out| {
         let header = Header {
-            family: self.family,
-            sequence: self.next_sequence(),
+            family,
+            sequence,
             acknowledge: false,
         };
-        self.request.clear();
-        query.encode(header, &mut self.request);
+        query.encode(header, out);
+        Ok(())
     }
+}
 
-    fn next_sequence(&mut self) -> u32 {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.sequence
-    }
-
-    fn receive(&mut self) -> Result<Received, Error> {
-        match self.transport.receive(&mut self.buffer) {
-            Ok(length) if length > self.buffer.len() => Err(Error::Malformed(Malformed::Cut {
-                length,
-                left: self.buffer.len(),
-            })),
-            Ok(length) => Ok(Received::Datagram(length)),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::ENOBUFS) => Ok(Received::Overrun),
-                Some(libc::EAGAIN) => Ok(Received::Empty),
-                Some(libc::EINTR) => Ok(Received::Datagram(0)),
-                _ => Err(error.into()),
-            },
-        }
-    }
+/// What is asked for can be missing only where IPVS itself is.
+fn of_query(error: meshlite_netlink::Error) -> Error {
+    Error::from_netlink(error, NotFound::Family)
 }

@@ -1,10 +1,13 @@
 //! The handle on the kernel's IPVS.
 
+use std::io;
+
+use meshlite_netlink::{KernelSocket, Refusal};
+
 use crate::{
     Change, DestinationEntry, Error, Failure, Info, Query, ServiceEntry, ServiceKey, Timeouts,
     codec::{Answer, Malformed},
     exchange::Exchange,
-    socket::KernelSocket,
 };
 
 /// IPVS of one network namespace: that which the thread was in when it called [`connect`](Self::connect).
@@ -20,7 +23,7 @@ pub struct Ipvs {
 impl Ipvs {
     /// Finds the kernel's IPVS. [`Error::NotSupported`] where there is none: load the module `ip_vs` first.
     pub fn connect() -> Result<Self, Error> {
-        let exchange = Exchange::begin(KernelSocket::open()?)?;
+        let exchange = Exchange::begin(KernelSocket::generic().map_err(unsupported)?)?;
         Ok(Self { exchange })
     }
 
@@ -113,5 +116,15 @@ impl Ipvs {
         destinations.sort_by_key(|entry| entry.destination.key);
         destinations.dedup_by_key(|entry| entry.destination.key);
         Ok(destinations)
+    }
+}
+
+/// A kernel without netlink or its generic kind has no IPVS either.
+fn unsupported(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(errno @ (libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT)) => {
+            Error::NotSupported(Refusal::of(errno))
+        }
+        _ => error.into(),
     }
 }

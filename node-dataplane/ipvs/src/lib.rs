@@ -26,15 +26,15 @@ mod ipvs;
 mod name;
 mod request;
 mod service;
-mod socket;
 mod statistics;
 
 pub use destination::{
     Destination, DestinationEntry, DestinationKey, DestinationSettings, Forwarding, Tunnel,
     TunnelChecksum,
 };
-pub use error::{Error, Failure, Refusal};
+pub use error::{Error, Failure};
 pub use ipvs::Ipvs;
+pub use meshlite_netlink::Refusal;
 pub use name::{InvalidName, PersistenceEngine, Scheduler};
 pub use request::{Change, Query};
 pub use service::{

@@ -2,9 +2,12 @@
 
 mod changes;
 mod lists;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
+pub use changes::REFUSAL_BYTES;
 pub use lists::{LIST_TRIES, List};
 
 use crate::{Body, Error, Malformed, Messages, Overlong, Refusal};

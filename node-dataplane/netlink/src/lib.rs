@@ -17,11 +17,15 @@ mod exchange;
 pub mod flags;
 mod message;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use attributes::{Attribute, Attributes, AttributesIter};
 pub use error::{Error, Malformed, Refusal};
-pub use exchange::{Ask, Exchange, LIST_TRIES, List, MAX_REQUEST, Received, Transport};
+pub use exchange::{
+    Ask, Exchange, LIST_TRIES, List, MAX_REQUEST, REFUSAL_BYTES, Received, Transport,
+};
 pub use message::{Body, Message, Messages};
 pub use socket::KernelSocket;
 pub use write::{Header, Overlong, Writer};

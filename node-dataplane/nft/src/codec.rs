@@ -21,40 +21,4 @@ pub(crate) mod uapi;
 mod value;
 pub(crate) mod write;
 
-/// Why bytes are no answer of nftables.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
-    /// The bytes end before the message or attribute that they begin does.
-    #[error("a message or attribute of {length} bytes has only {left} bytes")]
-    Cut {
-        /// Bytes it says it has.
-        length: usize,
-        /// Bytes there are.
-        left: usize,
-    },
-    /// An attribute has a length that its kind does not have.
-    #[error("attribute {attribute} has {length} bytes")]
-    Size {
-        /// Its name in the kernel's header.
-        attribute: &'static str,
-        /// Bytes of its value.
-        length: usize,
-    },
-    /// An attribute that should be a name is none.
-    #[error("attribute {attribute} is no name")]
-    Name {
-        /// Its name in the kernel's header.
-        attribute: &'static str,
-    },
-    /// An attribute has a value that stands for nothing this crate knows.
-    #[error("attribute {attribute} has the unknown value {value}")]
-    Value {
-        /// Its name in the kernel's header.
-        attribute: &'static str,
-        /// The value.
-        value: u32,
-    },
-    /// An attribute is not there, and nothing can be said without it.
-    #[error("attribute {0} is missing")]
-    Missing(&'static str),
-}
+pub use meshlite_netlink::Malformed;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-use crate::codec::Malformed;
+use meshlite_netlink::{Malformed, Refusal};
 
 /// Why the kernel did not do what it was asked to. Each variant is another thing to do next.
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +58,6 @@ pub enum Error {
     Socket(#[from] io::Error),
 }
 
-/// What the kernel said when it refused something.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Refusal {
-    /// The error number, as in `errno.h`: positive.
-    pub errno: i32,
-    /// The kernel's own words (extended ACK), where it had any.
-    pub message: Option<Box<str>>,
-}
-
 /// What in a transaction an error is about. Changes are counted from 0, in the order of the calls that put them there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
@@ -108,22 +99,27 @@ pub struct Rejected {
     pub others: Vec<Failure>,
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        io::Error::from_raw_os_error(self.errno).fmt(f)?;
-        match &self.message {
-            Some(message) => write!(f, ": {message}"),
-            None => Ok(()),
-        }
-    }
-}
-
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => f.write_str("the transaction"),
             Self::Change(change) => write!(f, "change {change}"),
             Self::Element { change, element } => write!(f, "change {change}, element {element}"),
+        }
+    }
+}
+
+impl From<meshlite_netlink::Error> for Error {
+    fn from(error: meshlite_netlink::Error) -> Self {
+        use meshlite_netlink::Error;
+        match error {
+            Error::Refused(refusal) => Self::of(refusal),
+            Error::Lost => Self::Lost,
+            Error::Interrupted(tries) => Self::Interrupted(tries),
+            Error::TooLarge => Self::TooLarge,
+            Error::Busy(refusal) => Self::Busy(refusal),
+            Error::Malformed(malformed) => Self::Malformed(malformed),
+            Error::Socket(error) => Self::Socket(error),
         }
     }
 }
@@ -168,12 +164,7 @@ mod tests {
 
     #[test]
     fn another_generation_is_a_conflict_and_want_of_memory_passes() {
-        let of = |errno| {
-            Error::of(Refusal {
-                errno,
-                message: None,
-            })
-        };
+        let of = |errno| Error::of(Refusal::of(errno));
         assert!(matches!(of(libc::ERESTART), Error::Conflict));
         assert!(matches!(of(libc::ENOMEM), Error::Busy(_)));
         assert!(matches!(of(libc::EBUSY), Error::InUse(_)));
@@ -185,6 +176,7 @@ mod tests {
         let error = Error::of(Refusal {
             errno: libc::EINVAL,
             message: Some("chain policy is no verdict".into()),
+            offset: None,
         });
         let text = error.to_string();
         assert!(text.contains("Invalid argument"), "{text}");

@@ -18,17 +18,17 @@ mod name;
 mod nftables;
 mod numbered;
 mod object;
-mod socket;
 mod transaction;
 mod value;
 
 pub use codec::Malformed;
-pub use error::{Error, Failure, Place, Refusal, Rejected};
+pub use error::{Error, Failure, Place, Rejected};
 pub use expression::{
     Comparison, ConntrackKey, ConntrackState, Direction, DynsetOperation, Expression, FibFlags,
     FibResult, Icmpx, Lookup, MetaKey, NatFlags, NatKind, NumgenKind, PayloadBase, Register,
     Reject,
 };
+pub use meshlite_netlink::Refusal;
 pub use name::{ChainKey, Family, InvalidName, Name, SetKey, TableKey};
 pub use nftables::Nftables;
 pub use object::{

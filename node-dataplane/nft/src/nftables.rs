@@ -1,5 +1,9 @@
 //! The handle on the kernel's nftables.
 
+use std::io;
+
+use meshlite_netlink::{KernelSocket, Refusal};
+
 use crate::{
     ChainEntry, ElementEntry, Error, Family, Generation, Rejected, RuleEntry, SetEntry, SetKey,
     TableEntry, TableKey, Transaction,
@@ -11,7 +15,6 @@ use crate::{
         write::{Header, Writer},
     },
     exchange::{Exchange, Question},
-    socket::KernelSocket,
 };
 
 /// nftables of one network namespace: that which the thread was in when it called [`connect`](Self::connect).
@@ -32,7 +35,7 @@ impl Nftables {
     /// `CAP_NET_ADMIN`.
     pub fn connect() -> Result<Self, Error> {
         let mut nftables = Self {
-            exchange: Exchange::new(KernelSocket::open()?),
+            exchange: Exchange::new(KernelSocket::netfilter().map_err(unsupported)?),
         };
         nftables.generation()?;
         Ok(nftables)
@@ -128,4 +131,14 @@ fn sort_if_whole(entries: &mut [ElementEntry]) -> bool {
         let [a, b] = [&pair[0].element, &pair[1].element];
         (&a.key, &a.key_end, a.interval_end) != (&b.key, &b.key_end, b.interval_end)
     })
+}
+
+/// A kernel without netlink or its netfilter kind has no nftables either.
+fn unsupported(error: io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(errno @ (libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT)) => {
+            Error::NotSupported(Refusal::of(errno))
+        }
+        _ => error.into(),
+    }
 }

@@ -1,16 +1,16 @@
 //! Transactions: changes in their order, written as one batch. Pure.
 
+use meshlite_netlink::Refusal;
+
 use crate::{
     Chain, ChainKey, Element, Error, Failure, Place, Rule, Set, SetKey, Table, TableKey,
     codec::{
-        element,
-        message::Refused,
-        object, rule, set,
+        element, object, rule, set,
         uapi::{
             BATCH_BEGIN, BATCH_END, BATCH_GENID, Command, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE,
             NLM_F_REPLACE, NLM_F_REQUEST, SUBSYSTEM,
         },
-        write::{Header, Overlong, Writer},
+        write::{Header, Overlong, Writer, WriterExt as _},
     },
 };
 
@@ -96,7 +96,7 @@ impl Transaction {
             overlong: None,
         };
         let header = batch(BATCH_BEGIN, 0);
-        let mut w = Writer::begin(&mut transaction.bytes, header);
+        let mut w = header.begin(&mut transaction.bytes);
         if let Some(Generation(generation)) = generation {
             w.put_u32(BATCH_GENID, generation);
         }
@@ -261,7 +261,7 @@ impl Transaction {
             element,
         });
         let header = Header::of(command, flags, self.sequence(), Some(table.family));
-        let mut w = Writer::begin(&mut self.bytes, header);
+        let mut w = header.begin(&mut self.bytes);
         write(&mut w);
         let written = w.end();
         self.close(written, Place::Change(change));
@@ -271,7 +271,7 @@ impl Transaction {
     fn close(&mut self, written: Result<(), Overlong>, place: Place) {
         self.end = self.bytes.len();
         let header = batch(BATCH_END, self.sequence().wrapping_add(1));
-        let ended = Writer::begin(&mut self.bytes, header).end();
+        let ended = header.begin(&mut self.bytes).end();
         if written.and(ended).is_err() {
             self.overlong.get_or_insert(place);
         }
@@ -299,14 +299,14 @@ impl Transaction {
     }
 
     /// What the refusal of the message with this sequence number says.
-    pub(crate) fn failure(&self, sequence: u32, refused: Refused) -> Failure {
+    pub(crate) fn failure(&self, sequence: u32, refusal: Refusal) -> Failure {
         let index = usize::try_from(sequence)
             .ok()
             .and_then(|number| number.checked_sub(1));
         let Some((index, start)) = index.and_then(|i| Some((i, self.messages.get(i)?))) else {
             return Failure {
                 place: Place::Whole,
-                error: Error::of(refused.refusal),
+                error: Error::of(refusal),
             };
         };
         let end = self
@@ -315,19 +315,19 @@ impl Transaction {
             .map_or(self.end, |next| next.offset);
         let message = &self.bytes[start.offset..end];
         let change = start.change;
-        let found = |first| Some(first + element::element_at(message, refused.offset?)?);
+        let found = |first| Some(first + element::element_at(message, refusal.offset?)?);
         let place = match start.element.and_then(found) {
             Some(element) => Place::Element { change, element },
             None => Place::Change(change),
         };
-        let is_unsupported = refused.refusal.errno == libc::ENOENT
-            && refused
+        let is_unsupported = refusal.errno == libc::ENOENT
+            && refusal
                 .offset
                 .is_some_and(|offset| is_part_of_kernel(message, offset));
         let error = if is_unsupported {
-            Error::NotSupported(refused.refusal)
+            Error::NotSupported(refusal)
         } else {
-            Error::of(refused.refusal)
+            Error::of(refusal)
         };
         Failure { place, error }
     }

@@ -6,12 +6,13 @@ mod statistics;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{
-    Malformed,
-    read::{Attribute, Attributes},
-    uapi,
-};
+use meshlite_netlink::Attributes;
+
+use super::{Malformed, uapi};
 use crate::{DestinationEntry, Family, Info, ServiceEntry, Timeouts, Version};
+
+/// The field of the generic netlink header that says what a message is.
+const COMMAND: &str = "genlmsghdr.cmd";
 
 /// What the kernel answers to a [`Query`](crate::Query).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,20 +33,17 @@ impl Answer {
         let (command, attributes) = generic(payload)?;
         match command {
             uapi::IPVS_CMD_NEW_SERVICE => {
-                let inner = find(
-                    attributes,
-                    uapi::IPVS_CMD_ATTR_SERVICE,
-                    "IPVS_CMD_ATTR_SERVICE",
-                )?;
+                let inner =
+                    attributes.need(uapi::IPVS_CMD_ATTR_SERVICE, "IPVS_CMD_ATTR_SERVICE")?;
                 service::service(inner.nested()).map(Self::Service)
             }
             uapi::IPVS_CMD_NEW_DEST => {
-                let inner = find(attributes, uapi::IPVS_CMD_ATTR_DEST, "IPVS_CMD_ATTR_DEST")?;
+                let inner = attributes.need(uapi::IPVS_CMD_ATTR_DEST, "IPVS_CMD_ATTR_DEST")?;
                 destination::destination(inner.nested()).map(Self::Destination)
             }
             uapi::IPVS_CMD_SET_INFO => info(attributes).map(Self::Info),
             uapi::IPVS_CMD_SET_CONFIG => timeouts(attributes).map(Self::Timeouts),
-            _ => Err(Malformed::Command(command)),
+            _ => Err(value(COMMAND, command)),
         }
     }
 }
@@ -53,34 +51,17 @@ impl Answer {
 /// Reads the number of the IPVS family out of the answer to [`encode_find_family`](super::encode_find_family).
 pub fn decode_family(payload: &[u8]) -> Result<u16, Malformed> {
     match generic(payload)? {
-        (uapi::CTRL_CMD_NEWFAMILY, attributes) => {
-            find(attributes, uapi::CTRL_ATTR_FAMILY_ID, "CTRL_ATTR_FAMILY_ID")?
-                .u16("CTRL_ATTR_FAMILY_ID")
-        }
-        (command, _) => Err(Malformed::Command(command)),
+        (uapi::CTRL_CMD_NEWFAMILY, attributes) => attributes
+            .need(uapi::CTRL_ATTR_FAMILY_ID, "CTRL_ATTR_FAMILY_ID")?
+            .u16_ne("CTRL_ATTR_FAMILY_ID"),
+        (command, _) => Err(value(COMMAND, command)),
     }
 }
 
 /// Command and attributes behind the generic netlink header.
 fn generic(payload: &[u8]) -> Result<(u8, Attributes<'_>), Malformed> {
-    match payload {
-        [command, _version, _, _, attributes @ ..] => Ok((*command, Attributes(attributes))),
-        short => Err(Malformed::cut(4, short.len())),
-    }
-}
-
-fn find<'a>(
-    attributes: Attributes<'a>,
-    kind: u16,
-    name: &'static str,
-) -> Result<Attribute<'a>, Malformed> {
-    for attribute in attributes {
-        let attribute = attribute?;
-        if attribute.kind == kind {
-            return Ok(attribute);
-        }
-    }
-    Err(Malformed::Missing(name))
+    let (&[command, ..], attributes) = Attributes::behind::<4>(payload)?;
+    Ok((command, attributes))
 }
 
 fn info(attributes: Attributes<'_>) -> Result<Info, Malformed> {
@@ -89,10 +70,10 @@ fn info(attributes: Attributes<'_>) -> Result<Info, Malformed> {
         let attribute = attribute?;
         match attribute.kind {
             uapi::IPVS_INFO_ATTR_VERSION => {
-                version = Some(attribute.u32("IPVS_INFO_ATTR_VERSION")?);
+                version = Some(attribute.u32_ne("IPVS_INFO_ATTR_VERSION")?);
             }
             uapi::IPVS_INFO_ATTR_CONN_TAB_SIZE => {
-                size = Some(attribute.u32("IPVS_INFO_ATTR_CONN_TAB_SIZE")?);
+                size = Some(attribute.u32_ne("IPVS_INFO_ATTR_CONN_TAB_SIZE")?);
             }
             _ => {}
         }
@@ -115,13 +96,13 @@ fn timeouts(attributes: Attributes<'_>) -> Result<Timeouts, Malformed> {
         let attribute = attribute?;
         match attribute.kind {
             uapi::IPVS_CMD_ATTR_TIMEOUT_TCP => {
-                timeouts.tcp = attribute.u32("IPVS_CMD_ATTR_TIMEOUT_TCP")?;
+                timeouts.tcp = attribute.u32_ne("IPVS_CMD_ATTR_TIMEOUT_TCP")?;
             }
             uapi::IPVS_CMD_ATTR_TIMEOUT_TCP_FIN => {
-                timeouts.tcp_fin = attribute.u32("IPVS_CMD_ATTR_TIMEOUT_TCP_FIN")?;
+                timeouts.tcp_fin = attribute.u32_ne("IPVS_CMD_ATTR_TIMEOUT_TCP_FIN")?;
             }
             uapi::IPVS_CMD_ATTR_TIMEOUT_UDP => {
-                timeouts.udp = attribute.u32("IPVS_CMD_ATTR_TIMEOUT_UDP")?;
+                timeouts.udp = attribute.u32_ne("IPVS_CMD_ATTR_TIMEOUT_UDP")?;
             }
             _ => {}
         }

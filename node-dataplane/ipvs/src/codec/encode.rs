@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{uapi, write::Writer};
+use meshlite_netlink::{Writer, flags};
+
+use super::uapi;
 use crate::{
     Change, Destination, DestinationKey, DestinationSettings, Family, Forwarding, Query,
     ServiceKey, ServiceSettings, Timeouts, Tunnel, TunnelChecksum,
@@ -22,12 +24,12 @@ pub struct Header {
 impl Change {
     /// Writes the change to the end of `out`, as one message. Several may follow each other and be sent at once.
     pub fn encode(&self, header: Header, out: &mut Vec<u8>) {
-        let flags = if header.acknowledge {
-            uapi::NLM_F_REQUEST | uapi::NLM_F_ACK
+        let request = if header.acknowledge {
+            flags::NLM_F_REQUEST | flags::NLM_F_ACK
         } else {
-            uapi::NLM_F_REQUEST
+            flags::NLM_F_REQUEST
         };
-        let mut message = Writer::begin(out, header.family, flags, header.sequence, self.command());
+        let mut message = begin(out, header.family, request, header.sequence, self.command());
         match self {
             Self::AddService(service) | Self::EditService(service) => {
                 put_service(&mut message, &service.key, Some(&service.settings));
@@ -43,13 +45,13 @@ impl Change {
                 put_destination(&mut message, key, None);
             }
             Self::SetTimeouts(Timeouts { tcp, tcp_fin, udp }) => {
-                message.put_u32(uapi::IPVS_CMD_ATTR_TIMEOUT_TCP, *tcp);
-                message.put_u32(uapi::IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, *tcp_fin);
-                message.put_u32(uapi::IPVS_CMD_ATTR_TIMEOUT_UDP, *udp);
+                message.put_u32_ne(uapi::IPVS_CMD_ATTR_TIMEOUT_TCP, *tcp);
+                message.put_u32_ne(uapi::IPVS_CMD_ATTR_TIMEOUT_TCP_FIN, *tcp_fin);
+                message.put_u32_ne(uapi::IPVS_CMD_ATTR_TIMEOUT_UDP, *udp);
             }
             Self::ZeroAll | Self::Flush => {}
         }
-        message.end();
+        end(message);
     }
 
     fn command(&self) -> u8 {
@@ -70,12 +72,12 @@ impl Change {
 impl Query {
     /// Writes the question to the end of `out`, as one message. A socket can have one list under way at a time.
     pub fn encode(&self, header: Header, out: &mut Vec<u8>) {
-        let mut flags = uapi::NLM_F_REQUEST;
+        let mut request = flags::NLM_F_REQUEST;
         if header.acknowledge {
-            flags |= uapi::NLM_F_ACK;
+            request |= flags::NLM_F_ACK;
         }
         if self.is_list() {
-            flags |= uapi::NLM_F_DUMP;
+            request |= flags::NLM_F_DUMP;
         }
         let command = match self {
             Self::Info => uapi::IPVS_CMD_GET_INFO,
@@ -83,43 +85,58 @@ impl Query {
             Self::Service(_) | Self::Services => uapi::IPVS_CMD_GET_SERVICE,
             Self::Destinations(_) => uapi::IPVS_CMD_GET_DEST,
         };
-        let mut message = Writer::begin(out, header.family, flags, header.sequence, command);
+        let mut message = begin(out, header.family, request, header.sequence, command);
         if let Self::Service(key) | Self::Destinations(key) = self {
             put_service(&mut message, key, None);
         }
-        message.end();
+        end(message);
     }
 }
 
 /// Writes the question for the number of the IPVS family; [`decode_family`](super::decode_family) reads the answer.
 pub fn encode_find_family(sequence: u32, out: &mut Vec<u8>) {
-    let mut message = Writer::begin(
+    let mut message = begin(
         out,
         uapi::GENL_ID_CTRL,
-        uapi::NLM_F_REQUEST,
+        flags::NLM_F_REQUEST,
         sequence,
         uapi::CTRL_CMD_GETFAMILY,
     );
     message.put(uapi::CTRL_ATTR_FAMILY_NAME, uapi::IPVS_GENL_NAME);
-    message.end();
+    end(message);
+}
+
+/// Writes the headers of netlink and generic netlink.
+fn begin(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, command: u8) -> Writer<'_> {
+    let header = meshlite_netlink::Header {
+        kind,
+        flags,
+        sequence,
+    };
+    Writer::begin(out, header, &[command, uapi::GENL_VERSION, 0, 0])
+}
+
+/// Fills in the length. No request of IPVS is as long as to have one that cannot be said.
+fn end(message: Writer<'_>) {
+    message.end().unwrap_or_default();
 }
 
 /// A service: what identifies it, and, where it is added or edited, its settings.
 fn put_service(message: &mut Writer<'_>, key: &ServiceKey, settings: Option<&ServiceSettings>) {
     message.nest(uapi::IPVS_CMD_ATTR_SERVICE, |service| {
-        service.put_u16(uapi::IPVS_SVC_ATTR_AF, family_number(key.family()));
+        service.put_u16_ne(uapi::IPVS_SVC_ATTR_AF, family_number(key.family()));
         match key {
             ServiceKey::Address {
                 protocol,
                 address,
                 port,
             } => {
-                service.put_u16(uapi::IPVS_SVC_ATTR_PROTOCOL, protocol.number().into());
+                service.put_u16_ne(uapi::IPVS_SVC_ATTR_PROTOCOL, protocol.number().into());
                 service.put(uapi::IPVS_SVC_ATTR_ADDR, &address_bytes(*address));
-                service.put_port(uapi::IPVS_SVC_ATTR_PORT, *port);
+                service.put_u16_be(uapi::IPVS_SVC_ATTR_PORT, *port);
             }
             ServiceKey::Mark { mark, .. } => {
-                service.put_u32(uapi::IPVS_SVC_ATTR_FWMARK, mark.get());
+                service.put_u32_ne(uapi::IPVS_SVC_ATTR_FWMARK, mark.get());
             }
         }
         if let Some(settings) = settings {
@@ -134,9 +151,9 @@ fn put_service_settings(service: &mut Writer<'_>, settings: &ServiceSettings, fa
         flags,
         persistence,
     } = settings;
-    service.put_string(uapi::IPVS_SVC_ATTR_SCHED_NAME, scheduler.as_str());
+    service.put_str(uapi::IPVS_SVC_ATTR_SCHED_NAME, scheduler.as_str());
     if let Some(engine) = persistence.and_then(|p| p.engine) {
-        service.put_string(uapi::IPVS_SVC_ATTR_PE_NAME, engine.as_str());
+        service.put_str(uapi::IPVS_SVC_ATTR_PE_NAME, engine.as_str());
     }
     let mut bits = flags.bits() & !(uapi::IP_VS_SVC_F_PERSISTENT | uapi::IP_VS_SVC_F_HASHED);
     if persistence.is_some() {
@@ -147,7 +164,7 @@ fn put_service_settings(service: &mut Writer<'_>, settings: &ServiceSettings, fa
     both[..4].copy_from_slice(&bits.to_ne_bytes());
     service.put(uapi::IPVS_SVC_ATTR_FLAGS, &both);
     let timeout = persistence.map_or(0, |p| p.timeout);
-    service.put_u32(uapi::IPVS_SVC_ATTR_TIMEOUT, timeout);
+    service.put_u32_ne(uapi::IPVS_SVC_ATTR_TIMEOUT, timeout);
     // The kernel wants a mask that is right for the family even where nothing persists.
     let mask = persistence.unwrap_or(crate::Persistence::per_address(family, 0));
     service.put(uapi::IPVS_SVC_ATTR_NETMASK, &mask.netmask(family));
@@ -161,9 +178,9 @@ fn put_destination(
 ) {
     message.nest(uapi::IPVS_CMD_ATTR_DEST, |destination| {
         let family = Family::of(key.address);
-        destination.put_u16(uapi::IPVS_DEST_ATTR_ADDR_FAMILY, family_number(family));
+        destination.put_u16_ne(uapi::IPVS_DEST_ATTR_ADDR_FAMILY, family_number(family));
         destination.put(uapi::IPVS_DEST_ATTR_ADDR, &address_bytes(key.address));
-        destination.put_port(uapi::IPVS_DEST_ATTR_PORT, key.port);
+        destination.put_u16_be(uapi::IPVS_DEST_ATTR_PORT, key.port);
         if let Some(settings) = settings {
             put_destination_settings(destination, settings);
         }
@@ -184,8 +201,8 @@ fn put_destination_settings(destination: &mut Writer<'_>, settings: &Destination
         Forwarding::Route => uapi::IP_VS_CONN_F_DROUTE,
         Forwarding::Bypass => uapi::IP_VS_CONN_F_BYPASS,
     };
-    destination.put_u32(uapi::IPVS_DEST_ATTR_FWD_METHOD, method);
-    destination.put_u32(uapi::IPVS_DEST_ATTR_WEIGHT, *weight);
+    destination.put_u32_ne(uapi::IPVS_DEST_ATTR_FWD_METHOD, method);
+    destination.put_u32_ne(uapi::IPVS_DEST_ATTR_WEIGHT, *weight);
     if let Forwarding::Tunnel(tunnel) = forwarding {
         let (kind, port, checksum) = match *tunnel {
             Tunnel::Ipip => (uapi::IP_VS_CONN_F_TUNNEL_TYPE_IPIP, 0, TunnelChecksum::None),
@@ -198,11 +215,11 @@ fn put_destination_settings(destination: &mut Writer<'_>, settings: &Destination
             TunnelChecksum::Remote => uapi::IP_VS_TUNNEL_ENCAP_FLAG_REMCSUM,
         };
         destination.put(uapi::IPVS_DEST_ATTR_TUN_TYPE, &[kind]);
-        destination.put_port(uapi::IPVS_DEST_ATTR_TUN_PORT, port);
-        destination.put_u16(uapi::IPVS_DEST_ATTR_TUN_FLAGS, flags);
+        destination.put_u16_be(uapi::IPVS_DEST_ATTR_TUN_PORT, port);
+        destination.put_u16_ne(uapi::IPVS_DEST_ATTR_TUN_FLAGS, flags);
     }
-    destination.put_u32(uapi::IPVS_DEST_ATTR_U_THRESH, *upper_threshold);
-    destination.put_u32(uapi::IPVS_DEST_ATTR_L_THRESH, *lower_threshold);
+    destination.put_u32_ne(uapi::IPVS_DEST_ATTR_U_THRESH, *upper_threshold);
+    destination.put_u32_ne(uapi::IPVS_DEST_ATTR_L_THRESH, *lower_threshold);
 }
 
 fn family_number(family: Family) -> u16 {

@@ -1,23 +1,4 @@
-//! Numbers of the kernel's headers `linux/netlink.h`, `linux/genetlink.h` and `linux/ip_vs.h`, under their names there.
-
-pub(super) const NLM_F_REQUEST: u16 = 0x01;
-pub(super) const NLM_F_ACK: u16 = 0x04;
-pub(super) const NLM_F_DUMP_INTR: u16 = 0x10;
-pub(super) const NLM_F_CAPPED: u16 = 0x100;
-pub(super) const NLM_F_ACK_TLVS: u16 = 0x200;
-/// Of a request: `NLM_F_ROOT | NLM_F_MATCH`.
-pub(super) const NLM_F_DUMP: u16 = 0x300;
-
-pub(super) const NLMSG_ERROR: u16 = 2;
-pub(super) const NLMSG_DONE: u16 = 3;
-/// Types below are netlink's own.
-pub(super) const NLMSG_MIN_TYPE: u16 = 0x10;
-
-pub(super) const NLA_F_NESTED: u16 = 0x8000;
-/// What is left of an attribute's type without its two flags.
-pub(super) const NLA_TYPE_MASK: u16 = 0x3fff;
-
-pub(super) const NLMSGERR_ATTR_MSG: u16 = 1;
+//! Numbers of the kernel's headers `linux/genetlink.h` and `linux/ip_vs.h`, under their names there.
 
 pub(super) const GENL_ID_CTRL: u16 = 0x10;
 pub(super) const CTRL_CMD_NEWFAMILY: u8 = 1;

@@ -5,7 +5,9 @@ mod lists;
 
 use std::{collections::VecDeque, io};
 
-use super::{Exchange, Transport};
+use meshlite_netlink::Transport;
+
+use super::Exchange;
 
 /// The number of the family in the made-up kernel.
 const FAMILY: u16 = 0x1c;

@@ -7,8 +7,9 @@ use crate::{Body, Error, Messages, Refusal};
 
 /// More in one send makes nothing faster, in bytes.
 const SEND_BYTES: usize = 64 * 1024;
-/// What a refusal with the kernel's words costs of the receive buffer, at most (the kernel counts its own overhead).
-pub(super) const REFUSAL_BYTES: usize = 1280;
+/// What a refusal with the kernel's words costs of the receive buffer, at most, in bytes: the kernel counts its own
+/// overhead. No more changes are sent at once than there is room for, should all of them be refused.
+pub const REFUSAL_BYTES: usize = 1280;
 
 impl<T: Transport> Exchange<T> {
     /// Makes changes in their order, each whatever becomes of the others, and tells which failed, by their places: with

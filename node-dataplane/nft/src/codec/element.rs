@@ -3,10 +3,10 @@
 use super::{
     Malformed,
     message::Payload,
-    read::{Attribute, Attributes},
+    read::{Attribute, Attributes, AttributesExt as _},
     set::milliseconds,
     value,
-    write::{HEADERS, Writer},
+    write::{HEADERS, Writer, WriterExt as _},
 };
 use crate::{Data, Element, ElementEntry, SetKey, Value};
 
@@ -59,17 +59,17 @@ pub(crate) fn put_elements(
 fn put_element(w: &mut Writer<'_>, element: &Element) {
     let mut flags = 0;
     match &element.key {
-        Some(key) => w.put_value(KEY, key),
+        Some(key) => value::put_value(w, KEY, key),
         None => flags |= F_CATCHALL,
     }
     if element.interval_end {
         flags |= F_INTERVAL_END;
     }
     if let Some(key_end) = &element.key_end {
-        w.put_value(KEY_END, key_end);
+        value::put_value(w, KEY_END, key_end);
     }
     if let Some(data) = &element.data {
-        w.put_data(DATA, data);
+        value::put_data(w, DATA, data);
     }
     if flags != 0 {
         w.put_u32(FLAGS, flags);

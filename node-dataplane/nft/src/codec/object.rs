@@ -1,6 +1,11 @@
 //! Tables, chains and the generation: `NFTA_TABLE_*`, `NFTA_CHAIN_*`, `NFTA_GEN_*`.
 
-use super::{Malformed, message::Payload, read::Attributes, write::Writer};
+use super::{
+    Malformed,
+    message::Payload,
+    read::{Attributes, AttributesExt as _},
+    write::{Writer, WriterExt as _},
+};
 use crate::{
     Base, Chain, ChainEntry, ChainKey, ChainKind, Generation, Hook, Policy, Table, TableEntry,
     TableKey,
@@ -127,7 +132,7 @@ fn base(chain: Attributes<'_>, hook: Attributes<'_>) -> Result<Base, Malformed> 
         .map(|(kind, _)| *kind);
     let policy = chain.need_u32(CHAIN_POLICY, "NFTA_CHAIN_POLICY")?;
     Ok(Base {
-        kind: kind.ok_or(Malformed::Name {
+        kind: kind.ok_or(Malformed::Text {
             attribute: "NFTA_CHAIN_TYPE",
         })?,
         hook: Hook(hook.need_u32(HOOK_NUMBER, "NFTA_HOOK_HOOKNUM")?),

@@ -1,6 +1,12 @@
 //! Rules: `NFTA_RULE_*`.
 
-use super::{Malformed, expression, message::Payload, uapi::LIST_ELEM, write::Writer};
+use super::{
+    Malformed, expression,
+    message::Payload,
+    read::{Attributes, AttributesExt as _},
+    uapi::LIST_ELEM,
+    write::{Writer, WriterExt as _},
+};
 use crate::{ChainKey, Rule, RuleEntry, TableKey};
 
 const TABLE: u16 = 1;
@@ -60,7 +66,7 @@ pub(crate) fn lacks_expression(message: &[u8], offset: usize) -> bool {
     let Some(item) = message.get(offset..) else {
         return false;
     };
-    match super::read::Attributes(item).into_iter().next() {
+    match Attributes(item).into_iter().next() {
         Some(Ok(attribute)) if attribute.kind == LIST_ELEM => {
             !expression::names_an_object(attribute.nested())
         }

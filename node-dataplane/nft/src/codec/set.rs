@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Malformed, message::Payload, write::Writer};
+use super::{
+    Malformed,
+    message::Payload,
+    read::AttributesExt as _,
+    write::{Writer, WriterExt as _},
+};
 use crate::{DataType, Set, SetEntry, SetFlags, SetKey, TableKey, Type};
 
 const TABLE: u16 = 1;

@@ -2,11 +2,12 @@
 
 mod values;
 
+use meshlite_netlink::{Body, Messages};
 use proptest::prelude::*;
 
 use super::{
     Malformed, element,
-    message::{Body, Messages, Payload},
+    message::Payload,
     object, rule, set,
     uapi::Command,
     write::{Header, Writer},
@@ -23,10 +24,7 @@ fn through<V>(
     read: impl FnOnce(Payload<'_>) -> Result<V, Malformed>,
 ) -> V {
     let mut bytes = Vec::new();
-    let mut w = Writer::begin(
-        &mut bytes,
-        Header::of(Command::NewTable, 0, 7, Some(family)),
-    );
+    let mut w = Header::of(Command::NewTable, 0, 7, Some(family)).begin(&mut bytes);
     write(&mut w);
     w.end().expect("short enough");
     let mut messages = Messages::of(&bytes);
@@ -36,7 +34,7 @@ fn through<V>(
     let Body::Data(payload) = message.body else {
         panic!("{message:?} is no object")
     };
-    read(payload).expect("readable")
+    read(Payload::of(payload).expect("headers")).expect("readable")
 }
 
 proptest! {
@@ -113,7 +111,9 @@ proptest! {
 /// Reads bytes as everything that they could be.
 fn read_all(bytes: &[u8]) {
     for message in Messages::of(bytes).map_while(Result::ok) {
-        if let Body::Data(payload) = message.body {
+        if let Body::Data(payload) = message.body
+            && let Ok(payload) = Payload::of(payload)
+        {
             drop((
                 object::table(payload),
                 object::chain(payload),

@@ -1,24 +1,8 @@
 //! Numbers of the kernel's headers that belong to no object of nftables by itself.
 
-pub(crate) const NLMSG_ERROR: u16 = 2;
-pub(crate) const NLMSG_DONE: u16 = 3;
-pub(crate) const NLMSG_MIN_TYPE: u16 = 16;
-
-pub(crate) const NLM_F_REQUEST: u16 = 0x1;
-pub(crate) const NLM_F_ACK: u16 = 0x4;
-pub(crate) const NLM_F_DUMP_INTR: u16 = 0x10;
-pub(crate) const NLM_F_REPLACE: u16 = 0x100;
-pub(crate) const NLM_F_DUMP: u16 = 0x300;
-pub(crate) const NLM_F_CREATE: u16 = 0x400;
-pub(crate) const NLM_F_APPEND: u16 = 0x800;
-pub(crate) const NLM_F_CAPPED: u16 = 0x100;
-pub(crate) const NLM_F_ACK_TLVS: u16 = 0x200;
-
-pub(crate) const NLMSGERR_ATTR_MSG: u16 = 1;
-pub(crate) const NLMSGERR_ATTR_OFFS: u16 = 2;
-
-pub(crate) const NLA_F_NESTED: u16 = 0x8000;
-pub(crate) const NLA_TYPE_MASK: u16 = 0x3fff;
+pub(crate) use meshlite_netlink::flags::{
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST,
+};
 
 /// `NFNL_MSG_BATCH_BEGIN`.
 pub(crate) const BATCH_BEGIN: u16 = 0x10;

@@ -1,6 +1,10 @@
 //! Values and verdicts in attributes: `NFTA_DATA_*`, `NFTA_VERDICT_*`.
 
-use super::{Malformed, read::Attributes, write::Writer};
+use super::{
+    Malformed,
+    read::{Attributes, AttributesExt as _},
+    write::{Writer, WriterExt as _},
+};
 use crate::{Data, Value, Verdict};
 
 const VALUE: u16 = 1;
@@ -18,37 +22,35 @@ const NFT_JUMP: u32 = u32::MAX - 2;
 const NFT_GOTO: u32 = u32::MAX - 3;
 const NFT_RETURN: u32 = u32::MAX - 4;
 
-impl Writer<'_> {
-    pub(super) fn put_value(&mut self, kind: u16, value: &Value) {
-        self.nest(kind, |w| w.put(VALUE, value.as_bytes()));
-    }
+pub(super) fn put_value(w: &mut Writer<'_>, kind: u16, value: &Value) {
+    w.nest(kind, |w| w.put(VALUE, value.as_bytes()));
+}
 
-    pub(super) fn put_data(&mut self, kind: u16, data: &Data) {
-        match data {
-            Data::Value(value) => self.put_value(kind, value),
-            Data::Verdict(verdict) => self.put_verdict(kind, verdict),
-        }
+pub(super) fn put_data(w: &mut Writer<'_>, kind: u16, data: &Data) {
+    match data {
+        Data::Value(value) => put_value(w, kind, value),
+        Data::Verdict(verdict) => put_verdict(w, kind, verdict),
     }
+}
 
-    pub(super) fn put_verdict(&mut self, kind: u16, verdict: &Verdict) {
-        let (code, chain) = match verdict {
-            Verdict::Drop => (NF_DROP, None),
-            Verdict::Accept => (NF_ACCEPT, None),
-            Verdict::Continue => (NFT_CONTINUE, None),
-            Verdict::Break => (NFT_BREAK, None),
-            Verdict::Return => (NFT_RETURN, None),
-            Verdict::Jump(chain) => (NFT_JUMP, Some(chain)),
-            Verdict::Goto(chain) => (NFT_GOTO, Some(chain)),
-        };
-        self.nest(kind, |w| {
-            w.nest(VERDICT, |w| {
-                w.put_u32(VERDICT_CODE, code);
-                if let Some(chain) = chain {
-                    w.put_name(VERDICT_CHAIN, chain);
-                }
-            });
+pub(super) fn put_verdict(w: &mut Writer<'_>, kind: u16, verdict: &Verdict) {
+    let (code, chain) = match verdict {
+        Verdict::Drop => (NF_DROP, None),
+        Verdict::Accept => (NF_ACCEPT, None),
+        Verdict::Continue => (NFT_CONTINUE, None),
+        Verdict::Break => (NFT_BREAK, None),
+        Verdict::Return => (NFT_RETURN, None),
+        Verdict::Jump(chain) => (NFT_JUMP, Some(chain)),
+        Verdict::Goto(chain) => (NFT_GOTO, Some(chain)),
+    };
+    w.nest(kind, |w| {
+        w.nest(VERDICT, |w| {
+            w.put_u32(VERDICT_CODE, code);
+            if let Some(chain) = chain {
+                w.put_name(VERDICT_CHAIN, chain);
+            }
         });
-    }
+    });
 }
 
 /// Reads what is in an attribute of data.

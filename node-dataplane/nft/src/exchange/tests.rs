@@ -5,11 +5,12 @@ use std::{collections::VecDeque, io};
 use super::*;
 use crate::{
     Family, Place, Table, TableKey, UserData,
-    codec::{
-        object,
-        uapi::{Command, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR},
-    },
+    codec::{object, uapi::Command},
 };
+
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_DUMP_INTR: u16 = 0x10;
 
 /// What is received.
 enum Answer {
@@ -41,6 +42,14 @@ impl Transport for Kernel {
         };
         buffer[..datagram.len()].copy_from_slice(&datagram);
         Ok(datagram.len())
+    }
+
+    fn send_limit(&self) -> usize {
+        usize::MAX
+    }
+
+    fn receive_limit(&self) -> usize {
+        usize::MAX
     }
 }
 
@@ -162,7 +171,8 @@ fn silence_is_no_consent_and_a_lost_answer_is_unknown() {
 fn what_an_earlier_conversation_left_is_no_answer() {
     let mut exchange = exchange([vec![answer(1, 0)]]);
     exchange
-        .transport
+        .netlink
+        .transport()
         .pending
         .push_back(answer(1, libc::EINVAL));
     exchange.commit(&two_changes()).expect("made");
@@ -173,7 +183,7 @@ fn listed(sequence: u32, flags: u16, names: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for name in names {
         let header = Header::of(Command::NewTable, flags, sequence, Some(Family::Ipv4));
-        let mut w = Writer::begin(&mut bytes, header);
+        let mut w = header.begin(&mut bytes);
         object::put_table(&mut w, &table(name));
         w.end().expect("short");
     }

@@ -1,6 +1,8 @@
 //! A destination, out of the attributes in `IPVS_CMD_ATTR_DEST`.
 
-use super::super::{Malformed, read::Attributes, uapi};
+use meshlite_netlink::Attributes;
+
+use super::super::{Malformed, uapi};
 use super::{address, family, statistics::statistics, value};
 use crate::{
     Destination, DestinationEntry, DestinationKey, DestinationSettings, Forwarding, Statistics,
@@ -32,31 +34,35 @@ pub(super) fn destination(attributes: Attributes<'_>) -> Result<DestinationEntry
         let a = attribute?;
         match a.kind {
             uapi::IPVS_DEST_ATTR_ADDR_FAMILY => {
-                raw.family = Some(a.u16("IPVS_DEST_ATTR_ADDR_FAMILY")?);
+                raw.family = Some(a.u16_ne("IPVS_DEST_ATTR_ADDR_FAMILY")?);
             }
             uapi::IPVS_DEST_ATTR_ADDR => raw.address = Some(a.bytes()),
-            uapi::IPVS_DEST_ATTR_PORT => raw.port = a.port("IPVS_DEST_ATTR_PORT")?,
-            uapi::IPVS_DEST_ATTR_FWD_METHOD => raw.method = a.u32("IPVS_DEST_ATTR_FWD_METHOD")?,
-            uapi::IPVS_DEST_ATTR_WEIGHT => raw.weight = a.u32("IPVS_DEST_ATTR_WEIGHT")?,
+            uapi::IPVS_DEST_ATTR_PORT => raw.port = a.u16_be("IPVS_DEST_ATTR_PORT")?,
+            uapi::IPVS_DEST_ATTR_FWD_METHOD => {
+                raw.method = a.u32_ne("IPVS_DEST_ATTR_FWD_METHOD")?;
+            }
+            uapi::IPVS_DEST_ATTR_WEIGHT => raw.weight = a.u32_ne("IPVS_DEST_ATTR_WEIGHT")?,
             uapi::IPVS_DEST_ATTR_U_THRESH => {
-                raw.upper_threshold = a.u32("IPVS_DEST_ATTR_U_THRESH")?;
+                raw.upper_threshold = a.u32_ne("IPVS_DEST_ATTR_U_THRESH")?;
             }
             uapi::IPVS_DEST_ATTR_L_THRESH => {
-                raw.lower_threshold = a.u32("IPVS_DEST_ATTR_L_THRESH")?;
+                raw.lower_threshold = a.u32_ne("IPVS_DEST_ATTR_L_THRESH")?;
             }
             uapi::IPVS_DEST_ATTR_TUN_TYPE => raw.tunnel = a.u8("IPVS_DEST_ATTR_TUN_TYPE")?,
-            uapi::IPVS_DEST_ATTR_TUN_PORT => raw.tunnel_port = a.port("IPVS_DEST_ATTR_TUN_PORT")?,
+            uapi::IPVS_DEST_ATTR_TUN_PORT => {
+                raw.tunnel_port = a.u16_be("IPVS_DEST_ATTR_TUN_PORT")?;
+            }
             uapi::IPVS_DEST_ATTR_TUN_FLAGS => {
-                raw.tunnel_flags = a.u16("IPVS_DEST_ATTR_TUN_FLAGS")?;
+                raw.tunnel_flags = a.u16_ne("IPVS_DEST_ATTR_TUN_FLAGS")?;
             }
             uapi::IPVS_DEST_ATTR_ACTIVE_CONNS => {
-                raw.active = a.u32("IPVS_DEST_ATTR_ACTIVE_CONNS")?;
+                raw.active = a.u32_ne("IPVS_DEST_ATTR_ACTIVE_CONNS")?;
             }
             uapi::IPVS_DEST_ATTR_INACT_CONNS => {
-                raw.inactive = a.u32("IPVS_DEST_ATTR_INACT_CONNS")?;
+                raw.inactive = a.u32_ne("IPVS_DEST_ATTR_INACT_CONNS")?;
             }
             uapi::IPVS_DEST_ATTR_PERSIST_CONNS => {
-                raw.persistent = a.u32("IPVS_DEST_ATTR_PERSIST_CONNS")?;
+                raw.persistent = a.u32_ne("IPVS_DEST_ATTR_PERSIST_CONNS")?;
             }
             uapi::IPVS_DEST_ATTR_STATS64 => raw.statistics = statistics(a.nested())?,
             _ => {}

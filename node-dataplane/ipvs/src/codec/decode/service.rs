@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::super::{Malformed, read::Attributes, uapi};
+use meshlite_netlink::Attributes;
+
+use super::super::{Malformed, uapi};
 use super::{address, family, statistics::statistics, value};
 use crate::{
     Family, Persistence, PersistenceEngine, Protocol, Scheduler, Service, ServiceEntry,
@@ -30,18 +32,18 @@ pub(super) fn service(attributes: Attributes<'_>) -> Result<ServiceEntry, Malfor
     for attribute in attributes {
         let a = attribute?;
         match a.kind {
-            uapi::IPVS_SVC_ATTR_AF => raw.family = Some(a.u16("IPVS_SVC_ATTR_AF")?),
-            uapi::IPVS_SVC_ATTR_PROTOCOL => raw.protocol = a.u16("IPVS_SVC_ATTR_PROTOCOL")?,
+            uapi::IPVS_SVC_ATTR_AF => raw.family = Some(a.u16_ne("IPVS_SVC_ATTR_AF")?),
+            uapi::IPVS_SVC_ATTR_PROTOCOL => raw.protocol = a.u16_ne("IPVS_SVC_ATTR_PROTOCOL")?,
             uapi::IPVS_SVC_ATTR_ADDR => raw.address = Some(a.bytes()),
-            uapi::IPVS_SVC_ATTR_PORT => raw.port = a.port("IPVS_SVC_ATTR_PORT")?,
-            uapi::IPVS_SVC_ATTR_FWMARK => raw.mark = a.u32("IPVS_SVC_ATTR_FWMARK")?,
+            uapi::IPVS_SVC_ATTR_PORT => raw.port = a.u16_be("IPVS_SVC_ATTR_PORT")?,
+            uapi::IPVS_SVC_ATTR_FWMARK => raw.mark = a.u32_ne("IPVS_SVC_ATTR_FWMARK")?,
             uapi::IPVS_SVC_ATTR_SCHED_NAME => raw.scheduler = a.str("IPVS_SVC_ATTR_SCHED_NAME")?,
             uapi::IPVS_SVC_ATTR_PE_NAME => raw.engine = a.str("IPVS_SVC_ATTR_PE_NAME")?,
             uapi::IPVS_SVC_ATTR_FLAGS => {
                 let [f0, f1, f2, f3, ..]: [u8; 8] = a.array("IPVS_SVC_ATTR_FLAGS")?;
                 raw.flags = u32::from_ne_bytes([f0, f1, f2, f3]);
             }
-            uapi::IPVS_SVC_ATTR_TIMEOUT => raw.timeout = a.u32("IPVS_SVC_ATTR_TIMEOUT")?,
+            uapi::IPVS_SVC_ATTR_TIMEOUT => raw.timeout = a.u32_ne("IPVS_SVC_ATTR_TIMEOUT")?,
             uapi::IPVS_SVC_ATTR_NETMASK => raw.netmask = a.array("IPVS_SVC_ATTR_NETMASK")?,
             uapi::IPVS_SVC_ATTR_STATS64 => raw.statistics = statistics(a.nested())?,
             _ => {}

@@ -1,6 +1,8 @@
 //! Counters, out of the attributes in `IPVS_SVC_ATTR_STATS64` and `IPVS_DEST_ATTR_STATS64`.
 
-use super::super::{Malformed, read::Attributes, uapi};
+use meshlite_netlink::Attributes;
+
+use super::super::{Malformed, uapi};
 use crate::{Rates, Statistics};
 
 /// The 64-bit counters of a service or destination.
@@ -36,7 +38,7 @@ pub(super) fn statistics(attributes: Attributes<'_>) -> Result<Statistics, Malfo
             uapi::IPVS_STATS_ATTR_OUTBPS => (&mut *outbps, "IPVS_STATS_ATTR_OUTBPS"),
             _ => continue,
         };
-        *counter = attribute.u64(name)?;
+        *counter = attribute.u64_ne(name)?;
     }
     Ok(all)
 }

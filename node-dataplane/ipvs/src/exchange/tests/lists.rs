@@ -63,7 +63,7 @@ fn a_list_of_many_datagrams_is_one_list() {
     })
     .exchange();
     assert_eq!(list(&mut exchange).unwrap(), (0..1000).collect::<Vec<_>>());
-    assert_eq!(exchange.transport.requests.len(), 1);
+    assert_eq!(exchange.netlink.transport().requests.len(), 1);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_list_that_changed_while_it_was_read_is_read_again() {
     })
     .exchange();
     assert_eq!(list(&mut exchange).unwrap(), [1, 2]);
-    assert_eq!(exchange.transport.requests.len(), 3);
+    assert_eq!(exchange.netlink.transport().requests.len(), 3);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_list_that_changes_all_the_while_is_given_up() {
     })
     .exchange();
     assert!(matches!(list(&mut exchange), Err(Error::Interrupted(10))));
-    assert_eq!(exchange.transport.requests.len(), 10);
+    assert_eq!(exchange.netlink.transport().requests.len(), 10);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_list_of_which_a_part_was_lost_is_read_again() {
     })
     .exchange();
     assert_eq!(list(&mut exchange).unwrap(), [1, 2]);
-    assert_eq!(exchange.transport.requests.len(), 2);
+    assert_eq!(exchange.netlink.transport().requests.len(), 2);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_list_with_nonsense_in_it_is_received_to_its_end_before_it_is_an_error() {
     .exchange();
     for _ in 0..3 {
         assert!(matches!(list(&mut exchange), Err(Error::Malformed(_))));
-        assert!(exchange.transport.arrivals.is_empty());
+        assert!(exchange.netlink.transport().arrivals.is_empty());
     }
     assert_eq!(list(&mut exchange).unwrap(), [1, 2]);
 }

@@ -10,7 +10,7 @@ use crate::{
     Reject,
     codec::{
         Malformed,
-        read::{Attribute, Attributes},
+        read::{Attribute, Attributes, AttributesExt as _},
         value,
     },
 };

@@ -6,7 +6,11 @@ use super::{
 };
 use crate::{
     Expression, Lookup, NatFlags, Register, Reject,
-    codec::{set::milliseconds, write::Writer},
+    codec::{
+        set::milliseconds,
+        value::{put_value, put_verdict},
+        write::{Writer, WriterExt as _},
+    },
 };
 
 /// Writes one expression: its name, and what it has to say.
@@ -51,32 +55,32 @@ fn put_data(w: &mut Writer<'_>, expression: &Expression) {
             length,
             to,
         } => {
-            w.put_register(payload::DREG, *to);
+            put_register(w, payload::DREG, *to);
             w.put_u32(payload::BASE, base.number());
             w.put_u32(payload::OFFSET, *offset);
             w.put_u32(payload::LEN, *length);
         }
         Expression::Meta { key, to } => {
-            w.put_register(meta::DREG, *to);
+            put_register(w, meta::DREG, *to);
             w.put_u32(meta::KEY, key.number());
         }
         Expression::SetMeta { key, from } => {
-            w.put_register(meta::SREG, *from);
+            put_register(w, meta::SREG, *from);
             w.put_u32(meta::KEY, key.number());
         }
         Expression::Conntrack { key, direction, to } => {
-            w.put_register(ct::DREG, *to);
+            put_register(w, ct::DREG, *to);
             w.put_u32(ct::KEY, key.number());
             if let Some(direction) = direction {
                 w.put(ct::DIRECTION, &direction.number().to_le_bytes()[..1]);
             }
         }
         Expression::SetConntrack { key, from } => {
-            w.put_register(ct::SREG, *from);
+            put_register(w, ct::SREG, *from);
             w.put_u32(ct::KEY, key.number());
         }
         Expression::Fib { result, flags, to } => {
-            w.put_register(fib::DREG, *to);
+            put_register(w, fib::DREG, *to);
             w.put_u32(fib::RESULT, result.number());
             w.put_u32(fib::FLAGS, flags.bits());
         }
@@ -94,12 +98,12 @@ fn put_data(w: &mut Writer<'_>, expression: &Expression) {
             w.put_u64(counter::PACKETS, *packets);
         }
         Expression::Immediate { value, to } => {
-            w.put_register(immediate::DREG, *to);
-            w.put_value(immediate::DATA, value);
+            put_register(w, immediate::DREG, *to);
+            put_value(w, immediate::DATA, value);
         }
         Expression::Verdict(verdict) => {
             w.put_u32(immediate::DREG, lookup::VERDICT);
-            w.put_verdict(immediate::DATA, verdict);
+            put_verdict(w, immediate::DATA, verdict);
         }
         Expression::Notrack | Expression::Other(_) => {}
     }
@@ -113,7 +117,7 @@ fn put_generated(w: &mut Writer<'_>, expression: &Expression) {
             offset,
             to,
         } => {
-            w.put_register(numgen::DREG, *to);
+            put_register(w, numgen::DREG, *to);
             w.put_u32(numgen::MODULUS, *modulus);
             w.put_u32(numgen::TYPE, kind.number());
             w.put_u32(numgen::OFFSET, *offset);
@@ -126,8 +130,8 @@ fn put_generated(w: &mut Writer<'_>, expression: &Expression) {
             seed,
             to,
         } => {
-            w.put_register(hash::SREG, *from);
-            w.put_register(hash::DREG, *to);
+            put_register(w, hash::SREG, *from);
+            put_register(w, hash::DREG, *to);
             w.put_u32(hash::LEN, *length);
             w.put_u32(hash::MODULUS, *modulus);
             if let Some(seed) = seed {
@@ -147,9 +151,9 @@ fn put_comparison(w: &mut Writer<'_>, expression: &Expression) {
             register,
             value,
         } => {
-            w.put_register(cmp::SREG, *register);
+            put_register(w, cmp::SREG, *register);
             w.put_u32(cmp::OP, comparison.number());
-            w.put_value(cmp::DATA, value);
+            put_value(w, cmp::DATA, value);
         }
         Expression::Range {
             invert,
@@ -157,10 +161,10 @@ fn put_comparison(w: &mut Writer<'_>, expression: &Expression) {
             first,
             last,
         } => {
-            w.put_register(range::SREG, *register);
+            put_register(w, range::SREG, *register);
             w.put_u32(range::OP, if *invert { range::OUTSIDE } else { 0 });
-            w.put_value(range::FROM, first);
-            w.put_value(range::TO, last);
+            put_value(w, range::FROM, first);
+            put_value(w, range::TO, last);
         }
         Expression::Bitwise {
             from,
@@ -168,11 +172,11 @@ fn put_comparison(w: &mut Writer<'_>, expression: &Expression) {
             mask,
             flip,
         } => {
-            w.put_register(bitwise::SREG, *from);
-            w.put_register(bitwise::DREG, *to);
+            put_register(w, bitwise::SREG, *from);
+            put_register(w, bitwise::DREG, *to);
             w.put_u32(bitwise::LEN, mask.length());
-            w.put_value(bitwise::MASK, mask);
-            w.put_value(bitwise::XOR, flip);
+            put_value(w, bitwise::MASK, mask);
+            put_value(w, bitwise::XOR, flip);
         }
         _ => {}
     }
@@ -182,11 +186,11 @@ fn put_set_use(w: &mut Writer<'_>, expression: &Expression) {
     match expression {
         Expression::Lookup { set, key, then } => {
             w.put_name(lookup::SET, set);
-            w.put_register(lookup::SREG, *key);
+            put_register(w, lookup::SREG, *key);
             match then {
                 Lookup::Contains => {}
                 Lookup::Lacks => w.put_u32(lookup::FLAGS, lookup::F_INVERT),
-                Lookup::Load(to) => w.put_register(lookup::DREG, *to),
+                Lookup::Load(to) => put_register(w, lookup::DREG, *to),
                 Lookup::Decide => w.put_u32(lookup::DREG, lookup::VERDICT),
             }
         }
@@ -199,9 +203,9 @@ fn put_set_use(w: &mut Writer<'_>, expression: &Expression) {
         } => {
             w.put_name(dynset::SET, set);
             w.put_u32(dynset::OP, operation.number());
-            w.put_register(dynset::SREG_KEY, *key);
+            put_register(w, dynset::SREG_KEY, *key);
             if let Some(data) = data {
-                w.put_register(dynset::SREG_DATA, *data);
+                put_register(w, dynset::SREG_DATA, *data);
             }
             if let Some(timeout) = timeout {
                 w.put_u64(dynset::TIMEOUT, milliseconds(*timeout));
@@ -223,19 +227,19 @@ fn put_translation(w: &mut Writer<'_>, expression: &Expression) {
             w.put_u32(nat::TYPE, kind.number());
             w.put_u32(nat::FAMILY, family.number());
             if let Some(address) = address {
-                w.put_register(nat::ADDRESS_MIN, *address);
+                put_register(w, nat::ADDRESS_MIN, *address);
             }
             if let Some(port) = port {
-                w.put_register(nat::PORT_MIN, *port);
+                put_register(w, nat::PORT_MIN, *port);
             }
-            w.put_nat_flags(nat::FLAGS, *flags);
+            put_nat_flags(w, nat::FLAGS, *flags);
         }
-        Expression::Masquerade { flags } => w.put_nat_flags(masq::FLAGS, *flags),
+        Expression::Masquerade { flags } => put_nat_flags(w, masq::FLAGS, *flags),
         Expression::Redirect { port, flags } => {
             if let Some(port) = port {
-                w.put_register(redir::PORT_MIN, *port);
+                put_register(w, redir::PORT_MIN, *port);
             }
-            w.put_nat_flags(redir::FLAGS, *flags);
+            put_nat_flags(w, redir::FLAGS, *flags);
         }
         _ => {}
     }
@@ -253,20 +257,18 @@ fn put_reject(w: &mut Writer<'_>, how: Reject) {
     }
 }
 
-impl Writer<'_> {
-    fn put_register(&mut self, kind: u16, register: Register) {
-        let place = register.place();
-        let number = if place.is_multiple_of(WORDS_PER_REGISTER) {
-            REG_1 + place / WORDS_PER_REGISTER
-        } else {
-            REG32_00 + place
-        };
-        self.put_u32(kind, number.into());
-    }
+fn put_register(w: &mut Writer<'_>, kind: u16, register: Register) {
+    let place = register.place();
+    let number = if place.is_multiple_of(WORDS_PER_REGISTER) {
+        REG_1 + place / WORDS_PER_REGISTER
+    } else {
+        REG32_00 + place
+    };
+    w.put_u32(kind, number.into());
+}
 
-    fn put_nat_flags(&mut self, kind: u16, flags: NatFlags) {
-        if !flags.is_empty() {
-            self.put_u32(kind, flags.bits());
-        }
+fn put_nat_flags(w: &mut Writer<'_>, kind: u16, flags: NatFlags) {
+    if !flags.is_empty() {
+        w.put_u32(kind, flags.bits());
     }
 }

@@ -134,10 +134,7 @@ fn the_kernels_refusals_are_read_with_its_words() {
             other => panic!("{other:?}"),
         }
     };
-    let silent = |errno| Refusal {
-        errno,
-        message: None,
-    };
+    let silent = Refusal::of;
     assert_eq!(refusal("a destination of no service"), silent(libc::ESRCH));
     assert_eq!(refusal("a service that is there"), silent(libc::EEXIST));
     assert_eq!(

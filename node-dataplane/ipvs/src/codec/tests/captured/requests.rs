@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use meshlite_netlink::Attributes;
+
 use super::*;
 use crate::{
     Change, PersistenceEngine, Timeouts,
-    codec::{Header, read::Attributes, uapi},
+    codec::{Header, uapi},
 };
 
 /// What ipvsadm is told to do with services, and the change that says the same.
@@ -166,9 +168,16 @@ fn dissect(request: &[u8]) -> (u8, BTreeMap<Vec<u16>, Vec<u8>>) {
     let command = request[16];
     let nests = command != uapi::IPVS_CMD_SET_CONFIG;
     let mut flat = BTreeMap::new();
-    for attribute in Attributes(&request[20..]).map(|a| a.expect("an attribute")) {
+    for attribute in Attributes(&request[20..])
+        .into_iter()
+        .map(|a| a.expect("an attribute"))
+    {
         if nests {
-            for inner in attribute.nested().map(|a| a.expect("an attribute")) {
+            for inner in attribute
+                .nested()
+                .into_iter()
+                .map(|a| a.expect("an attribute"))
+            {
                 flat.insert(vec![attribute.kind, inner.kind], inner.bytes().to_vec());
             }
         } else {
