@@ -18,6 +18,9 @@ pub(crate) const LOOPBACK: [IpNet; 2] = [
     IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
 ];
 
+/// The interface that has virtual addresses, which are none of this host's own.
+const VIPS: &str = "kube-ipvs0";
+
 /// This node, as far as the table depends on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
@@ -27,6 +30,8 @@ pub(crate) struct Facts {
     pub(crate) local_addresses: BTreeSet<IpAddr>,
     /// Node ports are served on local addresses within these ranges; empty for all.
     pub(crate) node_port_ranges: Vec<IpNet>,
+    /// Node ports are served on loopback addresses too: not where a kernel forwards, which drops what comes from one.
+    pub(crate) loopback_node_ports: bool,
     /// Cluster IPs masquerade every client.
     pub(crate) masquerade_all: bool,
     /// What counts as a Pod.
@@ -76,7 +81,7 @@ pub(crate) fn host_name() -> io::Result<String> {
     Ok(name.trim().to_lowercase())
 }
 
-/// The addresses of this host's interfaces.
+/// The addresses of this host's interfaces, but for virtual ones.
 pub(crate) fn local_addresses() -> io::Result<BTreeSet<IpAddr>> {
     let interfaces = ifaddrs::getifaddrs()?;
     let address = |interface: ifaddrs::InterfaceAddress| {
@@ -84,7 +89,8 @@ pub(crate) fn local_addresses() -> io::Result<BTreeSet<IpAddr>> {
         let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
     };
-    Ok(interfaces.filter_map(address).collect())
+    let own = interfaces.filter(|interface| interface.interface_name != VIPS);
+    Ok(own.filter_map(address).collect())
 }
 
 #[cfg(test)]

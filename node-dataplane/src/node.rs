@@ -164,6 +164,10 @@ impl Node {
                 node_name: config.node_name.clone(),
                 local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
                 node_port_ranges: node_port_ranges(&config),
+                loopback_node_ports: matches!(
+                    self.choice.backend,
+                    Backend::Userspace | Backend::Memory
+                ),
                 masquerade_all: config.masquerade_all,
                 detect_local: config.detect_local.clone(),
                 scheduler: config.scheduler,

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use ipnet::IpNet;
 use meshlite_snapshot::{
     AddressFamily, EndpointGroup, Finding, LoadBalancerIpMode, Name, ObjectRef, Service,
     ServicePort, Severity, TrafficPolicy, Weights,
@@ -16,6 +17,7 @@ use super::{
     claims::Claim,
     endpoints::{Categorized, Place, candidates, categorize},
     share::{Offer, Share, Wish},
+    surroundings::canonical,
 };
 use crate::{
     facts::Facts,
@@ -42,12 +44,12 @@ pub(super) struct View<'a> {
     pub(super) capabilities: &'a Capabilities,
 }
 
-/// What the virtual servers of one Service port have in common.
+/// What the virtual servers of one Service port and address family have in common.
 struct Shared<'a> {
     port: &'a ServicePort,
     name: ServicePortName,
     scheduler: Scheduler,
-    ranges: Arc<BTreeSet<ipnet::IpNet>>,
+    ranges: Arc<BTreeSet<IpNet>>,
 }
 
 impl View<'_> {
@@ -61,24 +63,12 @@ impl View<'_> {
             self.service.namespace.as_str().into(),
             self.service.name.as_str().into(),
         );
-        let ranges = Arc::new(
-            self.service
-                .load_balancer_source_ranges
-                .iter()
-                .copied()
-                .collect(),
-        );
         let mut local_ready = BTreeSet::new();
         for port in &self.service.ports {
-            let shared = Shared {
-                port,
-                name: ServicePortName {
-                    namespace: Arc::clone(&namespace),
-                    service: Arc::clone(&service),
-                    port: port.name.as_str().into(),
-                },
-                scheduler,
-                ranges: Arc::clone(&ranges),
+            let name = ServicePortName {
+                namespace: Arc::clone(&namespace),
+                service: Arc::clone(&service),
+                port: port.name.as_str().into(),
             };
             let (mut without_internal, mut without_external) = (false, false);
             for cluster_ip in &self.service.cluster_ips {
@@ -89,6 +79,12 @@ impl View<'_> {
                 let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
                 without_internal |= has_none_here && self.is_internal_local();
                 without_external |= has_none_here && self.is_external_local(port);
+                let shared = Shared {
+                    port,
+                    name: name.clone(),
+                    scheduler,
+                    ranges: self.source_ranges(family),
+                };
                 self.claim_family(*cluster_ip, &shared, &endpoints, &mut offers);
             }
             share.no_local_endpoints.internal += u32::from(without_internal);
@@ -146,7 +142,10 @@ impl View<'_> {
             let addresses = self
                 .facts
                 .node_port_addresses(family, can_wildcard.contains(&shared.port.protocol));
-            for address in addresses {
+            let is_served = |address: &VirtualAddress| {
+                self.facts.loopback_node_ports || !address.ip().is_loopback()
+            };
+            for address in addresses.into_iter().filter(is_served) {
                 add(address, node_port, VipKind::NodePort);
             }
         }
@@ -232,6 +231,12 @@ impl View<'_> {
             is_local: here.contains(address),
         };
         addresses.iter().map(|a| (*a, real(a))).collect()
+    }
+
+    /// Clients of load-balancer addresses of a family. Without a range of that family all may connect, as with kube-proxy.
+    fn source_ranges(&self, family: AddressFamily) -> Arc<BTreeSet<IpNet>> {
+        let ranges = self.service.load_balancer_source_ranges.iter().copied();
+        canonical(ranges.filter(|range| AddressFamily::of(range.addr()) == family))
     }
 
     /// Load-balancer addresses that nodes serve.

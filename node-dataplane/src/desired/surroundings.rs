@@ -20,6 +20,7 @@ pub(super) struct Surroundings {
     pub(super) pods: LocalDetector,
     pub(super) inside: Arc<BTreeSet<IpNet>>,
     pub(super) local_addresses: BTreeSet<IpAddr>,
+    pub(super) node_port_ranges: Vec<IpNet>,
 }
 
 // === impl Surroundings ===
@@ -31,9 +32,10 @@ impl Surroundings {
         Self {
             zone: node.and_then(|node| node.zone.clone()),
             leaving: node.is_some_and(|node| node.leaving),
-            inside: Arc::new(inside(&pods, facts)),
+            inside: inside(&pods, facts),
             pods,
             local_addresses: facts.local_addresses.clone(),
+            node_port_ranges: facts.node_port_ranges.clone(),
         }
     }
 
@@ -47,15 +49,15 @@ impl Surroundings {
 
 /// Who counts as a Pod.
 fn pods(snapshot: &Snapshot, node: Option<&Node>, facts: &Facts) -> LocalDetector {
-    let networks: BTreeSet<IpNet> = match &facts.detect_local {
+    let networks = match &facts.detect_local {
         DetectLocal::Snapshot => {
             let nodes = snapshot.nodes.values();
-            nodes.flat_map(|node| &node.pod_cidrs).copied().collect()
+            canonical(nodes.flat_map(|node| &node.pod_cidrs).copied())
         }
-        DetectLocal::ClusterCidr(networks) => networks.iter().copied().collect(),
+        DetectLocal::ClusterCidr(networks) => canonical(networks.iter().copied()),
         DetectLocal::NodeCidr => {
             let networks = node.map(|node| &node.pod_cidrs[..]);
-            networks.unwrap_or_default().iter().copied().collect()
+            canonical(networks.unwrap_or_default().iter().copied())
         }
         DetectLocal::Bridge(name) => return LocalDetector::Interface(name.as_str().into()),
         DetectLocal::InterfacePrefix(prefix) => {
@@ -65,12 +67,12 @@ fn pods(snapshot: &Snapshot, node: Option<&Node>, facts: &Facts) -> LocalDetecto
     if networks.is_empty() {
         LocalDetector::None
     } else {
-        LocalDetector::Cidrs(Arc::new(networks))
+        LocalDetector::Cidrs(networks)
     }
 }
 
 /// Pods as far as networks tell, and this node itself.
-fn inside(pods: &LocalDetector, facts: &Facts) -> BTreeSet<IpNet> {
+fn inside(pods: &LocalDetector, facts: &Facts) -> Arc<BTreeSet<IpNet>> {
     let pods = match pods {
         LocalDetector::Cidrs(networks) => Some(networks),
         LocalDetector::None | LocalDetector::Interface(_) | LocalDetector::InterfacePrefix(_) => {
@@ -78,9 +80,12 @@ fn inside(pods: &LocalDetector, facts: &Facts) -> BTreeSet<IpNet> {
         }
     };
     let pods = pods.into_iter().flat_map(|networks| networks.iter());
-    LOOPBACK
-        .into_iter()
-        .chain(pods.copied())
-        .chain(facts.local_addresses.iter().copied().map(IpNet::from))
-        .collect()
+    let local = facts.local_addresses.iter().copied().map(IpNet::from);
+    canonical(LOOPBACK.into_iter().chain(pods.copied()).chain(local))
+}
+
+/// Just as many addresses in as few networks as can be: a kernel that keeps ranges reads back the same.
+pub(super) fn canonical(networks: impl Iterator<Item = IpNet>) -> Arc<BTreeSet<IpNet>> {
+    let networks: Vec<_> = networks.collect();
+    Arc::new(IpNet::aggregate(&networks).into_iter().collect())
 }

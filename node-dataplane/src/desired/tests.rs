@@ -1,6 +1,9 @@
 //! What a snapshot asks of one node.
 
-use std::sync::Arc;
+mod incremental;
+mod masquerade;
+
+use std::{net::IpAddr, sync::Arc};
 
 use meshlite_snapshot::{
     EndpointWeight, LoadBalancerAddress, LoadBalancerIpMode, Name, Node, Protocol, Resource,
@@ -28,6 +31,7 @@ fn mk_facts() -> Facts {
         node_name: "n1".into(),
         local_addresses: [ip("127.0.0.1"), ip("192.168.0.1")].into(),
         node_port_ranges: vec!["192.168.0.0/16".parse().unwrap()],
+        loopback_node_ports: true,
         ..Facts::default()
     }
 }
@@ -320,13 +324,7 @@ fn zone_pod_networks_and_leaving_come_from_the_node_objects() {
         .collect();
     assert_eq!(
         inside,
-        [
-            "10.244.1.0/24",
-            "127.0.0.0/8",
-            "127.0.0.1/32",
-            "192.168.0.1/32",
-            "::1/128",
-        ]
+        ["10.244.1.0/24", "127.0.0.0/8", "192.168.0.1/32", "::1/128",]
     );
 }
 

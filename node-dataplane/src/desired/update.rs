@@ -83,7 +83,9 @@ impl Desired {
         touched.inside = before.inside != now.inside || before.pods != now.pods;
         self.table.inside = Arc::clone(&now.inside);
         self.table.pods = now.pods.clone();
-        if now.local_addresses != before.local_addresses {
+        if now.local_addresses != before.local_addresses
+            || now.node_port_ranges != before.node_port_ranges
+        {
             let with_node_ports = self.shares.iter().filter(|(_, s)| s.has_node_ports);
             services.extend(with_node_ports.map(|(name, _)| name.clone()));
             let moved = before
