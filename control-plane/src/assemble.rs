@@ -30,6 +30,7 @@ use self::{
 use crate::{
     Config,
     admin::router,
+    balance::Balancer,
     findings::{FindingBook, Findings},
     metrics::Metrics,
     pipeline::{Output, Source},
@@ -186,7 +187,18 @@ impl ControlPlane {
             tell(&ready, ServingStatus::Serving).await;
             drop(token);
         };
-        let publishing = source.run(first, inner.clone());
+        let (balancer, factors) = Balancer::new(
+            source.facts(),
+            discovery.reports.clone(),
+            replicas.peers.clone(),
+            Arc::clone(&metrics),
+        );
+        let balancing = balancer.run(inner.clone());
+        tasks.spawn(async move {
+            balancing.await;
+            Ok(())
+        });
+        let publishing = source.run(factors, first, inner.clone());
         tasks.spawn(async move { Ok(publishing.await?) });
 
         if let Some((listener, _)) = admin {

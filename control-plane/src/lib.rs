@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! files ──────> watch ─> admit ─┬─> compile ─> publish ─> change log ─┬─> stream ─┬─> TLS ═gRPC═> data planes
-//! API server ─> watch ──────────┘      └─> findings ──────────────────┴─> status ─┘    ^
-//!      ^ └─> keys of tokens, our CA ─> auth: who calls, and what they may do ──────────┘
+//! API server ─> watch ──────────┘  ^   └─> findings ──────────────────┴─> status ─┘    ^           │
+//!      ^ │                         └─ balance: weights by load <─ connections of endpoints <─ heartbeats
+//!      │ └─> keys of tokens, our CA ─> auth: who calls, and what they may do ──────────┘
 //!      └──── report: Ingress status, Events (one replica, by Lease) <─ findings, what data planes acknowledge
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod admin;
 mod assemble;
 mod auth;
+mod balance;
 mod clock;
 mod config;
 mod findings;

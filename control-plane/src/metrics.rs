@@ -42,6 +42,8 @@ pub(crate) struct Metrics {
     writes: Family<ByResult, Counter>,
     source_objects: Family<ByKind, Gauge>,
     skipped_documents: Family<ByKind, Gauge>,
+    balanced: Gauge,
+    loads_dropped: Family<ByCause, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -112,6 +114,8 @@ impl Default for Metrics {
             writes: Family::default(),
             source_objects: Family::default(),
             skipped_documents: Family::default(),
+            balanced: Gauge::default(),
+            loads_dropped: Family::default(),
         }
     }
 }
@@ -184,6 +188,16 @@ impl Metrics {
             "skipped_documents",
             "Documents of kinds that are not served",
             self.skipped_documents.clone(),
+        );
+        registry.register(
+            "services_balanced_by_load",
+            "Services whose weights follow what nodes report of their endpoints",
+            self.balanced.clone(),
+        );
+        registry.register(
+            "load_reports_dropped",
+            "Reports of an endpoint's connections that did not count",
+            self.loads_dropped.clone(),
         );
         root
     }
@@ -304,6 +318,19 @@ impl Metrics {
     pub(crate) fn wrote(&self, kind: &'static str, error: Option<&WriteError>) {
         let result = error.map_or("ok", WriteError::as_str);
         self.writes.get_or_create(&ByResult { kind, result }).inc();
+    }
+
+    /// So many Services are balanced by load.
+    pub(crate) fn balanced(&self, services: usize) {
+        self.balanced.set(signed(services as u64));
+    }
+
+    /// So many reports of an endpoint's connections do not count, for this reason.
+    pub(crate) fn loads_dropped(&self, reason: &'static str, count: usize) {
+        if count > 0 {
+            let dropped = self.loads_dropped.get_or_create(&ByCause { reason });
+            dropped.inc_by(count as u64);
+        }
     }
 
     /// Clients came (1) or went (-1).

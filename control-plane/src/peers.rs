@@ -1,7 +1,8 @@
 //! The other replicas: who they are, and which data planes are connected to them.
 //!
 //! ```text
-//! EndpointSlices of our own Service ─> addresses ─> one connection each ─> ListClients(local_only), kept for 2 s
+//! EndpointSlices of our own Service ─> addresses ─> one connection each ─┬─> ListClients(local_only), kept for 2 s
+//!                                                                        └─> ListLoads(local_only)
 //! ```
 
 mod link;
@@ -20,7 +21,7 @@ use tonic::Status;
 
 pub(crate) use self::link::FORWARDED;
 
-use self::link::{Link, LinkError};
+use self::link::{At, Link, LinkError};
 use crate::{publish::Views, stream::Clients};
 
 /// How long what other replicas said is believed.
@@ -43,6 +44,14 @@ pub(crate) struct Peers {
 pub(crate) struct Everybody {
     /// Sorted by node, id and replica.
     pub(crate) clients: Vec<v1::Client>,
+    pub(crate) unreachable: Vec<v1::UnreachableReplica>,
+}
+
+/// What other replicas said, and which of them said nothing.
+#[derive(Debug)]
+pub(crate) struct Said<T> {
+    pub(crate) answers: Vec<(SocketAddr, Vec<T>)>,
+    /// Sorted by address.
     pub(crate) unreachable: Vec<v1::UnreachableReplica>,
 }
 
@@ -126,6 +135,17 @@ impl Peers {
         everybody
     }
 
+    /// What was reported to the other replicas.
+    pub(crate) async fn loads_of_others(&self) -> Said<v1::EndpointLoad> {
+        match &self.others {
+            Some(others) => {
+                let mut known = others.known.lock().await;
+                others.ask(&mut known, Link::loads).await
+            }
+            None => Said::default(),
+        }
+    }
+
     /// What the replica of this name says that its client lacks.
     pub(crate) async fn diff(
         &self,
@@ -149,25 +169,46 @@ impl Others {
         if known.asked.is_some_and(|asked| asked.elapsed() < FRESH) {
             return known.said.clone();
         }
+        let answered = self.ask(&mut known, Link::clients).await;
+        let clients = answered
+            .answers
+            .into_iter()
+            .flat_map(|(_, clients)| clients);
+        let said = Everybody {
+            clients: clients.collect(),
+            unreachable: answered.unreachable,
+        };
+        known.asked = Some(Instant::now());
+        known.said = said.clone();
+        said
+    }
+
+    /// Asks all of them at the same time.
+    async fn ask<T, A>(&self, known: &mut Known, question: fn(Link, At) -> A) -> Said<T>
+    where
+        T: Send + 'static,
+        A: Future<Output = Result<(Link, Vec<T>), LinkError>> + Send + 'static,
+    {
         let addresses = self.addresses();
         known.links.retain(|address, _| addresses.contains(address));
         let own_epoch: Arc<str> = self.epoch().into();
         let mut asking = JoinSet::new();
         for address in addresses {
-            let link = known.links.remove(&address);
-            let security = self.security.borrow().clone();
-            let own_epoch = Arc::clone(&own_epoch);
-            asking.spawn(async move {
-                let link = link.unwrap_or_default();
-                (address, link.clients(address, &security, &own_epoch).await)
-            });
+            let link = known.links.remove(&address).unwrap_or_default();
+            let at = At {
+                address,
+                security: self.security.borrow().clone(),
+                own_epoch: Arc::clone(&own_epoch),
+            };
+            let answer = question(link, at);
+            asking.spawn(async move { (address, answer.await) });
         }
-        let mut said = Everybody::default();
+        let mut said = Said::default();
         while let Some(answer) = asking.join_next().await {
             match answer {
-                Ok((address, Ok((link, clients)))) => {
+                Ok((address, Ok((link, answer)))) => {
                     known.links.insert(address, link);
-                    said.clients.extend(clients);
+                    said.answers.push((address, answer));
                 }
                 Ok((address, Err(error))) => said.unreachable.push(unreachable(address, &error)),
                 // Its address is asked again the next time.
@@ -175,8 +216,6 @@ impl Others {
             }
         }
         said.unreachable.sort_by(|a, b| a.address.cmp(&b.address));
-        known.asked = Some(Instant::now());
-        known.said = said.clone();
         said
     }
 
@@ -215,6 +254,15 @@ impl Others {
         addresses.dedup();
         addresses.truncate(MOST_REPLICAS);
         addresses
+    }
+}
+
+impl<T> Default for Said<T> {
+    fn default() -> Self {
+        Self {
+            answers: Vec::new(),
+            unreachable: Vec::new(),
+        }
     }
 }
 

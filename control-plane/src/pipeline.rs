@@ -2,6 +2,7 @@
 
 mod cluster;
 pub(crate) mod files;
+mod observed;
 mod output;
 mod source;
 

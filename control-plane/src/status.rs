@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     auth::Caller,
+    balance::Loads,
     findings::Findings,
     peers::{Everybody, FORWARDED, Peers},
     publish::{Change, TOPICS},
@@ -154,6 +155,29 @@ impl SnapshotStatus for StatusService {
         Ok(Response::new(v1::ListFindingsResponse {
             findings: page::fitting(findings.iter().map(encode::finding)),
             total: findings.len() as u64,
+        }))
+    }
+
+    async fn list_loads(
+        &self,
+        request: Request<v1::ListLoadsRequest>,
+    ) -> Result<Response<v1::ListLoadsResponse>, Status> {
+        self.may_read(&request)?;
+        self.discovery.view()?;
+        let reports = &self.discovery.reports;
+        let mut loads = reports.sum();
+        let mut unreachable = Vec::new();
+        if !request.into_inner().local_only {
+            let said = self.peers.loads_of_others().await;
+            let balanced = reports.expected();
+            for (_, told) in said.answers {
+                loads.add(&Loads::read(&told, &balanced).0);
+            }
+            unreachable = said.unreachable;
+        }
+        Ok(Response::new(v1::ListLoadsResponse {
+            loads: loads.told().collect(),
+            unreachable,
         }))
     }
 }

@@ -42,6 +42,7 @@ use self::{
 };
 use crate::{
     auth::Caller,
+    balance::Reports,
     metrics::Metrics,
     publish::{Commits, View, Views},
     watch::Sources,
@@ -65,6 +66,8 @@ pub(crate) struct Discovery {
     pub(crate) views: Views,
     pub(crate) sources: Sources,
     pub(crate) clients: Clients,
+    /// What nodes report.
+    pub(crate) reports: Reports,
     pub(crate) metrics: Arc<Metrics>,
     /// Client tasks end with it: each says Drain first.
     pub(crate) stop: CancellationToken,
@@ -89,6 +92,7 @@ impl Discovery {
             views,
             sources,
             clients,
+            reports: Reports::new(Arc::clone(&metrics)),
             metrics,
             stop,
             tasks: TaskTracker::new(),

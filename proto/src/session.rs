@@ -23,7 +23,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use meshlite_snapshot::{ResourceType, Topic};
 use tokio::time::Instant;
@@ -65,6 +65,8 @@ pub struct Session {
     server: Option<String>,
     last_commit: Option<Instant>,
     last_error: Option<String>,
+    /// What heartbeats report.
+    loads: Arc<[v1::EndpointLoad]>,
 }
 
 // === impl Session ===
@@ -92,6 +94,7 @@ impl Session {
             server: None,
             last_commit: None,
             last_error: None,
+            loads: Arc::default(),
         }
     }
 
@@ -198,6 +201,11 @@ impl Session {
         }
         actions.extend(self.next(now));
         actions
+    }
+
+    /// What endpoints carry for this client from now on, for the next heartbeats to say.
+    pub fn report(&mut self, loads: Arc<[v1::EndpointLoad]>) {
+        self.loads = loads;
     }
 
     /// When [`Session::tick`] has something to do, if nothing happens before.
@@ -342,6 +350,7 @@ impl Session {
             generation: self.generation(),
             digests: self.digests(),
             rejections: self.rejections(),
+            loads: self.loads.to_vec(),
             ..v1::Heartbeat::default()
         }))
     }

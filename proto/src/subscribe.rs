@@ -38,12 +38,16 @@ pub struct ClientConfig {
     pub cache: Option<Cache>,
 }
 
+/// The most endpoints whose load is reported.
+const MOST_LOADS: usize = 4096;
+
 /// A running subscription. Dropping it, or its stop token, ends it.
 #[derive(Debug)]
 pub struct Subscription {
     commits: mpsc::Receiver<Commit>,
     status: watch::Receiver<SessionStatus>,
     retry: Arc<Notify>,
+    loads: watch::Sender<Arc<[v1::EndpointLoad]>>,
 }
 
 /// A whole, proved state of the mesh, to be installed and then acknowledged.
@@ -61,7 +65,9 @@ pub fn subscribe(config: ClientConfig, stop: CancellationToken) -> Subscription 
     let (commits, received) = mpsc::channel(1);
     let (status, reported) = watch::channel(SessionStatus::default());
     let retry = Arc::new(Notify::new());
-    let follower = follow::Follower::new(config, commits, status, Arc::clone(&retry));
+    let (loads, reported_loads) = watch::channel(Arc::default());
+    let retried = Arc::clone(&retry);
+    let follower = follow::Follower::new(config, commits, status, retried, reported_loads);
     tokio::spawn(
         follower
             .run(stop)
@@ -71,6 +77,7 @@ pub fn subscribe(config: ClientConfig, stop: CancellationToken) -> Subscription 
         commits: received,
         status: reported,
         retry,
+        loads,
     }
 }
 
@@ -88,6 +95,16 @@ impl Subscription {
     /// may be programmed now. Nothing comes if there are none.
     pub fn retry(&self) {
         self.retry.notify_one();
+    }
+
+    /// What endpoints carry for this client from now on. The control plane is told with each heartbeat, of the busiest
+    /// 4,096; nothing where nothing is listed.
+    pub fn report(&self, mut loads: Vec<v1::EndpointLoad>) {
+        if loads.len() > MOST_LOADS {
+            loads.sort_by_key(|load| std::cmp::Reverse(load.active_connections));
+            loads.truncate(MOST_LOADS);
+        }
+        self.loads.send_replace(loads.into());
     }
 
     /// Where the subscription stands, now and as it changes.

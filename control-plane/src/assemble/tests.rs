@@ -1,5 +1,6 @@
 //! A whole control plane on real folders, with clients as the data planes use them.
 
+mod balance;
 mod secure;
 mod support;
 

@@ -1,6 +1,6 @@
 //! A connection to one address of the control plane's Service.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use meshlite_proto::{
     connect::{ConnectError, Connected, Security, connect},
@@ -13,6 +13,8 @@ use tonic::{Request, Status};
 const ANSWER: Duration = Duration::from_secs(3);
 /// More pages than a replica has clients.
 const MOST_PAGES: usize = 100;
+/// The largest answer that is read: half a million endpoints.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// In the metadata of a question that a replica passes on: who gets it does not pass it on again.
 pub(crate) const FORWARDED: &str = "meshlite-forwarded";
 
@@ -30,6 +32,15 @@ enum Known {
     },
 }
 
+/// Where a replica may be, and how to ask it.
+#[derive(Clone)]
+pub(super) struct At {
+    pub(super) address: SocketAddr,
+    pub(super) security: Security,
+    /// Whose epoch is our own is this process.
+    pub(super) own_epoch: Arc<str>,
+}
+
 /// Why a replica did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
@@ -44,17 +55,9 @@ pub(super) enum LinkError {
 impl Link {
     /// The clients of the replica at this address; none where it is this process. The link is lost with an error: who is
     /// there is found out anew.
-    pub(super) async fn clients(
-        self,
-        address: SocketAddr,
-        security: &Security,
-        own_epoch: &str,
-    ) -> Result<(Self, Vec<v1::Client>), LinkError> {
+    pub(super) async fn clients(self, at: At) -> Result<(Self, Vec<v1::Client>), LinkError> {
         let asking = async {
-            let known = match self.0 {
-                Some(known) => known,
-                None => Known::find(address, security, own_epoch).await?,
-            };
+            let known = self.known(at).await?;
             let clients = match &known {
                 Known::Own => Vec::new(),
                 Known::Other { client, replica } => list((**client).clone(), replica).await?,
@@ -62,6 +65,30 @@ impl Link {
             Ok((Self(Some(known)), clients))
         };
         timeout(ANSWER, asking).await?
+    }
+
+    /// What was reported to the replica at this address, as [`Link::clients`].
+    pub(super) async fn loads(self, at: At) -> Result<(Self, Vec<v1::EndpointLoad>), LinkError> {
+        let asking = async {
+            let known = self.known(at).await?;
+            let loads = match &known {
+                Known::Own => Vec::new(),
+                Known::Other { client, .. } => {
+                    let mut client = (**client).clone().max_decoding_message_size(MOST_BYTES);
+                    let request = v1::ListLoadsRequest { local_only: true };
+                    client.list_loads(request).await?.into_inner().loads
+                }
+            };
+            Ok((Self(Some(known)), loads))
+        };
+        timeout(ANSWER, asking).await?
+    }
+
+    async fn known(self, at: At) -> Result<Known, LinkError> {
+        match self.0 {
+            Some(known) => Ok(known),
+            None => Known::find(at).await,
+        }
     }
 
     /// Whether it leads to the replica of this name.
@@ -88,20 +115,21 @@ impl Link {
 }
 
 impl Known {
-    async fn find(
-        address: SocketAddr,
-        security: &Security,
-        own_epoch: &str,
-    ) -> Result<Self, LinkError> {
+    async fn find(at: At) -> Result<Self, LinkError> {
+        let At {
+            address,
+            security,
+            own_epoch,
+        } = at;
         let scheme = match security {
             Security::Plaintext => "http",
             Security::Tls(_) => "https",
         };
-        let connected = connect(&format!("{scheme}://{address}"), security).await?;
+        let connected = connect(&format!("{scheme}://{address}"), &security).await?;
         let mut client = SnapshotStatusClient::new(connected);
         let status = client.get_server_status(v1::GetServerStatusRequest {});
         let status = status.await?.into_inner();
-        if status.epoch == own_epoch {
+        if *status.epoch == *own_epoch {
             return Ok(Self::Own);
         }
         let replica = if status.replica.is_empty() {

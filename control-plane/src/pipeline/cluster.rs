@@ -10,8 +10,11 @@ use tokio::{task::JoinError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::intake::Intake;
-use super::Output;
-use crate::{clock, watch::Followed};
+use super::{
+    Output,
+    observed::{self, Observed},
+};
+use crate::{balance::AllFactors, clock, watch::Followed};
 
 /// How many updates are taken in before anything else is looked at.
 const AT_ONCE: usize = 256;
@@ -23,6 +26,8 @@ pub(crate) struct ClusterPipeline {
     intake: Intake,
     output: Output,
     followed: Followed,
+    /// What load asks for, as the compiler was told.
+    factors: AllFactors,
 }
 
 /// Publishes what changes until `stop` or until the feed ends, and says once when it was the first time: when every
@@ -31,6 +36,7 @@ pub(crate) async fn run(
     settings: Settings,
     output: Output,
     mut feed: Feed,
+    mut observed: Observed,
     first: impl Future<Output = ()>,
     stop: CancellationToken,
 ) -> Result<(), JoinError> {
@@ -40,6 +46,7 @@ pub(crate) async fn run(
         intake: Intake::new(feed.streams.iter().map(|stream| stream.kind)),
         output,
         followed: Followed::new(Arc::clone(&feed.streams)),
+        factors: AllFactors::new(),
     };
     let mut first = Some(first);
     let mut updates = Vec::with_capacity(AT_ONCE);
@@ -54,6 +61,10 @@ pub(crate) async fn run(
                 for update in updates.drain(..) {
                     pipeline.take(update, now, wall);
                 }
+                continue;
+            }
+            factors = observed.next() => {
+                pipeline.balance(factors, Instant::now(), clock::wall());
                 continue;
             }
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -105,6 +116,14 @@ impl ClusterPipeline {
         }
     }
 
+    fn balance(&mut self, factors: AllFactors, now: Instant, wall: std::time::SystemTime) {
+        let changes = observed::replace(&mut self.factors, factors);
+        let effects = changes
+            .into_iter()
+            .map(|change| self.compiler.apply(change));
+        self.intake.changed(effects.max(), wall, now);
+    }
+
     /// Compiles what came, and publishes it unless Secrets are awaited that it names. Blocks.
     fn turn(&mut self, now: Instant) {
         let Self {
@@ -112,6 +131,7 @@ impl ClusterPipeline {
             intake,
             output,
             followed,
+            factors: _,
         } = self;
         for (resource, (version, origin)) in intake.watermarks() {
             output.sources.read(resource, version, &origin);

@@ -11,9 +11,14 @@ use meshlite_snapshot::{Finding, ObjectRef, SourceLocation};
 use tokio::{sync::watch, task::JoinError, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::Output;
+use super::{
+    Output,
+    observed::{self, Observed},
+};
 use crate::{
     PodRuntime,
+    balance::AllFactors,
+    clock,
     publish::Pace,
     watch::{
         Facts, Followed, Sources,
@@ -42,6 +47,7 @@ pub(crate) struct FilePipeline {
 pub(crate) async fn run(
     mut pipeline: FilePipeline,
     mut loads: Loads,
+    mut observed: Observed,
     first: impl Future<Output = ()>,
     stop: CancellationToken,
 ) -> Result<(), JoinError> {
@@ -54,6 +60,14 @@ pub(crate) async fn run(
             Some(())
         };
         tokio::select! {
+            factors = observed.next() => {
+                let turn = tokio::task::spawn_blocking(move || {
+                    pipeline.balance(factors);
+                    pipeline
+                });
+                pipeline = turn.await?;
+                continue;
+            }
             due = due => if due.is_none() { return Ok(()); },
             () = tokio::time::sleep(SAVE_AGAIN), if !pipeline.allocations.is_saved() => {}
             () = stop.cancelled() => return Ok(()),
@@ -101,6 +115,17 @@ impl FilePipeline {
         self.output.sources.clone()
     }
 
+    /// Publishes what load asks for. Blocks.
+    fn balance(&mut self, factors: AllFactors) {
+        for change in observed::replace(&mut self.inputs.factors, factors) {
+            self.compiler.apply(change);
+        }
+        let delta = self.output.compile(&mut self.compiler);
+        let (now, none) = (clock::wall(), Followed::default());
+        self.output
+            .publish(&delta, now, None, &self.compiler, &none);
+    }
+
     /// Publishes what is loaded. Blocks.
     fn turn(&mut self, loaded: &Loaded) {
         let running: Vec<RunningPod> = match &self.pods {
@@ -108,7 +133,7 @@ impl FilePipeline {
             None => Vec::new(),
         };
         let Admitted {
-            inputs,
+            mut inputs,
             findings: admission,
             allocations,
             sources,
@@ -119,6 +144,7 @@ impl FilePipeline {
             &self.admit,
             &running,
         );
+        inputs.factors.clone_from(&self.inputs.factors);
         for change in inputs.changes_since(&self.inputs, &mut self.names) {
             self.compiler.apply(change);
         }
@@ -202,7 +228,13 @@ mod tests {
         let (loads, receiver) = watch::channel(None);
         loads.send_replace(Some(loaded));
         let stop = CancellationToken::new();
-        let running = tokio::spawn(run(pipeline, receiver, async {}, stop.clone()));
+        let running = tokio::spawn(run(
+            pipeline,
+            receiver,
+            Observed(watch::channel(Arc::default()).1),
+            async {},
+            stop.clone(),
+        ));
         let is_told = || {
             let findings = findings.borrow();
             findings.iter().any(|f| f.reason == "StateNotWritten")

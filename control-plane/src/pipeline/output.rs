@@ -81,6 +81,7 @@ impl Output {
             served_ingresses: Arc::new(compiler.served_ingresses()),
             served_classes: Arc::new(compiler.served_classes()),
             followed: followed.clone(),
+            balanced: Arc::new(compiler.balanced()),
         }));
         self.publisher.announce();
     }

@@ -10,8 +10,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Output, cluster,
     files::{self, FilePipeline},
+    observed::Observed,
 };
 use crate::{
+    balance::AllFactors,
     config::KubernetesConfig,
     watch::{
         Facts,
@@ -66,17 +68,19 @@ impl Source {
         }
     }
 
-    /// Watches and publishes until `stop`. `first` is awaited once something was published.
+    /// Watches and publishes until `stop`, with what load asks for. `first` is awaited once something was published.
     pub(crate) async fn run(
         self,
+        factors: watch::Receiver<Arc<AllFactors>>,
         first: impl Future<Output = ()>,
         stop: CancellationToken,
     ) -> Result<(), JoinError> {
+        let observed = Observed(factors);
         match self {
             Self::Files { reader, pipeline } => {
                 let (loads, loaded) = watch::channel(None);
                 let watching = watch_files(reader, loads, pipeline.sources(), stop.clone());
-                let publishing = Box::pin(files::run(*pipeline, loaded, first, stop));
+                let publishing = Box::pin(files::run(*pipeline, loaded, observed, first, stop));
                 tokio::try_join!(watching, publishing)?;
             }
             Self::Cluster {
@@ -86,7 +90,8 @@ impl Source {
                 output,
             } => {
                 let watching = watch.run(stop.clone());
-                let publishing = Box::pin(cluster::run(settings, *output, feed, first, stop));
+                let publishing =
+                    Box::pin(cluster::run(settings, *output, feed, observed, first, stop));
                 tokio::try_join!(watching, publishing)?;
             }
         }

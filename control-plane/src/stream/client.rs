@@ -1,10 +1,10 @@
 //! The task of one client: what it sends, what it hears, and when it ends.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{mem, pin::Pin, sync::Arc, time::Duration};
 
 use meshlite_proto::{
     session::SILENCE,
-    v1::{self, discovery_response::Kind},
+    v1::{self, discovery_request, discovery_response::Kind},
 };
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit},
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
+    balance::Reporter,
     clock,
     publish::{Range, TopicSet, View},
 };
@@ -51,6 +52,7 @@ pub(super) struct Client {
     /// When the stream has to end.
     expires: Option<Instant>,
     place: Waiting,
+    reporter: Reporter,
 }
 
 /// A place among the bulk transfers.
@@ -83,6 +85,7 @@ impl Client {
             ..
         } = *accepted;
         Self {
+            reporter: service.reports.reporter(accepted.role, &accepted.identity),
             service,
             session,
             outbox,
@@ -175,7 +178,10 @@ impl Client {
         }
     }
 
-    fn hear(&mut self, request: v1::DiscoveryRequest) -> Result<(), Status> {
+    fn hear(&mut self, mut request: v1::DiscoveryRequest) -> Result<(), Status> {
+        if let Some(discovery_request::Kind::Heartbeat(beat)) = &mut request.kind {
+            self.reporter.report(mem::take(&mut beat.loads));
+        }
         let heard = self.session.hear(request, Instant::now())?;
         let metrics = &self.service.metrics;
         match heard {
@@ -247,7 +253,7 @@ impl Client {
             .commit(commit.mode(), commit.data.len());
         // What was taken before is not counted against this.
         self.outbox.check(Instant::now()).map_err(|Gone| STALLED)?;
-        let place = std::mem::replace(&mut self.place, Waiting::No).into_permit();
+        let place = mem::replace(&mut self.place, Waiting::No).into_permit();
         let sent = self.outbox.commit(commit, opening, self.max_chunk, place);
         sent.map_err(|Gone| STALLED)
     }

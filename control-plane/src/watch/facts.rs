@@ -9,6 +9,8 @@ use meshlite_compile::ObjectKey;
 use meshlite_kubernetes::{Identity, Stream};
 use meshlite_snapshot::Finding;
 
+use crate::balance::Balanced;
+
 /// What is known, as of a publication.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
@@ -19,6 +21,8 @@ pub(crate) struct Facts {
     /// The names of the `IngressClass`es of our controller.
     pub(crate) served_classes: Arc<BTreeSet<String>>,
     pub(crate) followed: Followed,
+    /// The Services that are balanced by load.
+    pub(crate) balanced: Arc<Balanced>,
 }
 
 /// Which objects there are at the API server; none in file mode.

@@ -72,6 +72,13 @@ impl SnapshotStatus for WhoAsks {
     ) -> Result<Response<v1::ListFindingsResponse>, Status> {
         Err(Status::unimplemented("not asked for here"))
     }
+
+    async fn list_loads(
+        &self,
+        _: Request<v1::ListLoadsRequest>,
+    ) -> Result<Response<v1::ListLoadsResponse>, Status> {
+        Err(Status::unimplemented("not asked for here"))
+    }
 }
 
 /// A server with a certificate of its own CA. Stops when it is dropped.

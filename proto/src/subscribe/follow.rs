@@ -18,7 +18,7 @@ use crate::{
     connect::{Security, causes, connect, refusal},
     session::{Action, Installed, Reconnect, Session, SessionStatus},
     v1::{
-        DiscoveryRequest, DiscoveryResponse, discovery_response::Kind,
+        DiscoveryRequest, DiscoveryResponse, EndpointLoad, discovery_response::Kind,
         snapshot_discovery_client::SnapshotDiscoveryClient,
     },
 };
@@ -41,6 +41,8 @@ pub(super) struct Follower {
     at_plane: Option<oneshot::Receiver<Installed>>,
     status: watch::Sender<SessionStatus>,
     retry: Arc<Notify>,
+    /// What the plane's endpoints carry.
+    loads: watch::Receiver<Arc<[EndpointLoad]>>,
 }
 
 type Opening = Pin<Box<dyn Future<Output = Result<Streaming<DiscoveryResponse>, String>> + Send>>;
@@ -80,6 +82,7 @@ impl Follower {
         commits: mpsc::Sender<Commit>,
         status: watch::Sender<SessionStatus>,
         retry: Arc<Notify>,
+        loads: watch::Receiver<Arc<[EndpointLoad]>>,
     ) -> Self {
         let ClientConfig {
             endpoints,
@@ -111,6 +114,7 @@ impl Follower {
             at_plane: None,
             status,
             retry,
+            loads,
         }
     }
 
@@ -204,6 +208,7 @@ impl Follower {
     }
 
     fn handle(&mut self, now: Instant, event: Event) {
+        self.session.report(Arc::clone(&self.loads.borrow()));
         let actions = match event {
             Event::Stop | Event::Keep => return,
             Event::Plane(Some(installed)) => {

@@ -66,7 +66,7 @@ impl Replica {
         let stop = CancellationToken::new();
         let (watching, reporting) = (stop.clone(), stop.clone());
         let running = tokio::spawn(async move {
-            let watching = source.run(async {}, watching);
+            let watching = source.run(watch::channel(Arc::default()).1, async {}, watching);
             let (watched, ()) = tokio::join!(watching, reporter.run(reporting));
             watched.unwrap();
         });

@@ -37,6 +37,26 @@ fn a_client_says_every_ten_seconds_what_it_holds_and_gives_up_a_silent_server() 
 }
 
 #[test]
+fn a_heartbeat_says_what_endpoints_carry_where_anything_was_asked_for() {
+    let mut server = Model::with_nodes("a", &[("one", "z")]);
+    let mut client = Client::following(&mut server);
+    let load = v1::EndpointLoad {
+        service: "default/web".into(),
+        address: "10.0.0.1".into(),
+        port: 8080,
+        active_connections: 30,
+    };
+    client.advance(HEARTBEAT);
+    client.session.report([load.clone()].into());
+    client.advance(HEARTBEAT);
+    client.session.report(Arc::default());
+    client.advance(HEARTBEAT);
+    let heartbeats = client.heartbeats();
+    let loads: Vec<_> = heartbeats.into_iter().map(|beat| beat.loads).collect();
+    assert_eq!(loads, [vec![], vec![load], vec![]]);
+}
+
+#[test]
 fn a_drained_client_connects_again_when_it_was_told_to() {
     let mut server = Model::with_nodes("a", &[("one", "z")]);
     let mut client = Client::following(&mut server);
