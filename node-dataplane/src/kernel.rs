@@ -4,6 +4,7 @@
 //! do it says, for each step, as what to do next.
 
 pub(crate) mod memory;
+pub(crate) mod nftables;
 pub(crate) mod print;
 pub(crate) mod rules;
 pub(crate) mod userspace;

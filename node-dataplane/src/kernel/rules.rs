@@ -27,7 +27,7 @@ pub(crate) mod chains;
 mod change;
 mod detect;
 mod entry;
-mod helper;
+pub(crate) mod helper;
 mod listing;
 pub(crate) mod name;
 mod networks;
@@ -39,9 +39,12 @@ pub(crate) mod steps;
 mod tests;
 pub(crate) mod value;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use meshlite_nft::{Generation, Nftables};
+use meshlite_nft::{Generation, Nftables, Transaction};
 
 pub(crate) use self::{
     detect::{Clients, Detector},
@@ -51,8 +54,9 @@ pub(crate) use self::{
     networks::{fewest, is_address},
     refusal::kernel_error,
 };
+use self::skeleton::{Skeleton, add_chain, add_rules};
 use super::KernelError;
-use crate::table::Key;
+use crate::table::{Key, LocalDetector};
 
 /// The table, and what is in it.
 #[derive(Debug)]
@@ -99,6 +103,30 @@ impl<E: Entry> Rules<E> {
             shared: BTreeMap::new(),
             branches: BTreeSet::new(),
         })
+    }
+
+    /// Whether the kernel takes all rules, these branches among them: in a table of another name, which the same
+    /// transaction takes away again.
+    pub(crate) fn try_it(branches: &[E::Branch]) -> Result<(), KernelError> {
+        let clients = Clients {
+            pods: LocalDetector::Cidrs(Arc::default()),
+            ..Clients::default()
+        };
+        let skeleton = Skeleton::of::<E>(&clients.detector()).named("meshlite-trial");
+        let table = &skeleton.table.key;
+        let mut transaction = Transaction::new();
+        skeleton.load(&mut transaction);
+        for branch in branches {
+            let branch = E::branch(*branch);
+            add_chain(&mut transaction, table, &branch.chain);
+            add_rules(&mut transaction, table, &branch.chain);
+        }
+        transaction.delete_table(table);
+        let tried = Nftables::connect().and_then(|mut nftables| {
+            let committed = nftables.commit(&transaction);
+            committed.map_err(|rejected| rejected.first.error)
+        });
+        tried.map_err(|error| kernel_error(&error))
     }
 
     /// What was read last, and changed since.

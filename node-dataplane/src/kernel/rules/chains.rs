@@ -1,8 +1,8 @@
 //! Chains that all backends have, and pieces of theirs.
 
-pub(super) mod filter;
+pub(crate) mod filter;
 pub(super) mod marks;
-pub(super) mod masquerade;
+pub(crate) mod masquerade;
 
 use meshlite_nft::{Base, ChainKind, Expression, Hook, Policy};
 use meshlite_snapshot::AddressFamily;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use meshlite_nft::{Element, Place, Transaction};
 
 use super::{
-    entry::{Content, Entry, Placed},
+    entry::{Entry, Placed},
     name::{SetId, table},
     skeleton::{Skeleton, add_chain, add_rules},
 };
@@ -100,8 +100,8 @@ impl Builder {
         }
         for branch in branches {
             let branch = E::branch(*branch);
-            add_chain(&mut blamed.transaction, &branch.chain);
-            add_rules(&mut blamed.transaction, &branch.chain);
+            add_chain(&mut blamed.transaction, &table(), &branch.chain);
+            add_rules(&mut blamed.transaction, &table(), &branch.chain);
             come(&mut sets, branch.way);
         }
         for (set, moves) in sets {
@@ -141,14 +141,5 @@ impl Blamed {
         };
         let owner = *self.owners.get(change)?.get(element)?;
         (owner != NOBODY).then_some(owner)
-    }
-}
-
-/// The old and the new content of a virtual server, as far as it is its own.
-pub(super) fn own<B>(old: Option<&Content<B>>, new: Option<&Content<B>>) -> Replacement {
-    let own = |content: Option<&Content<B>>| content.map(|it| it.own.clone()).unwrap_or_default();
-    Replacement {
-        old: own(old),
-        new: own(new),
     }
 }

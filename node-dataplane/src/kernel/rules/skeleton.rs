@@ -1,6 +1,6 @@
 //! What of the table does not depend on virtual servers: its sets, its chains and rules, and what verdict maps say.
 
-use meshlite_nft::{Chain, Rule, Set, Table, Transaction, UserData};
+use meshlite_nft::{Chain, Rule, Set, Table, TableKey, Transaction, UserData};
 
 use super::{
     chains::{filter, masquerade},
@@ -56,6 +56,15 @@ impl Skeleton {
         }
     }
 
+    /// The same as a table of another name.
+    pub(super) fn named(mut self, text: &str) -> Self {
+        self.table.key.name = name(text);
+        for (_, _, set) in &mut self.sets {
+            set.key.table = self.table.key.clone();
+        }
+        self
+    }
+
     /// Puts it in the place of whatever the table had.
     pub(super) fn load(&self, transaction: &mut Transaction) {
         // Added first, so that deleting it is no error where it was not there.
@@ -67,24 +76,24 @@ impl Skeleton {
         }
         // Rules lead to chains that come later.
         for chain in &self.chains {
-            add_chain(transaction, chain);
+            add_chain(transaction, &self.table.key, chain);
         }
         for chain in &self.chains {
-            add_rules(transaction, chain);
+            add_rules(transaction, &self.table.key, chain);
         }
     }
 }
 
-pub(super) fn add_chain(transaction: &mut Transaction, chain: &ChainOfRules) {
+pub(super) fn add_chain(transaction: &mut Transaction, table: &TableKey, chain: &ChainOfRules) {
     transaction.add_chain(&Chain {
-        key: table().chain(name(&chain.name)),
+        key: table.chain(name(&chain.name)),
         base: chain.base,
         user_data: UserData::default(),
     });
 }
 
-pub(super) fn add_rules(transaction: &mut Transaction, chain: &ChainOfRules) {
-    let key = table().chain(name(&chain.name));
+pub(super) fn add_rules(transaction: &mut Transaction, table: &TableKey, chain: &ChainOfRules) {
+    let key = table.chain(name(&chain.name));
     for expressions in &chain.rules {
         transaction.add_rule(&Rule {
             chain: key.clone(),

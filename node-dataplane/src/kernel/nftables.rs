@@ -1,0 +1,165 @@
+//! nftables as a kernel of virtual servers: flat maps, one transaction for each apply, nothing listens.
+//!
+//! ```text
+//! prerouting, output −100 ──> balance[-inside]-ip ── servers: place → number ── ways: number → chain
+//!   any-ip-K ───── slots: place . random mod K → endpoint ──────────────────────────────> destination NAT
+//!   same-ip-K-S ── groups: place → Service port, clients: Service port . client → number ┐
+//!                  or choices: place . random mod K → number, kept for S seconds ────────┴ members: place . number
+//!                                                                                            → endpoint ──> NAT
+//! ```
+//!
+//! There is a chain for each distinct number of slots, not for each Service: what grows are maps. The rest of the table
+//! is in [`rules`](super::rules). Established connections are the connection tracking's: they need no real server any
+//! more, so none are counted, and a removed real server keeps them.
+//!
+//! Virtual addresses are nobody's: translated before routing, they need no address and no route of this host. Echo
+//! requests to them are redirected to this host, which answers.
+
+mod balanced;
+mod draft;
+mod maps;
+mod slots;
+mod stale;
+#[cfg(test)]
+mod tests;
+mod way;
+
+use std::net::SocketAddr;
+
+use meshlite_snapshot::Protocol;
+
+use self::{balanced::Balanced, draft::Draft, way::Way};
+use super::{
+    Capabilities, Kernel, KernelError,
+    rules::{Entry as _, Helper, Listed, Rules, list},
+    worker::{Ended, Worker},
+};
+use crate::{
+    plan::Step,
+    table::{Key, Observed, ObservedRealServer, ObservedServer, Owner, Scheduler},
+};
+
+/// nftables of the network namespace in which it was made.
+#[derive(Debug)]
+pub(crate) struct Nftables {
+    worker: Worker<Result<Rules<Balanced>, KernelError>>,
+}
+
+impl Nftables {
+    /// Starts its thread. Nothing is read or changed yet.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let worker = Worker::start("nftables", Rules::connect)?;
+        Ok(Self { worker })
+    }
+
+    async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Rules<Balanced>) -> Result<R, KernelError> + Send + 'static,
+    ) -> Result<R, KernelError> {
+        let job = move |rules: &mut Result<Rules<Balanced>, KernelError>| match rules {
+            Ok(rules) => job(rules),
+            Err(error) => Err(error.clone()),
+        };
+        let ended = |Ended: Ended| KernelError::Unsupported(Ended.to_string());
+        self.worker.run(job).await.map_err(ended)?
+    }
+}
+
+impl Kernel for Nftables {
+    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
+        self.run(|_| try_it()).await?;
+        let protocols = vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+        Ok(Capabilities {
+            name: "nftables",
+            every_node_address: protocols.clone(),
+            protocols,
+            schedulers: vec![Scheduler::Rr, Scheduler::Wrr],
+        })
+    }
+
+    async fn read(&mut self) -> Result<Observed, KernelError> {
+        self.run(|rules| {
+            rules.read()?;
+            Ok(observe(rules))
+        })
+        .await
+    }
+
+    async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+        let count = steps.len();
+        let steps = steps.to_vec();
+        match self.run(move |rules| Ok(apply(rules, &steps))).await {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        Ok(vec![0; of.len()])
+    }
+}
+
+/// Whether it works here: makes a table with all rules in one transaction that also takes it away again.
+pub(crate) fn try_it() -> Result<(), KernelError> {
+    Rules::<Balanced>::try_it(&Way::SAMPLES)
+}
+
+/// The sets of the table, of whichever backend.
+pub(crate) fn sets() -> Result<Vec<Listed>, KernelError> {
+    list(&[maps::SHAPES, Helper::SHAPES])
+}
+
+fn observe(rules: &Rules<Balanced>) -> Observed {
+    let server = |entry: &Balanced| ObservedServer {
+        owner: Owner::Ours,
+        origin: entry.origin.clone(),
+        settings: entry.settings.clone(),
+        real_servers: entry
+            .real_servers
+            .iter()
+            .map(|(address, real)| {
+                let observed = ObservedRealServer {
+                    weight: real.weight,
+                    is_local: real.is_local,
+                    connections: 0,
+                };
+                (*address, observed)
+            })
+            .collect(),
+        bound: None,
+    };
+    let clients = rules.clients();
+    Observed {
+        inside: clients.inside.clone(),
+        pods: clients.pods.clone(),
+        virtual_servers: rules
+            .entries()
+            .iter()
+            .map(|(key, entry)| (*key, server(entry)))
+            .collect(),
+    }
+}
+
+fn apply(rules: &mut Rules<Balanced>, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+    let mut draft = Draft::new(rules.entries(), rules.clients());
+    let mut results: Vec<_> = steps.iter().map(|step| draft.step(step)).collect();
+    let Draft {
+        clients,
+        are_clients_new,
+        changes,
+        ..
+    } = draft;
+    let stale = stale::Moved::between(rules.entries(), &changes);
+    let outcome = rules.apply(are_clients_new.then_some(clients), changes);
+    for (step, result) in steps.iter().zip(&mut results) {
+        let error = match step.key() {
+            Some(key) => outcome.failed.get(key),
+            None => outcome.clients.as_ref(),
+        };
+        if let (Ok(()), Some(error)) = (&result, error) {
+            *result = Err(error.clone());
+        }
+    }
+    stale.forget();
+    results
+}

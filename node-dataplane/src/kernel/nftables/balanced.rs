@@ -1,0 +1,319 @@
+//! What the table has of one virtual server that nftables balances.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use meshlite_nft::{Data, Element, Field, UserData};
+
+use super::{
+    maps::{self, CHOICES, GROUPS, MEMBERS, SERVERS, SLOTS},
+    slots::slots,
+    way::{Kind, Way},
+};
+use crate::{
+    kernel::rules::{
+        Branch, ChainOfRules, Content, Detector, Entry, Helper, Placed, family_of,
+        name::{Place, Shape},
+        value::{endpoint, read_endpoint, vip, vip_and},
+    },
+    table::{
+        Key, Masquerade, Origin, RealServer, Scheduler, Settings, VirtualAddress, WhenEmpty,
+    },
+};
+
+/// A virtual server as nftables has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Balanced {
+    pub(crate) origin: Option<Origin>,
+    pub(crate) settings: Settings,
+    pub(crate) real_servers: BTreeMap<SocketAddr, RealServer>,
+    /// As [`Helper::is_closed`].
+    pub(crate) is_closed: bool,
+}
+
+/// Slots that are never chosen: where real servers with weight 0 are kept.
+const DRAINED: u32 = 1 << 31;
+
+impl Balanced {
+    /// What the shared rules do for it.
+    fn helper(&self, is_served: bool) -> Helper {
+        let settings = &self.settings;
+        let local = self.real_servers.iter().filter(|(_, real)| real.is_local);
+        Helper {
+            origin: self.origin.clone(),
+            masquerade: settings.masquerade,
+            source_ranges: settings.source_ranges.clone(),
+            when_empty: settings.when_empty,
+            is_served,
+            is_closed: self.is_closed,
+            local: local.map(|(address, _)| address.ip()).collect(),
+            mark: None,
+        }
+    }
+
+    /// Whether clients stay, and for how long: in seconds.
+    fn stays(&self) -> Option<u32> {
+        self.settings.persistence
+    }
+
+    fn slots(&self) -> Vec<SocketAddr> {
+        let most = if self.stays().is_some() {
+            Kind::MOST_SAME
+        } else {
+            Kind::MOST_ANY
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        slots(self.settings.scheduler, &self.real_servers, most)
+    }
+
+    fn kind(&self, slots: usize) -> Option<Kind> {
+        let slots = u32::try_from(slots).ok().filter(|slots| *slots > 0)?;
+        Some(match self.stays() {
+            None => Kind::Any { slots },
+            Some(seconds) => Kind::same(slots, seconds),
+        })
+    }
+
+    /// What becomes of it: its number, and what is not in other elements.
+    fn record(&self, key: &Key, kind: Option<Kind>) -> Placed {
+        let number = Field::Mark(kind.map_or(0, Kind::number));
+        let element = Element {
+            user_data: settings_data(&self.settings),
+            ..Element::mapping(vip(&key.frontend), Data::Value(number.into()))
+        };
+        Placed {
+            set: Helper::set_of(SERVERS, key),
+            element,
+        }
+    }
+
+    /// Real servers by slot, for those of weight 0 by a slot that is none.
+    fn slot_elements(&self, key: &Key, slots: &[SocketAddr]) -> Vec<Placed> {
+        let set = Helper::set_of(SLOTS, key);
+        let mut noted = BTreeSet::new();
+        let mut placed = |number, address: SocketAddr| {
+            let user_data = if noted.insert(address) {
+                self.real_data(address)
+            } else {
+                UserData::default()
+            };
+            let at = vip_and(&key.frontend, Field::Mark(number));
+            Placed {
+                set,
+                element: Element {
+                    user_data,
+                    ..Element::mapping(at, Data::Value(endpoint(address)))
+                },
+            }
+        };
+        let mut elements: Vec<_> = if self.stays().is_some() {
+            Vec::new()
+        } else {
+            (0..).zip(slots).map(|(slot, address)| placed(slot, *address)).collect()
+        };
+        let chosen: BTreeSet<_> = slots.iter().collect();
+        let left = self.real_servers.keys().filter(|address| !chosen.contains(address));
+        elements.extend((DRAINED..).zip(left).map(|(slot, address)| placed(slot, *address)));
+        elements
+    }
+
+    /// Real servers whose clients stay: numbers by slot, and each by its number.
+    fn member_elements(&self, key: &Key, slots: &[SocketAddr]) -> Vec<Placed> {
+        let numbers = numbers(slots);
+        let placed = |name, number, data: Data, user_data| Placed {
+            set: Helper::set_of(name, key),
+            element: Element {
+                user_data,
+                ..Element::mapping(vip_and(&key.frontend, Field::Mark(number)), data)
+            },
+        };
+        let group = Element::mapping(
+            vip(&key.frontend),
+            Data::Value(Field::Mark(self.group(key)).into()),
+        );
+        let mut elements = vec![Placed {
+            set: Helper::set_of(GROUPS, key),
+            element: group,
+        }];
+        for (slot, address) in (0..).zip(slots) {
+            let number = numbers.get(address).copied().unwrap_or(0);
+            let data = Data::Value(Field::Mark(number).into());
+            elements.push(placed(CHOICES, slot, data, UserData::default()));
+        }
+        for (address, number) in numbers {
+            let data = Data::Value(endpoint(address));
+            elements.push(placed(MEMBERS, number, data, self.real_data(address)));
+        }
+        elements
+    }
+
+    /// The number by which clients of the Service port are known, at all its addresses. Should two Service ports have
+    /// the same, clients of both would be forgotten now and then, no more: members are each virtual server's own.
+    fn group(&self, key: &Key) -> u32 {
+        match &self.origin {
+            Some(origin) => hash(origin.service_port.to_string().as_bytes()),
+            None => hash(key.frontend.to_string().as_bytes()),
+        }
+    }
+
+    /// The weight, where it is not 1.
+    fn real_data(&self, address: SocketAddr) -> UserData {
+        match self.real_servers.get(&address).map_or(1, |real| real.weight) {
+            1 => UserData::default(),
+            weight => UserData::new(weight.to_be_bytes()),
+        }
+    }
+}
+
+impl Entry for Balanced {
+    type Branch = Way;
+
+    const SHAPES: &'static [Shape] = maps::SHAPES;
+
+    fn chains(detector: &Detector) -> Vec<ChainOfRules> {
+        maps::chains(detector)
+    }
+
+    fn constants() -> Vec<Placed> {
+        maps::constants()
+    }
+
+    fn branch(branch: Way) -> Branch {
+        branch.branch()
+    }
+
+    fn branch_named(name: &str) -> Option<Way> {
+        Way::named(name)
+    }
+
+    fn content(&self, key: &Key) -> Content<Way> {
+        let slots = self.slots();
+        let kind = self.kind(slots.len());
+        let mut content = self.helper(kind.is_some()).content(key);
+        content.own.push(self.record(key, kind));
+        content.own.extend(self.slot_elements(key, &slots));
+        if self.stays().is_some() {
+            content.own.extend(self.member_elements(key, &slots));
+        }
+        let way = kind.map(|kind| Way {
+            family: family_of(key),
+            audience: key.audience,
+            place: match key.frontend.address {
+                VirtualAddress::Ip(_) => Place::Vip,
+                VirtualAddress::EveryNodeAddress(_) => Place::Node,
+            },
+            kind,
+        });
+        Content {
+            own: content.own,
+            shared: content.shared,
+            branches: way.into_iter().collect(),
+        }
+    }
+
+    fn read(key: &Key, own: &[Placed]) -> Option<Self> {
+        let helper = Helper::read(key, own)?;
+        let of = |name| own.iter().filter(move |placed| placed.set.name == name);
+        let record = &of(SERVERS).next()?.element;
+        let (scheduler, persistence) = read_settings(&record.user_data)?;
+        let mut real_servers = BTreeMap::new();
+        for Placed { set, element } in of(SLOTS).chain(of(MEMBERS)) {
+            let Some(Data::Value(data)) = &element.data else {
+                return None;
+            };
+            let address = read_endpoint(data.as_bytes(), set.family)?;
+            let weight = read_weight(&element.user_data)?;
+            let real = real_servers.entry(address).or_insert(RealServer {
+                weight: 1,
+                is_local: helper.local.contains(&address.ip()),
+            });
+            // Only one of its elements says so.
+            if weight != 1 {
+                real.weight = weight;
+            }
+        }
+        Some(Self {
+            origin: helper.origin,
+            settings: Settings {
+                scheduler,
+                persistence,
+                source_ranges: helper.source_ranges,
+                when_empty: helper.when_empty,
+                masquerade: helper.masquerade,
+            },
+            real_servers,
+            is_closed: helper.is_closed,
+        })
+    }
+
+    /// Nobody wants the scheduler lblcr of nftables, which it has not: so whoever wants this virtual server edits it.
+    fn broken() -> Self {
+        Self {
+            origin: None,
+            settings: Settings {
+                scheduler: Scheduler::Lblcr,
+                persistence: None,
+                source_ranges: Default::default(),
+                when_empty: WhenEmpty::Reject,
+                masquerade: Masquerade::Never,
+            },
+            real_servers: BTreeMap::new(),
+            is_closed: false,
+        }
+    }
+}
+
+/// Numbers of real servers, by which clients know them: the same in every virtual server, unless two of one have the
+/// same.
+fn numbers(addresses: &[SocketAddr]) -> BTreeMap<SocketAddr, u32> {
+    let mut numbers = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    let all: BTreeSet<_> = addresses.iter().copied().collect();
+    for address in all {
+        let mut number = hash(address.to_string().as_bytes());
+        while !taken.insert(number) {
+            number = number.wrapping_add(1);
+        }
+        numbers.insert(address, number);
+    }
+    numbers
+}
+
+/// FNV-1a of 32 bits: the same in every version of this program, as the kernel outlives them.
+fn hash(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// Scheduler and persistence, where they are not rr and none.
+fn settings_data(settings: &Settings) -> UserData {
+    let scheduler = Scheduler::ALL.iter().position(|it| *it == settings.scheduler);
+    let scheduler = scheduler.and_then(|place| u8::try_from(place).ok()).unwrap_or(0);
+    match (settings.scheduler, settings.persistence) {
+        (Scheduler::Rr, None) => UserData::default(),
+        (_, persistence) => {
+            let mut bytes = vec![scheduler, u8::from(persistence.is_some())];
+            bytes.extend(persistence.unwrap_or(0).to_be_bytes());
+            UserData::new(bytes)
+        }
+    }
+}
+
+fn read_settings(data: &UserData) -> Option<(Scheduler, Option<u32>)> {
+    if data.is_empty() {
+        return Some((Scheduler::Rr, None));
+    }
+    let [scheduler, is_persistent, seconds @ ..] = <[u8; 6]>::try_from(data.as_bytes()).ok()?;
+    let persistence = (is_persistent == 1).then(|| u32::from_be_bytes(seconds));
+    Some((*Scheduler::ALL.get(usize::from(scheduler))?, persistence))
+}
+
+fn read_weight(data: &UserData) -> Option<u16> {
+    if data.is_empty() {
+        return Some(1);
+    }
+    Some(u16::from_be_bytes(<[u8; 2]>::try_from(data.as_bytes()).ok()?))
+}
