@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Kernel, KernelError,
     memory::Memory,
+    nftables::Nftables,
     userspace::{Context, Userspace},
 };
 use crate::{
+    host::testing::in_namespace,
     metrics::Traffic,
     plan::{Drains, Plan, Step, plan},
     table::{Key, LocalDetector, Masquerade, RealServer, Scheduler, Table},
@@ -191,6 +193,13 @@ fn userspace() -> Userspace {
     })
 }
 
+/// In a network namespace of its own; `None` where there can be none.
+fn nftables() -> Option<Nftables> {
+    let mut kernel = None;
+    in_namespace(|| kernel = Some(Nftables::start().unwrap()));
+    kernel
+}
+
 macro_rules! contract {
     ($($test:ident),* $(,)?) => {
         mod memory_kernel {
@@ -199,6 +208,18 @@ macro_rules! contract {
                 #[tokio::test]
                 async fn $test() {
                     super::$test(&mut Memory::default(), own_loopback()).await;
+                }
+            )*
+        }
+
+        mod nftables_kernel {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(mut kernel) = nftables() {
+                        super::$test(&mut kernel, own_loopback()).await;
+                    }
                 }
             )*
         }

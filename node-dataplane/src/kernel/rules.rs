@@ -46,6 +46,7 @@ use std::{
 
 use meshlite_nft::{Generation, Nftables, Transaction};
 
+use self::skeleton::{Skeleton, add_chain, add_rules};
 pub(crate) use self::{
     detect::{Clients, Detector},
     entry::{Branch, ChainOfRules, Content, Entry, Placed},
@@ -54,7 +55,6 @@ pub(crate) use self::{
     networks::{fewest, is_address},
     refusal::kernel_error,
 };
-use self::skeleton::{Skeleton, add_chain, add_rules};
 use super::KernelError;
 use crate::table::{Key, LocalDetector};
 

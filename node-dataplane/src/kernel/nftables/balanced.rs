@@ -18,9 +18,7 @@ use crate::{
         name::{Place, Shape},
         value::{endpoint, read_endpoint, vip, vip_and},
     },
-    table::{
-        Key, Masquerade, Origin, RealServer, Scheduler, Settings, VirtualAddress, WhenEmpty,
-    },
+    table::{Key, Masquerade, Origin, RealServer, Scheduler, Settings, VirtualAddress, WhenEmpty},
 };
 
 /// A virtual server as nftables has it.
@@ -48,7 +46,7 @@ impl Balanced {
             when_empty: settings.when_empty,
             is_served,
             is_closed: self.is_closed,
-            local: local.map(|(address, _)| address.ip()).collect(),
+            local: local.map(|(address, _)| *address).collect(),
             mark: None,
         }
     }
@@ -111,11 +109,21 @@ impl Balanced {
         let mut elements: Vec<_> = if self.stays().is_some() {
             Vec::new()
         } else {
-            (0..).zip(slots).map(|(slot, address)| placed(slot, *address)).collect()
+            (0..)
+                .zip(slots)
+                .map(|(slot, address)| placed(slot, *address))
+                .collect()
         };
         let chosen: BTreeSet<_> = slots.iter().collect();
-        let left = self.real_servers.keys().filter(|address| !chosen.contains(address));
-        elements.extend((DRAINED..).zip(left).map(|(slot, address)| placed(slot, *address)));
+        let left = self
+            .real_servers
+            .keys()
+            .filter(|address| !chosen.contains(address));
+        elements.extend(
+            (DRAINED..)
+                .zip(left)
+                .map(|(slot, address)| placed(slot, *address)),
+        );
         elements
     }
 
@@ -160,7 +168,11 @@ impl Balanced {
 
     /// The weight, where it is not 1.
     fn real_data(&self, address: SocketAddr) -> UserData {
-        match self.real_servers.get(&address).map_or(1, |real| real.weight) {
+        match self
+            .real_servers
+            .get(&address)
+            .map_or(1, |real| real.weight)
+        {
             1 => UserData::default(),
             weight => UserData::new(weight.to_be_bytes()),
         }
@@ -227,7 +239,7 @@ impl Entry for Balanced {
             let weight = read_weight(&element.user_data)?;
             let real = real_servers.entry(address).or_insert(RealServer {
                 weight: 1,
-                is_local: helper.local.contains(&address.ip()),
+                is_local: helper.local.contains(&address),
             });
             // Only one of its elements says so.
             if weight != 1 {
@@ -290,8 +302,12 @@ fn hash(bytes: &[u8]) -> u32 {
 
 /// Scheduler and persistence, where they are not rr and none.
 fn settings_data(settings: &Settings) -> UserData {
-    let scheduler = Scheduler::ALL.iter().position(|it| *it == settings.scheduler);
-    let scheduler = scheduler.and_then(|place| u8::try_from(place).ok()).unwrap_or(0);
+    let scheduler = Scheduler::ALL
+        .iter()
+        .position(|it| *it == settings.scheduler);
+    let scheduler = scheduler
+        .and_then(|place| u8::try_from(place).ok())
+        .unwrap_or(0);
     match (settings.scheduler, settings.persistence) {
         (Scheduler::Rr, None) => UserData::default(),
         (_, persistence) => {
@@ -315,5 +331,7 @@ fn read_weight(data: &UserData) -> Option<u16> {
     if data.is_empty() {
         return Some(1);
     }
-    Some(u16::from_be_bytes(<[u8; 2]>::try_from(data.as_bytes()).ok()?))
+    Some(u16::from_be_bytes(
+        <[u8; 2]>::try_from(data.as_bytes()).ok()?,
+    ))
 }

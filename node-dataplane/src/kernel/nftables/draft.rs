@@ -122,9 +122,11 @@ impl<'a> Draft<'a> {
         match origin.kind {
             VipKind::ClusterIP => true,
             VipKind::NodePort => false,
-            VipKind::LoadBalancer | VipKind::ExternalIP => {
-                !self.clients.inside.iter().any(|network| network.contains(&ip))
-            }
+            VipKind::LoadBalancer | VipKind::ExternalIP => !self
+                .clients
+                .inside
+                .iter()
+                .any(|network| network.contains(&ip)),
         }
     }
 

@@ -1,8 +1,6 @@
 //! The maps of balancing, and the chains that all ways to real servers begin from.
 
-use meshlite_nft::{
-    ChainKind, Data, Element, Expression, Field, Hook, NatFlags, Type, Verdict,
-};
+use meshlite_nft::{ChainKind, Data, Element, Expression, Field, Hook, NatFlags, Type, Verdict};
 use meshlite_snapshot::AddressFamily;
 
 use crate::{

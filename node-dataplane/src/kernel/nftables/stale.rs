@@ -20,10 +20,7 @@ pub(super) struct Moved(BTreeMap<Frontend, Vec<SocketAddr>>);
 
 impl Moved {
     /// Those that changes take real servers from, or give the first to. TCP has connections, and ends them itself.
-    pub(super) fn between(
-        entries: &BTreeMap<Key, Balanced>,
-        changes: &Changes<Balanced>,
-    ) -> Self {
+    pub(super) fn between(entries: &BTreeMap<Key, Balanced>, changes: &Changes<Balanced>) -> Self {
         let mut moved = BTreeMap::new();
         for (key, entry) in changes {
             let frontend = key.frontend;

@@ -161,7 +161,9 @@ impl Way {
                 None => Kind::Any { slots },
             })
         };
-        let rest = text.strip_prefix("any").or_else(|| text.strip_prefix("same"))?;
+        let rest = text
+            .strip_prefix("any")
+            .or_else(|| text.strip_prefix("same"))?;
         for family in FAMILIES {
             for audience in AUDIENCES {
                 for place in [Place::Vip, Place::Node] {

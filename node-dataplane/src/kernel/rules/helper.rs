@@ -1,6 +1,11 @@
 //! What the shared rules do for one virtual server, whoever balances it.
 
-use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 use meshlite_nft::{Data, Element, Field, Type, Value};
@@ -13,7 +18,10 @@ use super::{
     entry::{Branch, ChainOfRules, Content, Entry, Placed},
     name::{Elements, Maps, SetId, Shape, Spread},
     networks::{fewest, network_of, of_family},
-    value::{origin_data, read_number, read_origin, split_ip, split_vip, vip, vip_and, vip_fields},
+    value::{
+        origin_data, read_endpoint, read_number, read_origin, split_ip, split_vip, vip,
+        vip_and_endpoint, vip_fields,
+    },
 };
 use crate::table::{Key, Masquerade, Origin, VirtualAddress, WhenEmpty};
 
@@ -44,7 +52,10 @@ pub(super) const SHAPES: [Shape; 5] = [
         name: RANGES,
         purpose: "clients that may use a load balancer's address (loadBalancerSourceRanges)",
         spread: Spread::Audiences,
-        key: vip_and_address_type,
+        key: |v6| {
+            let address = Type::address(v6);
+            Type::concat([address, Type::PROTOCOL, Type::PORT, address])
+        },
         data: Maps::Nothing,
         elements: Elements::Ranges,
     },
@@ -52,7 +63,10 @@ pub(super) const SHAPES: [Shape; 5] = [
         name: LOCALS,
         purpose: "virtual servers and their endpoints on this node",
         spread: Spread::Audiences,
-        key: vip_and_address_type,
+        key: |v6| {
+            let address = Type::address(v6);
+            Type::concat([address, Type::PROTOCOL, Type::PORT, address, Type::PORT])
+        },
         data: Maps::Nothing,
         elements: Elements::Keys,
     },
@@ -78,11 +92,6 @@ pub(crate) const fn vip_type(is_ipv6: bool) -> Type {
     Type::concat([Type::address(is_ipv6), Type::PROTOCOL, Type::PORT])
 }
 
-const fn vip_and_address_type(is_ipv6: bool) -> Type {
-    let address = Type::address(is_ipv6);
-    Type::concat([address, Type::PROTOCOL, Type::PORT, address])
-}
-
 /// The family of its addresses.
 pub(crate) fn family_of(key: &Key) -> AddressFamily {
     match key.frontend.address {
@@ -106,8 +115,8 @@ pub(crate) struct Helper {
     pub(crate) is_served: bool,
     /// Whether new connections to ports of its address that are no virtual server's are refused.
     pub(crate) is_closed: bool,
-    /// Addresses of its real servers on this node.
-    pub(crate) local: BTreeSet<IpAddr>,
+    /// Its real servers on this node.
+    pub(crate) local: BTreeSet<SocketAddr>,
     /// The mark that packets to it get, where IPVS is to find it by that.
     pub(crate) mark: Option<u32>,
 }
@@ -145,10 +154,9 @@ impl Helper {
 
     fn locals(&self, key: &Key) -> impl Iterator<Item = Placed> {
         let set = Self::set_of(LOCALS, key);
-        let element = |ip: &IpAddr| Element::new(vip_and(&key.frontend, (*ip).into()));
-        self.local.iter().map(move |ip| Placed {
+        self.local.iter().map(move |address| Placed {
             set,
-            element: element(ip),
+            element: Element::new(vip_and_endpoint(&key.frontend, *address)),
         })
     }
 
@@ -180,11 +188,12 @@ impl Helper {
                 element: Element::new(Field::from(ip).into()),
             });
         }
-        let pair = |ip: &IpAddr| Placed {
+        let pair = |ip: IpAddr| Placed {
             set: SetId::of(HAIRPINS, family),
-            element: Element::new(Value::concat(&[(*ip).into(), (*ip).into()])),
+            element: Element::new(Value::concat(&[ip.into(), ip.into()])),
         };
-        shared.extend(self.local.iter().map(pair));
+        let ips: BTreeSet<_> = self.local.iter().map(SocketAddr::ip).collect();
+        shared.extend(ips.into_iter().map(pair));
         shared
     }
 }
@@ -268,16 +277,17 @@ impl Entry for Helper {
     }
 }
 
-/// The address after a place.
-fn read_local(element: &Element, family: AddressFamily) -> Option<IpAddr> {
+/// The endpoint after a place.
+fn read_local(element: &Element, family: AddressFamily) -> Option<SocketAddr> {
     let (_, rest) = split_vip(element.key.as_ref()?.as_bytes(), family)?;
-    Some(split_ip(rest, family)?.0)
+    read_endpoint(rest, family)
 }
 
 /// The network whose first and last address are after a place.
 fn read_range(element: &Element, family: AddressFamily) -> Option<IpNet> {
-    let first = read_local(element, family)?;
-    let (_, rest) = split_vip(element.key_end.as_ref()?.as_bytes(), family)?;
-    let (last, _) = split_ip(rest, family)?;
-    network_of(first, last)
+    let ip = |value: &Value| {
+        let (_, rest) = split_vip(value.as_bytes(), family)?;
+        Some(split_ip(rest, family)?.0)
+    };
+    network_of(ip(element.key.as_ref()?)?, ip(element.key_end.as_ref()?)?)
 }

@@ -33,7 +33,7 @@ fn helpers() -> Changes<Helper> {
             ]
             .into(),
         ),
-        local: ["10.244.0.5".parse().unwrap()].into(),
+        local: ["10.244.0.5:8080".parse().unwrap()].into(),
         mark: Some(0x6d00_0001),
         ..helper()
     };
@@ -47,7 +47,11 @@ fn helpers() -> Changes<Helper> {
     };
     let inside = Helper {
         masquerade: Masquerade::Never,
-        local: ["10.244.0.5".parse().unwrap(), "10.244.0.6".parse().unwrap()].into(),
+        local: [
+            "10.244.0.5:8080".parse().unwrap(),
+            "10.244.0.6:8080".parse().unwrap(),
+        ]
+        .into(),
         ..helper()
     };
     [

@@ -35,6 +35,13 @@ pub(crate) fn endpoint(address: SocketAddr) -> Value {
     Value::concat(&[address.ip().into(), Field::Port(address.port())])
 }
 
+/// The key of a place and an endpoint of it.
+#[expect(clippy::expect_used, reason = "44 bytes at most are a value")]
+pub(crate) fn vip_and_endpoint(frontend: &Frontend, address: SocketAddr) -> Value {
+    let (place, endpoint) = (vip(frontend), endpoint(address));
+    Value::new([place.as_bytes(), endpoint.as_bytes()].concat()).expect("a value")
+}
+
 /// The place that a key begins with, and what follows it.
 pub(crate) fn split_vip(bytes: &[u8], family: AddressFamily) -> Option<(Frontend, &[u8])> {
     let (ip, rest) = split_ip(bytes, family)?;
