@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::{cluster::Cluster, http};
+use crate::cluster::Cluster;
 
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
 
@@ -13,7 +13,7 @@ impl Cluster {
     pub(crate) fn is_ready(&self, node: usize) {
         let host = self.world.node(node);
         let what = format!("{} is ready", host.name());
-        self.eventually(&what, || match http::get(host, METRICS, "/readyz") {
+        self.eventually(&what, || match host.get(METRICS, "/readyz") {
             Ok((status, _)) if status == "200" => Ok(()),
             other => Err(format!("{other:?}")),
         });
@@ -22,7 +22,9 @@ impl Cluster {
     /// The value of a metric of a node, over all its labels.
     pub(crate) fn metric(&self, node: usize, name: &str) -> Result<f64, String> {
         let host = self.world.node(node);
-        let (_, body) = http::get(host, METRICS, "/metrics").map_err(|error| error.to_string())?;
+        let (_, body) = host
+            .get(METRICS, "/metrics")
+            .map_err(|error| error.to_string())?;
         let samples = body.lines().filter_map(|line| {
             let rest = line.strip_prefix(name)?;
             let value = rest

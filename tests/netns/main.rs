@@ -17,7 +17,6 @@
 mod backend;
 mod cluster;
 mod expect;
-mod http;
 mod load;
 mod look;
 mod rootless;

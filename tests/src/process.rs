@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// Where `utime` is in /proc/PID/stat, counted from the field after the name; `stime` follows.
+/// Where `utime` is in /proc/PID/stat, counted from the field after the name; `stime` follows, and both of its children.
 const STAT_UTIME: usize = 11;
 
 /// A running process. Killed when it is dropped.
@@ -75,34 +75,40 @@ impl Process {
 
     /// Time on a processor so far, by all threads that there were. Linux says it in steps of 10 ms.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
-        // The name of the program may hold anything; what follows is split by spaces.
-        let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(STAT_UTIME)
-            .take(2)
-            .map(str::parse::<u64>)
-            .sum::<Result<_, _>>()?;
-        Ok(Duration::from_millis(ticks * 10))
+        cpu_of(self.id)
     }
 
     /// Resident memory now, in MB.
     pub fn resident_mb(&self) -> anyhow::Result<u64> {
-        self.memory_mb("VmRSS:")
+        memory_mb_of(self.id, "VmRSS:")
     }
 
     /// The most resident memory so far, in MB.
     pub fn peak_mb(&self) -> anyhow::Result<u64> {
-        self.memory_mb("VmHWM:")
+        memory_mb_of(self.id, "VmHWM:")
     }
+}
 
-    fn memory_mb(&self, field: &str) -> anyhow::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
-        Ok(kilobytes.context("no such field")?.parse::<u64>()? / 1024)
-    }
+/// Time on a processor so far of a process and of those of its children that it has waited for, in steps of 10 ms.
+pub fn cpu_of(id: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name of the program may hold anything; what follows is split by spaces.
+    let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(STAT_UTIME)
+        .take(4)
+        .map(str::parse::<u64>)
+        .sum::<Result<_, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// A field of `/proc/PID/status` that is an amount of memory, in MB.
+pub fn memory_mb_of(id: u32, field: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
+    Ok(kilobytes.context("no such field")?.parse::<u64>()? / 1024)
 }
 
 /// Asks an HTTP server on the loopback for a path until it answers 200, for two minutes.

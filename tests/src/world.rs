@@ -16,6 +16,7 @@
 mod dial;
 mod echo;
 mod host;
+mod http;
 mod namespace;
 mod process;
 mod server;

@@ -7,7 +7,6 @@ use super::Scenario;
 use crate::{
     backend::{Backend, LOAD_BALANCERS},
     cluster::Cluster,
-    http,
     service::{Endpoint, Service},
 };
 
@@ -121,7 +120,7 @@ fn health_check_node_port(backend: Backend) {
         for (node, wanted) in cluster.world.nodes().zip(wanted) {
             let what = format!("{} says {wanted}", node.name());
             let to = node.at(Family::V4, HEALTH);
-            cluster.eventually(&what, || match http::get(cluster.world.client(), to, "/") {
+            cluster.eventually(&what, || match cluster.world.client().get(to, "/") {
                 Ok((status, _)) if status == wanted => Ok(()),
                 other => Err(format!("{other:?}")),
             });

@@ -134,7 +134,17 @@ impl Host {
 
     /// Runs a command on it, and gives what it printed.
     pub fn output(&self, program: &str, arguments: &[&str]) -> Result<String, Error> {
-        self.feed(Command::new(program).args(arguments), "")
+        self.output_of(program, arguments, "")
+    }
+
+    /// The same with something on its input.
+    pub fn output_of(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String, Error> {
+        self.feed(Command::new(program).args(arguments), input)
     }
 
     fn feed(&self, command: &mut Command, input: &str) -> Result<String, Error> {

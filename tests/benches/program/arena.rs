@@ -1,0 +1,192 @@
+//! Where a proxy is measured: a node in namespaces of its own, with a pod that serves and one that asks.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use meshlite_tests::{
+    process::{cpu_of, memory_mb_of, sibling},
+    world::{Host, Process, World},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Handle;
+
+use crate::{
+    objects::NODE,
+    relay,
+    scene::Scene,
+    watch::{Mode, Proxy, Watch},
+};
+
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
+const SYNCS: &str = "kubeproxy_sync_proxy_rules_duration_seconds";
+
+/// The node. Dropped, it is gone with all that was programmed.
+pub(crate) struct Arena {
+    world: World,
+    folder: TempDir,
+}
+
+/// A proxy on it, and what it took to program everything.
+pub(crate) struct Running {
+    pub(crate) process: Process,
+    /// From its start until the kernel had everything.
+    pub(crate) took: Duration,
+    /// Its processor time until then, with that of the programs that it ran.
+    pub(crate) cpu: Duration,
+}
+
+/// How long passes took by its own word, and how many there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Syncs {
+    pub(crate) seconds: f64,
+    pub(crate) count: f64,
+}
+
+// === impl Arena ===
+
+impl Arena {
+    /// A node from which the control plane and the API server of the scene can be reached.
+    pub(crate) fn new(runtime: &Handle, scene: &Scene) -> anyhow::Result<Self> {
+        let world = World::new(&[2])?;
+        relay::open(runtime, world.node(0), scene.control_plane)?;
+        if let Some(api) = scene.api_server {
+            relay::open(runtime, world.node(0), api)?;
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("meshlite-bench-")
+            .tempdir()?;
+        Ok(Self { world, folder })
+    }
+
+    pub(crate) fn node(&self) -> &Host {
+        self.world.node(0)
+    }
+
+    /// The pod that answers for the last Service.
+    pub(crate) fn server(&self) -> &Host {
+        self.world.pod(0, 0)
+    }
+
+    pub(crate) fn client(&self) -> &Host {
+        self.world.pod(0, 1)
+    }
+
+    /// Starts a proxy, and waits until all of the scene is in the kernel.
+    pub(crate) fn start(&self, proxy: Proxy, scene: &Scene) -> anyhow::Result<Running> {
+        if proxy.mode() == Mode::Userspace {
+            // A process can only listen on addresses that are the host's.
+            let routes = format!("route add local {} dev lo\n", crate::objects::SERVICES);
+            self.node().ip_batch(&routes)?;
+        }
+        let mut watch = Watch::new(self.node(), proxy)?;
+        let started = Instant::now();
+        let process = match proxy {
+            Proxy::Ours(mode) => self.start_ours(mode, scene)?,
+            Proxy::KubeProxy(mode) => self.start_kube_proxy(mode, scene)?,
+        };
+        let all = watch.until_all(scene.size, &process);
+        let all = all.with_context(|| process.log())?;
+        let cpu = cpu_of(process.id().as_raw().cast_unsigned())?;
+        let took = all.duration_since(started);
+        Ok(Running { process, took, cpu })
+    }
+
+    fn start_ours(&self, mode: Mode, scene: &Scene) -> anyhow::Result<Process> {
+        let control_plane = format!(
+            "--control-plane=http://127.0.0.1:{}",
+            scene.control_plane.port()
+        );
+        let arguments = [
+            "node",
+            "--mode",
+            mode.name(),
+            "--node-name",
+            NODE,
+            &control_plane,
+            "--log-level=warn",
+        ];
+        Ok(self.node().start(&sibling("meshlite")?, arguments)?)
+    }
+
+    fn start_kube_proxy(&self, mode: Mode, scene: &Scene) -> anyhow::Result<Process> {
+        let kubeconfig = scene.kubeconfig.as_ref();
+        let config = kube_proxy_config(mode, kubeconfig.context("kube-proxy needs an API server")?);
+        let path = self.folder.path().join("kube-proxy.json");
+        fs::write(&path, config.to_string())?;
+        let program = kube_proxy()?;
+        ensure!(program.is_file(), "{} is not there", program.display());
+        let config = format!("--config={}", path.display());
+        Ok(self.node().start(&program, [config])?)
+    }
+
+    /// How long its passes took so far.
+    pub(crate) fn syncs(&self) -> anyhow::Result<Syncs> {
+        let (_, metrics) = self.node().get(METRICS, "/metrics")?;
+        let sum_of = |suffix: &str| {
+            let name = format!("{SYNCS}_{suffix}");
+            let samples = metrics.lines().filter_map(|line| {
+                let rest = line.strip_prefix(&name)?;
+                rest.rsplit(' ').next()?.parse::<f64>().ok()
+            });
+            samples.sum::<f64>()
+        };
+        let (seconds, count) = (sum_of("sum"), sum_of("count"));
+        ensure!(count > 0.0, "there is no metric {SYNCS}");
+        Ok(Syncs { seconds, count })
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn id(&self) -> u32 {
+        self.process.id().as_raw().cast_unsigned()
+    }
+
+    /// Its processor time so far.
+    pub(crate) fn cpu_now(&self) -> anyhow::Result<Duration> {
+        cpu_of(self.id())
+    }
+
+    /// Its resident memory, in MB: now, and the most so far.
+    pub(crate) fn memory_mb(&self) -> anyhow::Result<(u64, u64)> {
+        let of = |field| memory_mb_of(self.id(), field);
+        Ok((of("VmRSS:")?, of("VmHWM:")?))
+    }
+}
+
+/// Where `tests/bench/program` built it.
+fn kube_proxy() -> anyhow::Result<PathBuf> {
+    let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let given = given.map(|folder| folder.join("kube-proxy"));
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/kubernetes/kube-proxy");
+    let mut places = given.into_iter().chain([built]);
+    places
+        .find(|path| path.is_file())
+        .context("there is no kube-proxy")
+}
+
+/// As kubeadm has it, but for what a namespace has no say in, and with no least time between two passes.
+fn kube_proxy_config(mode: Mode, kubeconfig: &Path) -> Value {
+    json!({
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": mode.name(),
+        "hostnameOverride": NODE,
+        "clientConnection": {"kubeconfig": kubeconfig},
+        "clusterCIDR": "10.244.0.0/16",
+        "featureGates": {"KubeProxyIPVS": true},
+        "conntrack": {
+            "maxPerCore": 0,
+            "min": 0,
+            "tcpEstablishedTimeout": "0s",
+            "tcpCloseWaitTimeout": "0s",
+        },
+    })
+}

@@ -1,0 +1,159 @@
+//! What is measured in a kernel with IPVS: the floors, kube-proxy, and Meshlite.
+
+use std::time::Duration;
+
+use meshlite_tests::figures::millis;
+use tokio::runtime::Handle;
+
+use crate::{
+    floor,
+    guest::Orders,
+    nftables::micros,
+    objects::Size,
+    plan::{EMULATED, ENDPOINTS, Plan},
+    report::{Report, add_outcome, ratio},
+    scene::Scene,
+    subject::{Task, measure as subject},
+    traffic::Felt,
+    watch::{Mode, Proxy},
+};
+
+const OURS: Proxy = Proxy::Ours(Mode::Ipvs);
+const KUBE_PROXY: Proxy = Proxy::KubeProxy(Mode::Ipvs);
+
+/// Measures all of it: first what everything else is compared with.
+pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
+    let plan = orders.plan();
+    for (scene, &services) in orders.scenes.iter().zip(plan.ipvs_sizes) {
+        report.section("IPVS and its floors", |report| {
+            one_size(runtime, plan, (scene, services), report)
+        });
+    }
+    report.section("kube-proxy and Meshlite, IPVS", |report| {
+        compared(runtime, plan, &orders.compared, report)
+    });
+    report.section("traffic through IPVS", |report| {
+        let task = Task {
+            starts: 1,
+            changes: 0,
+            idle: Duration::ZERO,
+            traffic: Some(EMULATED),
+        };
+        let outcome = subject(runtime, OURS, &orders.one, task)?;
+        add_outcome(report, "ipvs_1", &outcome);
+        Ok(())
+    });
+}
+
+fn one_size(
+    runtime: &Handle,
+    plan: Plan,
+    (scene, services): (&Scene, u32),
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let size = Size {
+        services,
+        endpoints: ENDPOINTS,
+    };
+    let is_largest = plan.ipvs_sizes.last() == Some(&services);
+    // The emulated kernel needs a minute for each of the largest.
+    let rounds = if is_largest { 1 } else { plan.runs };
+    let bare = floor::netlink(size, rounds)?;
+    let name = format!("ipvs_{services}");
+    report.add(
+        &format!("{name}_netlink_s"),
+        seconds(bare.load),
+        "a bare loop that sends the same virtual servers and destinations",
+    );
+    let ipvsadm = floor::ipvsadm(size, if services > 1_000 { 1 } else { rounds })?;
+    report.add(
+        &format!("{name}_ipvsadm_s"),
+        seconds(ipvsadm),
+        "`ipvsadm -R` of the same",
+    );
+    let task = Task {
+        starts: rounds.into(),
+        traffic: is_largest.then_some(EMULATED),
+        ..plan.task()
+    };
+    let ours = subject(runtime, OURS, scene, task)?;
+    add_outcome(report, &name, &ours);
+    let over = |floor: Duration| ratio(ours.first_sync.as_secs_f64(), floor.as_secs_f64());
+    let of = |key: &str| {
+        if is_largest {
+            key.to_owned()
+        } else {
+            format!("{key}_at_{services}")
+        }
+    };
+    report.add(
+        &of("ipvs_vs_floor"),
+        over(bare.load),
+        "the first pass over the bare loop, IPVS",
+    );
+    report.add(
+        &of("ipvs_vs_ipvsadm"),
+        over(ipvsadm),
+        "the first pass over `ipvsadm -R`",
+    );
+    report.add(
+        &format!("{name}_one_endpoint_ms"),
+        micros(ours.changed_sync),
+        "one endpoint changed: the node's work until it is programmed, IPVS",
+    );
+    report.add(
+        &format!("{name}_bare_change_ms"),
+        micros(bare.change),
+        "the same two messages in a bare loop",
+    );
+    Ok(())
+}
+
+fn compared(
+    runtime: &Handle,
+    plan: Plan,
+    scene: &Scene,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let task = Task {
+        starts: 1,
+        changes: 3,
+        idle: Duration::ZERO,
+        traffic: Some(EMULATED),
+    };
+    let Size {
+        services,
+        endpoints,
+    } = plan.compared_ipvs;
+    report.add(
+        "ipvs_compared_services",
+        services,
+        "Services beside kube-proxy",
+    );
+    report.add("ipvs_compared_endpoints", endpoints, "endpoints of each");
+    let ours = subject(runtime, OURS, scene, task);
+    if let Ok(ours) = &ours {
+        add_outcome(report, "ipvs_compared", ours);
+    }
+    let theirs = subject(runtime, KUBE_PROXY, scene, task)?;
+    add_outcome(report, "kube_proxy_ipvs", &theirs);
+    let ours = ours?;
+    report.add(
+        "ipvs_vs_kube_proxy",
+        ratio(ours.took.as_secs_f64(), theirs.took.as_secs_f64()),
+        "process start to all virtual servers and destinations, the same API server",
+    );
+    if let (Some(ours), Some(theirs)) = (ours.felt, theirs.felt) {
+        let first = |felt: Felt| felt.first_packet.as_secs_f64();
+        report.add(
+            "first_packet_vs_kube_proxy_ipvs",
+            ratio(first(ours), first(theirs)),
+            "a new connection, IPVS, the same Services",
+        );
+    }
+    Ok(())
+}
+
+fn seconds(time: Duration) -> f64 {
+    millis(time) / 1_000.0
+}

@@ -1,0 +1,64 @@
+//! How long it takes to program a node, and what clients feel then: Meshlite on each backend, beside the floors and kube-proxy.
+//!
+//! ```text
+//!             ┌─> a real API server ─┬──────────────> kube-proxy ─┐
+//! objects ─> source                  └─> control plane ─> node ───┼─> kernel ─> watch, traffic ─> report
+//!             └─> manifests ───────────> control plane ─> node ───┤
+//!                                        nft, ipvsadm, bare loops ┘
+//! ```
+//!
+//! nftables and user space are measured in namespaces of this machine; IPVS in those of a virtual machine that is booted
+//! once, where everything is slower: only ratios of what ran in the same boot mean something there.
+#![expect(clippy::print_stderr, reason = "progress of a long run")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "measures wall time; nothing is paused here"
+)]
+
+mod arena;
+mod director;
+mod flat;
+mod floor;
+mod guest;
+mod ipvs;
+mod nftables;
+mod objects;
+mod plan;
+mod relay;
+mod report;
+mod scene;
+mod source;
+mod stage;
+mod subject;
+mod traffic;
+mod watch;
+
+use anyhow::bail;
+
+use crate::{plan::Plan, report::Report, stage::Stage};
+
+fn main() -> anyhow::Result<()> {
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => run(Plan::FULL),
+        ["--quick"] => run(Plan::QUICK),
+        [guest::HERE, orders] => guest::run(orders),
+        _ => bail!("usage: program [--quick]"),
+    }
+}
+
+fn run(plan: Plan) -> anyhow::Result<()> {
+    let stage = Stage::new()?;
+    let mut report = Report::Here(meshlite_tests::figures::Figures::default());
+    nftables::measure(&stage, plan, &mut report);
+    report.section("IPVS", |report| guest::measure(&stage, plan, report));
+    let Report::Here(figures) = report else {
+        bail!("this is no virtual machine");
+    };
+    Ok(figures.print(
+        "program: Services in the kernel (medians)",
+        std::io::stdout().lock(),
+    )?)
+}
