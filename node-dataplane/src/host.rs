@@ -10,6 +10,8 @@
 
 mod conntrack;
 mod error;
+pub(crate) mod firewalls;
+pub(crate) mod listeners;
 pub(crate) mod modules;
 mod network;
 pub(crate) mod sysctl;

@@ -206,6 +206,16 @@ pub enum Expression {
         /// Where to.
         to: Register,
     },
+    /// Ends the rule unless a match of iptables holds: so `iptables-nft` keeps its rules, and only so it can read
+    /// those of others in its tables.
+    XtablesMatch {
+        /// Its name there.
+        name: Name,
+        /// Of its parameters.
+        revision: u32,
+        /// Its parameters: a structure of the kernel's, filled up with zeros to a multiple of 8 bytes.
+        info: Box<[u8]>,
+    },
     /// Decides.
     Verdict(Verdict),
     /// One that this crate does not know, or with what it does not know about it: read, never written.

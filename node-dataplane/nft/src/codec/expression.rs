@@ -82,6 +82,12 @@ mod dynset {
     pub(super) const EXPRESSIONS: u16 = 10;
 }
 
+mod xt_match {
+    pub(super) const NAME: u16 = 1;
+    pub(super) const REV: u16 = 2;
+    pub(super) const INFO: u16 = 3;
+}
+
 mod numgen {
     pub(super) const DREG: u16 = 1;
     pub(super) const MODULUS: u16 = 2;

@@ -2,7 +2,7 @@
 
 use super::{
     DATA, NAME, REG_1, REG32_00, WORDS_PER_REGISTER, bitwise, cmp, counter, ct, dynset, fib, hash,
-    immediate, lookup, masq, meta, nat, numgen, payload, range, redir, reject,
+    immediate, lookup, masq, meta, nat, numgen, payload, range, redir, reject, xt_match,
 };
 use crate::{
     Comparison, ConntrackKey, Data, Direction, DynsetOperation, Expression, Family, FibFlags,
@@ -49,6 +49,11 @@ fn known(name: &str, data: Attributes<'_>) -> Known {
             bytes: data.u64(counter::BYTES, "NFTA_COUNTER_BYTES")?.unwrap_or(0),
         })),
         "immediate" => read_immediate(data),
+        "match" => Ok(Some(Expression::XtablesMatch {
+            name: data.name(xt_match::NAME, "NFTA_MATCH_NAME")?,
+            revision: data.need_u32(xt_match::REV, "NFTA_MATCH_REV")?,
+            info: data.need(xt_match::INFO, "NFTA_MATCH_INFO")?.bytes().into(),
+        })),
         _ => Ok(None),
     }
 }

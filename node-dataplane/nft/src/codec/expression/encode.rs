@@ -2,7 +2,7 @@
 
 use super::{
     DATA, NAME, REG_1, REG32_00, WORDS_PER_REGISTER, bitwise, cmp, counter, ct, dynset, fib, hash,
-    immediate, lookup, masq, meta, nat, numgen, payload, range, redir, reject,
+    immediate, lookup, masq, meta, nat, numgen, payload, range, redir, reject, xt_match,
 };
 use crate::{
     Expression, Lookup, NatFlags, Register, Reject,
@@ -42,6 +42,7 @@ fn name(expression: &Expression) -> &str {
         Expression::Reject(_) => "reject",
         Expression::Notrack => "notrack",
         Expression::Counter { .. } => "counter",
+        Expression::XtablesMatch { .. } => "match",
         Expression::Immediate { .. } | Expression::Verdict(_) => "immediate",
         Expression::Other(name) => name.as_str(),
     }
@@ -104,6 +105,15 @@ fn put_data(w: &mut Writer<'_>, expression: &Expression) {
         Expression::Verdict(verdict) => {
             w.put_u32(immediate::DREG, lookup::VERDICT);
             put_verdict(w, immediate::DATA, verdict);
+        }
+        Expression::XtablesMatch {
+            name,
+            revision,
+            info,
+        } => {
+            w.put_name(xt_match::NAME, name);
+            w.put_u32(xt_match::REV, *revision);
+            w.put(xt_match::INFO, info);
         }
         Expression::Notrack | Expression::Other(_) => {}
     }

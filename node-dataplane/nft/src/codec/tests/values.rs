@@ -305,6 +305,13 @@ fn ends() -> impl Strategy<Value = Expression> {
         reject.prop_map(Expression::Reject),
         Just(Expression::Notrack),
         any::<[u64; 2]>().prop_map(|[packets, bytes]| Expression::Counter { packets, bytes }),
+        (name(), any::<u32>(), vec(any::<u8>(), 0..64)).prop_map(|(name, revision, info)| {
+            Expression::XtablesMatch {
+                name,
+                revision,
+                info: info.into(),
+            }
+        }),
         verdict().prop_map(Expression::Verdict),
     ]
 }
