@@ -21,6 +21,7 @@ pub(crate) use ask::{
 };
 pub(crate) use connect::Reach;
 pub(crate) use control_plane::control_plane;
+pub(crate) use node::NodeConfig;
 pub(crate) use planes::{StandaloneConfig, ingress, manifests, node, standalone};
 
 /// Mistakes in the configuration, in the order in which they were found.
@@ -74,11 +75,10 @@ impl Problems {
         parsed
     }
 
-    /// A mode of the node that this version has.
+    /// A mode of the node.
     pub(crate) fn mode(&mut self, text: &str) -> Option<Mode> {
         let expected = "one of auto, ipvs, nftables, userspace, memory";
-        let mode: Mode = self.parse("mode", text, expected)?;
-        mode.built().map_err(|error| self.add("mode", error)).ok()
+        self.parse("mode", text, expected)
     }
 
     /// Parses the value of a flag whose type says itself what to write instead.

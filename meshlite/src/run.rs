@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field::display, info, info_span, warn};
 
-use crate::config::{StandaloneConfig, host_name};
+use crate::config::{NodeConfig, StandaloneConfig, host_name};
 
 mod effective;
 
@@ -22,10 +22,10 @@ pub(crate) async fn control_plane(config: meshlite_control_plane::Config) -> any
 }
 
 /// Runs a node data plane until a signal.
-pub(crate) async fn node(config: meshlite_node::Config) -> anyhow::Result<()> {
+pub(crate) async fn node(config: NodeConfig) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
     effective::node(&config);
-    let node = bind_node(config).await?;
+    let node = bind_node(config.node).await?;
     node.run(stop).await.context("node")
 }
 
@@ -43,12 +43,13 @@ pub(crate) async fn standalone(config: StandaloneConfig) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();
     let StandaloneConfig {
         control_plane,
-        mut node,
+        node,
         ingress,
     } = config;
     let mut ingress = named(ingress);
     effective::control_plane(&control_plane);
     effective::node(&node);
+    let mut node = node.node;
     effective::ingress(&ingress);
     let control_plane = bind_control_plane(control_plane).await?;
     let url = format!("http://{}", reachable(control_plane.grpc_addr()));

@@ -1,4 +1,4 @@
-//! The node's own routes on the metrics server: `/proxyMode`, `/snapshot`, `/resources/{type}`, `/virtualservers`.
+//! The node's own routes on the metrics server: `/proxyMode`, `/configz`, `/healthz`, `/snapshot`, `/resources/{type}`, `/virtualservers`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,15 +33,24 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 struct Shared {
-    mode: &'static str,
+    about: Arc<About>,
     session: Observer,
     installed: watch::Receiver<Snapshot>,
     queries: mpsc::Sender<run::Query>,
 }
 
+/// What is known from the start.
+#[derive(Debug)]
+pub(crate) struct About {
+    /// The mode that carries the traffic.
+    pub(crate) mode: &'static str,
+    /// The configuration, as kube-proxy would show it.
+    pub(crate) configz: serde_json::Value,
+}
+
 /// Probes and metrics, and what this node is, holds and has programmed.
 pub(crate) fn router(
-    mode: &'static str,
+    about: About,
     readiness: Readiness,
     metrics: Arc<Registry>,
     session: Observer,
@@ -50,11 +59,12 @@ pub(crate) fn router(
 ) -> Router {
     let ours = Router::new()
         .route("/proxyMode", get(proxy_mode))
+        .route("/configz", get(configz))
         .route("/snapshot", get(snapshot))
         .route("/resources/{kind}", get(resources))
         .route("/virtualservers", get(virtual_servers))
         .with_state(Shared {
-            mode,
+            about: Arc::new(about),
             session,
             installed,
             queries,
@@ -63,7 +73,11 @@ pub(crate) fn router(
 }
 
 async fn proxy_mode(State(shared): State<Shared>) -> &'static str {
-    shared.mode
+    shared.about.mode
+}
+
+async fn configz(State(shared): State<Shared>) -> Json<serde_json::Value> {
+    Json(shared.about.configz.clone())
 }
 
 async fn snapshot(State(shared): State<Shared>) -> Json<Standing> {

@@ -37,6 +37,9 @@ pub struct Config {
     pub health_listen: Option<SocketAddr>,
     /// Node ports are served on this host's addresses within these ranges; none for all addresses.
     pub node_port_addresses: Vec<IpNet>,
+    /// Node ports are served on the addresses by which the Node object says that this node is reached, and within
+    /// those ranges, if there are any; no.
+    pub node_port_primary: bool,
     /// Where this process may not bind a port below 1024, it binds port + offset instead; no.
     pub low_port_offset: Option<u16>,
     /// Serve loopback addresses only, whatever the manifests ask for; no. Only user space can promise it.
@@ -142,6 +145,7 @@ impl Default for Config {
             metrics_listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 10249))),
             health_listen: Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 10256))),
             node_port_addresses: Vec::new(),
+            node_port_primary: false,
             low_port_offset: None,
             loopback_only: false,
             drain_timeout: Duration::from_mins(15),

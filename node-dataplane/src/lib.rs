@@ -18,6 +18,7 @@ mod health;
 mod health_checks;
 mod host;
 mod kernel;
+pub mod kube_proxy;
 mod metrics;
 mod mode;
 mod node;

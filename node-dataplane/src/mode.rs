@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::Config;
+
 /// What carries the traffic on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -26,16 +28,26 @@ pub struct InvalidMode(String);
 /// Why a mode cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModeError {
+    /// It does not work on this host.
+    #[error(
+        "mode {mode} cannot be used here: {why}; `meshlite node init` sets up what can be, --mode auto takes what works"
+    )]
+    NotUsable {
+        /// The mode.
+        mode: Mode,
+        /// What is missing.
+        why: String,
+    },
     /// This version of Meshlite does not have it.
     #[error("mode {0} is not built into this version; use auto or userspace")]
     NotBuilt(Mode),
 }
 
-/// A mode that this version has, and why it was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What carries the traffic, and why it was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) backend: Backend,
-    pub(crate) why: &'static str,
+    pub(crate) why: String,
 }
 
 /// The kernels that this version has.
@@ -43,6 +55,71 @@ pub(crate) struct Choice {
 pub(crate) enum Backend {
     Userspace,
     Memory,
+}
+
+/// A kernel that `auto` may take.
+struct Candidate {
+    mode: Mode,
+    backend: Backend,
+    /// Tries it without leaving anything behind: why it cannot be used here.
+    probe: fn(&Config) -> Result<(), String>,
+}
+
+/// What `auto` tries, best first.
+const CANDIDATES: &[Candidate] = &[Candidate {
+    mode: Mode::Userspace,
+    backend: Backend::Userspace,
+    probe: |_| Ok(()),
+}];
+
+/// What carries the traffic with this configuration on this host.
+pub(crate) fn choose(config: &Config) -> Result<Choice, ModeError> {
+    choose_among(CANDIDATES, config)
+}
+
+fn choose_among(candidates: &[Candidate], config: &Config) -> Result<Choice, ModeError> {
+    let choice = |backend, why: &str| Choice {
+        backend,
+        why: why.to_owned(),
+    };
+    let mode = config.mode;
+    if config.dry_run {
+        return Ok(choice(Backend::Memory, "dry run"));
+    }
+    match mode {
+        Mode::Auto => Ok(best(candidates, config)),
+        Mode::Memory => Ok(choice(Backend::Memory, "configured")),
+        Mode::Ipvs | Mode::Nftables | Mode::Userspace => {
+            let candidate = candidates.iter().find(|candidate| candidate.mode == mode);
+            let candidate = candidate.ok_or(ModeError::NotBuilt(mode))?;
+            (candidate.probe)(config).map_err(|why| ModeError::NotUsable { mode, why })?;
+            Ok(choice(candidate.backend, "configured"))
+        }
+    }
+}
+
+/// The first that works, and why not those before it.
+fn best(candidates: &[Candidate], config: &Config) -> Choice {
+    let mut why_not = Vec::new();
+    for candidate in candidates {
+        match (candidate.probe)(config) {
+            Ok(()) => {
+                let mut why = "auto: it works here".to_owned();
+                if !why_not.is_empty() {
+                    why = format!("{why}, unlike {}", why_not.join(" and "));
+                }
+                return Choice {
+                    backend: candidate.backend,
+                    why,
+                };
+            }
+            Err(error) => why_not.push(format!("{} ({error})", candidate.mode)),
+        }
+    }
+    Choice {
+        backend: Backend::Userspace,
+        why: format!("auto: nothing works here: {}", why_not.join(" and ")),
+    }
 }
 
 // === impl Mode ===
@@ -65,29 +142,6 @@ impl Mode {
             Self::Nftables => "nftables",
             Self::Userspace => "userspace",
             Self::Memory => "memory",
-        }
-    }
-
-    /// The mode, if this version has it.
-    pub const fn built(self) -> Result<Self, ModeError> {
-        match self {
-            Self::Ipvs | Self::Nftables => Err(ModeError::NotBuilt(self)),
-            Self::Auto | Self::Userspace | Self::Memory => Ok(self),
-        }
-    }
-
-    /// The kernel to use, and why.
-    pub(crate) fn choose(self, dry_run: bool) -> Result<Choice, ModeError> {
-        let choice = |backend, why| Ok(Choice { backend, why });
-        match self {
-            Self::Ipvs | Self::Nftables => Err(ModeError::NotBuilt(self)),
-            Self::Auto | Self::Userspace if dry_run => choice(Backend::Memory, "dry run"),
-            Self::Auto => choice(
-                Backend::Userspace,
-                "auto: ipvs and nftables are not built into this version",
-            ),
-            Self::Userspace => choice(Backend::Userspace, "configured"),
-            Self::Memory => choice(Backend::Memory, "configured"),
         }
     }
 }
@@ -121,26 +175,77 @@ mod tests {
         assert!("iptables".parse::<Mode>().is_err());
     }
 
-    #[test]
-    fn auto_takes_userspace_and_says_why() {
-        let choice = Mode::Auto.choose(false).unwrap();
-        assert_eq!(choice.backend, Backend::Userspace);
-        assert!(choice.why.contains("not built"), "{}", choice.why);
+    const WORKS: fn(&Config) -> Result<(), String> = |_| Ok(());
+    const FAILS: fn(&Config) -> Result<(), String> = |_| Err("no module".to_owned());
+
+    const fn candidate(
+        mode: Mode,
+        backend: Backend,
+        probe: fn(&Config) -> Result<(), String>,
+    ) -> Candidate {
+        Candidate {
+            mode,
+            backend,
+            probe,
+        }
+    }
+
+    fn configured(mode: Mode) -> Config {
+        Config {
+            mode,
+            ..Config::default()
+        }
     }
 
     #[test]
-    fn a_mode_that_is_not_built_in_is_named() {
-        let error = Mode::Ipvs.choose(true).unwrap_err();
-        assert!(
-            error.to_string().starts_with("mode ipvs is not built"),
-            "{error}"
+    fn auto_takes_the_best_that_works_and_says_why_not_the_others() {
+        let candidates = |ipvs, nftables| {
+            [
+                candidate(Mode::Ipvs, Backend::Memory, ipvs),
+                candidate(Mode::Nftables, Backend::Memory, nftables),
+                candidate(Mode::Userspace, Backend::Userspace, WORKS),
+            ]
+        };
+        let why = |ipvs, nftables| {
+            let choice = choose_among(&candidates(ipvs, nftables), &configured(Mode::Auto));
+            choice.unwrap().why
+        };
+        assert_eq!(why(WORKS, WORKS), "auto: it works here");
+        assert_eq!(
+            why(FAILS, WORKS),
+            "auto: it works here, unlike ipvs (no module)"
+        );
+        assert_eq!(
+            why(FAILS, FAILS),
+            "auto: it works here, unlike ipvs (no module) and nftables (no module)"
         );
     }
 
     #[test]
+    fn a_mode_that_does_not_work_is_refused_and_says_what_to_do() {
+        let candidates = [candidate(Mode::Ipvs, Backend::Memory, FAILS)];
+        let error = choose_among(&candidates, &configured(Mode::Ipvs)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "mode ipvs cannot be used here: no module; `meshlite node init` sets up what can be, --mode auto takes what works"
+        );
+    }
+
+    #[test]
+    fn userspace_works_everywhere() {
+        for mode in [Mode::Auto, Mode::Userspace] {
+            choose(&configured(mode)).unwrap();
+        }
+    }
+
+    #[test]
     fn a_dry_run_programs_nothing_in_any_mode() {
-        for mode in [Mode::Auto, Mode::Userspace, Mode::Memory] {
-            assert_eq!(mode.choose(true).unwrap().backend, Backend::Memory);
+        for mode in Mode::ALL {
+            let config = Config {
+                dry_run: true,
+                ..configured(mode)
+            };
+            assert_eq!(choose(&config).unwrap().backend, Backend::Memory);
         }
     }
 }

@@ -24,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    Config, ModeError, admin,
+    Config, ModeError,
+    admin::{self, About},
     facts::{self, Facts},
     health::{self, HealthState},
     health_checks::HealthChecks,
@@ -33,8 +34,9 @@ use crate::{
         memory::Memory,
         userspace::{Context, Userspace},
     },
+    kube_proxy,
     metrics::Metrics,
-    mode::{Backend, Choice, Mode},
+    mode::{self, Backend, Choice},
     program::{Parts, Program, run::Runner},
 };
 
@@ -89,7 +91,7 @@ pub enum RunError {
 impl Node {
     /// Chooses the kernel and binds the servers for metrics and health. Virtual addresses follow from the snapshot.
     pub async fn bind(mut config: Config) -> Result<Self, BindError> {
-        let choice = Mode::choose(config.mode, config.dry_run)?;
+        let choice = mode::choose(&config)?;
         if let Some(cache) = &config.cache {
             cache.check()?;
         }
@@ -197,7 +199,11 @@ impl Node {
         let session = Observer::new(subscription.status());
         registry.register_collector(Box::new(admin::Scraped(session.clone())));
         let registry = Arc::new(registry);
-        let admin = admin::router(mode, readiness, registry, session, installed, queries);
+        let about = About {
+            mode,
+            configz: kube_proxy::configz(&config),
+        };
+        let admin = admin::router(about, readiness, registry, session, installed, queries);
         let probes = health::router(health.clone(), metrics.probes);
         let runner = Runner {
             program,

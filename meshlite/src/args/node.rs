@@ -1,11 +1,22 @@
 //! Flags of a node: the names are kube-proxy's where it has them.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-/// How a node serves. What is not given is as its help says.
+/// How a node serves. What is not given is as --config says, else as its help does.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Node")]
 pub(crate) struct NodeArgs {
+    /// The configuration of kube-proxy: a file with a `KubeProxyConfiguration`, the kubeadm.yaml that contains one, or
+    /// the `kube-proxy` `ConfigMap`. Flags override it; what of it does not apply is logged.
+    #[arg(
+        long,
+        value_name = "FILE",
+        hide_env_values = true,
+        env = "MESHLITE_CONFIG"
+    )]
+    pub(crate) config: Option<PathBuf>,
     /// What carries the traffic: auto (the first of ipvs, nftables and userspace that works here), ipvs, nftables,
     /// userspace or memory (nothing). Default: auto.
     #[arg(
@@ -24,7 +35,7 @@ pub(crate) struct NodeArgs {
         env = "MESHLITE_NODEPORT_ADDRESSES"
     )]
     pub(crate) nodeport_addresses: Vec<String>,
-    /// Serve node ports on 127.0.0.1 and ::1 too, from user space.
+    /// Serve node ports on 127.0.0.1 and `::1` too, from user space.
     #[arg(
         long,
         value_name = "BOOL",

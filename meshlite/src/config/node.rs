@@ -1,16 +1,27 @@
 //! Arguments of a node to its configuration.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use meshlite_node::Config;
+use meshlite_node::{
+    Config, Mode,
+    kube_proxy::{self, Remark},
+};
 
 use super::{Problems, detect_local::Detector};
 use crate::args::{IpvsArgs, NodeArgs, NodeNameArgs};
 
+/// How a node runs, and what kube-proxy's configuration says of it that does not apply.
+#[derive(Debug)]
+pub(crate) struct NodeConfig {
+    pub(crate) node: Config,
+    pub(crate) remarks: Vec<Remark>,
+}
+
 /// How a node runs, whatever control plane it follows.
-pub(super) fn node_of(name: NodeNameArgs, node: NodeArgs, problems: &mut Problems) -> Config {
+pub(super) fn node_of(name: NodeNameArgs, node: NodeArgs, problems: &mut Problems) -> NodeConfig {
     let NodeNameArgs { node_name } = name;
     let NodeArgs {
+        config: file,
         mode,
         nodeport_addresses,
         localhost_nodeports,
@@ -28,9 +39,13 @@ pub(super) fn node_of(name: NodeNameArgs, node: NodeArgs, problems: &mut Problem
         check_endpoints,
         ipvs,
     } = node;
-    let mut config = Config::default();
+    let mode = mode.and_then(|text| problems.mode(&text));
+    let (mut config, mut remarks) = (Config::default(), Vec::new());
+    if let Some(file) = file {
+        remarks = kube_proxy_configuration(&file, mode, &mut config, problems);
+    }
     set(&mut config.node_name, node_name, Some);
-    set(&mut config.mode, mode, |text| problems.mode(&text));
+    set(&mut config.mode, mode, Some);
     let ports = given(nodeport_addresses);
     set(&mut config.node_port_addresses, ports, |texts| {
         problems.ranges("nodeport-addresses", &texts)
@@ -73,7 +88,35 @@ pub(super) fn node_of(name: NodeNameArgs, node: NodeArgs, problems: &mut Problem
             format_args!("is longer than the sync period, which is {longest:?}"),
         );
     }
-    config
+    NodeConfig {
+        node: config,
+        remarks,
+    }
+}
+
+/// Puts a file over the configuration. The mode of the flag says which of its sections apply.
+fn kube_proxy_configuration(
+    file: &Path,
+    mode: Option<Mode>,
+    config: &mut Config,
+    problems: &mut Problems,
+) -> Vec<Remark> {
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            problems.add(
+                "config",
+                format_args!("cannot read {}: {error}", file.display()),
+            );
+            return Vec::new();
+        }
+    };
+    kube_proxy::configure(&text, mode, config).unwrap_or_else(|error| {
+        for line in error.lines() {
+            problems.add("config", format_args!("{}: {line}", file.display()));
+        }
+        Vec::new()
+    })
 }
 
 fn ipvs_of(config: &mut Config, ipvs: IpvsArgs, problems: &mut Problems) {

@@ -8,7 +8,7 @@ use super::{
     ConfigError, Problems,
     connect::{Reach, reach},
     control_plane::control_plane_of,
-    node::node_of,
+    node::{NodeConfig, node_of},
 };
 use crate::args::{IngressArgs, IngressCommand, NodeCommand, NodeNameArgs, StandaloneCommand};
 
@@ -16,12 +16,12 @@ use crate::args::{IngressArgs, IngressCommand, NodeCommand, NodeNameArgs, Standa
 #[derive(Debug)]
 pub(crate) struct StandaloneConfig {
     pub(crate) control_plane: meshlite_control_plane::Config,
-    pub(crate) node: meshlite_node::Config,
+    pub(crate) node: NodeConfig,
     pub(crate) ingress: meshlite_ingress::Config,
 }
 
 /// What `meshlite node` runs.
-pub(crate) fn node(args: NodeCommand) -> Result<meshlite_node::Config, ConfigError> {
+pub(crate) fn node(args: NodeCommand) -> Result<NodeConfig, ConfigError> {
     let NodeCommand {
         connect,
         name,
@@ -31,7 +31,7 @@ pub(crate) fn node(args: NodeCommand) -> Result<meshlite_node::Config, ConfigErr
     } = args;
     let mut problems = Problems::default();
     let reach = reach(connect, &mut problems);
-    let config = node_of(name, node, &mut problems);
+    let NodeConfig { node, remarks } = node_of(name, node, &mut problems);
     let config = reach.map(|reach| {
         let Reach {
             control_planes,
@@ -41,14 +41,15 @@ pub(crate) fn node(args: NodeCommand) -> Result<meshlite_node::Config, ConfigErr
             folder: folder.join("node"),
             secrets: None,
         });
-        meshlite_node::Config {
+        let node = meshlite_node::Config {
             control_plane: control_planes,
             security,
             // A dry run leaves this host alone.
             cache: cache.filter(|_| !dry_run),
             dry_run,
-            ..config
-        }
+            ..node
+        };
+        NodeConfig { node, remarks }
     });
     problems.or(config)
 }

@@ -306,17 +306,18 @@ fn values_mean_what_they_say() {
         "web/tls"
     );
     assert!(config.control_plane.settings.watch_ingress_without_class);
-    assert_eq!(config.node.mode, Mode::Userspace);
+    assert_eq!(config.node.node.mode, Mode::Userspace);
     let addresses: Vec<_> = config
+        .node
         .node
         .node_port_addresses
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(addresses, ["127.0.0.1/32", "10.0.0.0/8"]);
-    assert_eq!(config.node.metrics_listen, None);
+    assert_eq!(config.node.node.metrics_listen, None);
     assert_eq!(
-        config.node.health_listen.unwrap().to_string(),
+        config.node.node.health_listen.unwrap().to_string(),
         "0.0.0.0:10256"
     );
     assert_eq!(config.ingress.drain_timeout, Duration::from_mins(1));
@@ -335,7 +336,7 @@ fn flags_of_kube_proxy_mean_what_they_mean_there() {
     else {
         panic!("another command");
     };
-    let config = node(args).unwrap();
+    let config = node(args).unwrap().node;
     assert_eq!(config.scheduler, Scheduler::Lc);
     assert!(config.strict_arp && config.masquerade_all && config.localhost_node_ports);
     assert!(!config.sysctls && config.open_forward && config.check_endpoints);
@@ -352,6 +353,63 @@ fn flags_of_kube_proxy_mean_what_they_mean_there() {
     assert_eq!(config.vip_binding, VipBinding::Route);
     let pods = ["10.244.0.0/16", "fd00::/56"].map(|range| range.parse().unwrap());
     assert_eq!(config.detect_local, DetectLocal::ClusterCidr(pods.into()));
+}
+
+#[test]
+fn flags_override_the_configuration_of_kube_proxy() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: iptables\n\
+                enableProfiling: true\nhostnameOverride: n1\nipvs:\n  scheduler: lc\n  strictARP: true\n";
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().display();
+    let of = |flags: &str| {
+        let line = format!("meshlite node --config {path} {flags}");
+        let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+        let Command::Node(args) = cli.command else {
+            panic!("another command");
+        };
+        node(args).unwrap()
+    };
+    let NodeConfig { node, remarks } = of("");
+    assert_eq!((node.mode, &*node.node_name), (Mode::Nftables, "n1"));
+    assert_eq!(node.scheduler, Scheduler::Rr);
+    let fields: Vec<_> = remarks.iter().map(|remark| &*remark.field).collect();
+    let expected = [
+        "mode",
+        "enableProfiling",
+        "ipvs.scheduler",
+        "ipvs.strictARP",
+    ];
+    assert_eq!(fields, expected);
+    let NodeConfig { node, remarks } = of("--mode ipvs --ipvs-strict-arp=false --node-name n2");
+    assert_eq!((node.mode, &*node.node_name), (Mode::Ipvs, "n2"));
+    assert_eq!((node.scheduler, node.strict_arp), (Scheduler::Lc, false));
+    assert_eq!(remarks.len(), 1, "{remarks:?}");
+}
+
+#[test]
+fn mistakes_in_the_configuration_of_kube_proxy_name_file_and_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: fast\nipvs:\n  strictArp: true\n";
+    std::fs::write(file.path(), text).unwrap();
+    let path = file.path().display();
+    assert_eq!(
+        mistakes(&format!("node --config {path}")),
+        [
+            format!(
+                "--config (MESHLITE_CONFIG): {path}: line 3: mode: `fast` is not a mode; write ipvs, nftables or iptables, or nothing for the best that works"
+            ),
+            format!(
+                "--config (MESHLITE_CONFIG): {path}: line 5: ipvs.strictArp: unknown field; did you mean ipvs.strictARP?"
+            ),
+        ]
+    );
+    assert_eq!(
+        mistakes("node --config /nonexistent/c"),
+        [
+            "--config (MESHLITE_CONFIG): cannot read /nonexistent/c: No such file or directory (os error 2)"
+        ]
+    );
 }
 
 #[test]
@@ -383,7 +441,7 @@ fn one_state_folder_can_serve_every_plane_of_a_host() {
     let Command::Node(args) = Cli::try_parse_from(line.split(' ')).unwrap().command else {
         panic!("another command");
     };
-    let cache = node(args).unwrap().cache.unwrap();
+    let cache = node(args).unwrap().node.cache.unwrap();
     assert_eq!(cache.folder, PathBuf::from("/var/lib/meshlite/node"));
 }
 

@@ -3,11 +3,14 @@
 use meshlite_control_plane::{
     KubernetesConfig, PublishStatus, Security, ServerCertificate, SourceConfig,
 };
+use meshlite_node::kube_proxy::Remark;
 use meshlite_proto::{
     cache::Cache,
     connect::{self, Ca, Credentials},
 };
-use tracing::info;
+use tracing::{info, warn};
+
+use crate::config::NodeConfig;
 
 /// What a control plane was told.
 pub(super) fn control_plane(config: &meshlite_control_plane::Config) {
@@ -51,7 +54,19 @@ pub(super) fn control_plane(config: &meshlite_control_plane::Config) {
 }
 
 /// What a node was told.
-pub(super) fn node(config: &meshlite_node::Config) {
+pub(super) fn node(config: &NodeConfig) {
+    let NodeConfig {
+        node: config,
+        remarks,
+    } = config;
+    for Remark {
+        line,
+        field,
+        message,
+    } in remarks
+    {
+        warn!(line, field, "kube-proxy's configuration: {message}");
+    }
     info!(
         node = config.node_name,
         mode = %config.mode,
