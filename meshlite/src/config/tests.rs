@@ -149,10 +149,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "--ingress-class (MESHLITE_INGRESS_CLASS): `My_Class` is not a name of lower-case letters, digits, `-` and `.`",
     ),
     (
-        "node --mode ipvs",
-        "--mode (MESHLITE_MODE): mode ipvs is not built into this version; use auto or userspace",
-    ),
-    (
         "node --mode iptables",
         "--mode (MESHLITE_MODE): `iptables` is not one of auto, ipvs, nftables, userspace, memory",
     ),

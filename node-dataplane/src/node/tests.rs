@@ -304,7 +304,7 @@ async fn a_dry_run_takes_no_port() {
 #[tokio::test]
 async fn a_mode_that_is_not_built_in_is_refused_before_anything_is_bound() {
     let config = Config {
-        mode: Mode::Nftables,
+        mode: crate::Mode::Nftables,
         ..Config::default()
     };
     let error = Node::bind(config).await.unwrap_err();
