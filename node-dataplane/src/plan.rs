@@ -143,7 +143,8 @@ impl Planner<'_> {
     }
 
     fn edit(&mut self, key: Key, wanted: &VirtualServer, found: &ObservedServer) {
-        if wanted.settings != found.settings {
+        let is_anothers = found.origin.as_ref().is_some_and(|is| *is != wanted.origin);
+        if wanted.settings != found.settings || is_anothers {
             self.step(Step::EditVirtualServer {
                 key,
                 origin: wanted.origin.clone(),

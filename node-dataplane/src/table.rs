@@ -82,8 +82,8 @@ pub(crate) enum Audience {
 /// One virtual server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VirtualServer {
-    /// Whose it is. Persistence is shared by all virtual servers of one Service port. No kernel stores it, so that a
-    /// difference in it alone calls for no step.
+    /// Whose it is. Persistence is shared by all virtual servers of one Service port. A kernel may have forgotten it,
+    /// which alone calls for no step.
     pub(crate) origin: Origin,
     /// How it behaves.
     pub(crate) settings: Settings,

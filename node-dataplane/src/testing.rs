@@ -1,5 +1,7 @@
 //! Builders for tests: keys, virtual servers and tables in one line each.
 
+pub(crate) mod world;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},

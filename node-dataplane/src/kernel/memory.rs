@@ -21,6 +21,9 @@ pub(crate) struct Memory {
     faults: Vec<(usize, KernelError)>,
     read_fault: Option<KernelError>,
     steps_seen: usize,
+    /// Each so many steps one fails.
+    #[cfg(test)]
+    pub(crate) fails_every: Option<(usize, KernelError)>,
 }
 
 // === impl Memory ===
@@ -43,6 +46,12 @@ impl Memory {
         self.steps_seen += 1;
         if let Some(at) = self.faults.iter().position(|(n, _)| *n == number) {
             return Err(self.faults.swap_remove(at).1);
+        }
+        #[cfg(test)]
+        if let Some((n, error)) = &self.fails_every
+            && self.steps_seen.is_multiple_of(*n)
+        {
+            return Err(error.clone());
         }
         step.apply_to(&mut self.observed)
             .map_err(|mismatch| KernelError::Resync(mismatch.to_string()))?;

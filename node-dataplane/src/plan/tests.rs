@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     kernel::{Kernel, memory::Memory},
     table::{ObservedRealServer, Scheduler, VirtualServer},
-    testing::{as_table, key, mk_table, observed, real, server},
+    testing::{as_table, key, mk_table, observed, origin, real, server},
 };
 
 const TIMEOUT: Duration = Duration::from_mins(15);
@@ -149,6 +149,16 @@ fn a_deleted_virtual_server_stays_until_its_connections_are_done() {
 }
 
 #[test]
+fn a_kernel_that_forgot_whose_a_virtual_server_is_needs_no_step() {
+    let table = one(key("TCP 10.96.0.1:80"), &[("10.244.0.1:80", 1)]);
+    let mut found = observed(&table, 0);
+    for server in found.virtual_servers.values_mut() {
+        server.origin = None;
+    }
+    assert_eq!(plan_now(&table, &found).steps, []);
+}
+
+#[test]
 fn inside_clients_are_not_refused_when_they_lose_a_table_of_their_own() {
     let everyone = key("TCP 192.0.2.1:80");
     let inside = Key::inside(everyone.frontend);
@@ -199,10 +209,14 @@ fn any_server() -> impl Strategy<Value = VirtualServer> {
     });
     (
         any::<bool>(),
+        any::<bool>(),
         proptest::collection::btree_map(0..4_u16, real, 0..4),
     )
-        .prop_map(|(is_lc, real)| {
+        .prop_map(|(is_lc, is_db, real)| {
             let mut server = server(&[]);
+            if is_db {
+                server.origin = origin("db");
+            }
             if is_lc {
                 server.settings.scheduler = Scheduler::Lc;
             }

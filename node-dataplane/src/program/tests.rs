@@ -1,14 +1,16 @@
 //! The loop's passes against a kernel that fails, forgets and is changed behind our back.
 
+mod sequences;
+
 use std::sync::{Arc, Mutex};
 
-use meshlite_snapshot::Snapshot;
+use meshlite_snapshot::{Name, Resource, ResourceType, Snapshot};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     kernel::{memory::Memory, print},
-    table::{Owner, Table},
+    table::{Observed, Owner, RealServer, Table},
     testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
 
