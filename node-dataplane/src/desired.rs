@@ -30,7 +30,7 @@ use self::{
 use crate::{
     facts::Facts,
     kernel::Capabilities,
-    table::{Frontend, Key, Origin, Table},
+    table::{Frontend, Key, Origin, Table, VirtualServer},
 };
 
 /// What this node should do.
@@ -123,6 +123,15 @@ impl Desired {
     /// The virtual servers.
     pub(crate) const fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The virtual servers of a Service, where it has the place.
+    pub(crate) fn servers_of(&self, service: &Name) -> impl Iterator<Item = (Key, &VirtualServer)> {
+        let claims = self.shares.get(service).into_iter();
+        let claims = claims.flat_map(|share| &share.claims);
+        let held = claims.filter(|claim| self.claims.holder(&claim.frontend) == Some(*claim));
+        held.flat_map(|claim| [Key::everyone(claim.frontend), Key::inside(claim.frontend)])
+            .filter_map(|key| Some((key, self.table.virtual_servers.get(&key)?)))
     }
 
     /// What load balancers may ask, by port.

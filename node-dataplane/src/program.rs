@@ -10,6 +10,7 @@
 
 mod attempt;
 mod findings;
+mod loads;
 mod mirror;
 pub(crate) mod run;
 mod view;

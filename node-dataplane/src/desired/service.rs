@@ -218,12 +218,14 @@ impl View<'_> {
             let Some(weights) = self.weights else {
                 return 1;
             };
-            weights
+            // Sorted: a Service may have ten thousand of them.
+            let first = weights
                 .endpoints
-                .iter()
-                .find(|w| {
-                    w.address == address.ip() && w.port.is_none_or(|port| port == address.port())
-                })
+                .partition_point(|listed| listed.address < address.ip());
+            let listed = weights.endpoints.iter().skip(first);
+            listed
+                .take_while(|listed| listed.address == address.ip())
+                .find(|listed| listed.port.is_none_or(|port| port == address.port()))
                 .map_or(UNLISTED_WEIGHT, |listed| listed.weight)
         };
         let real = |address: &SocketAddr| RealServer {
@@ -260,7 +262,7 @@ impl View<'_> {
 
     fn scheduler(&self, findings: &mut Vec<Finding>) -> Scheduler {
         let Some(wanted) = &self.service.ipvs_scheduler else {
-            return self.facts.scheduler;
+            return self.default_scheduler(findings);
         };
         wanted.parse().unwrap_or_else(|_unknown| {
             findings.push(self.finding(
@@ -273,6 +275,26 @@ impl View<'_> {
             ));
             self.facts.scheduler
         })
+    }
+
+    /// The scheduler of a Service that asks for none. One with weights gets wrr for rr, which does not look at them.
+    fn default_scheduler(&self, findings: &mut Vec<Finding>) -> Scheduler {
+        let default = self.facts.scheduler;
+        if self.weights.is_none() || default != Scheduler::Rr {
+            return default;
+        }
+        if self.capabilities.schedulers.contains(&Scheduler::Wrr) {
+            return Scheduler::Wrr;
+        }
+        findings.push(self.finding(
+            "metadata.annotations[meshlite.io/ipvs-scheduler]",
+            "WeightsIgnored",
+            format!(
+                "the Service has weights, but {default} does not look at them and {} has no wrr on this node",
+                self.capabilities.name
+            ),
+        ));
+        default
     }
 
     /// Addresses of a family in which the Service has no cluster IP are not served.

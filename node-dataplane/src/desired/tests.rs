@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use meshlite_snapshot::{
     EndpointWeight, LoadBalancerAddress, LoadBalancerIpMode, Name, Node, Protocol, Resource,
-    TrafficPolicy, Weights,
+    Service, TrafficPolicy, Weights,
 };
 
 use super::*;
@@ -274,12 +274,9 @@ fn what_the_kernel_lacks_is_a_finding_and_the_rest_is_served() {
     );
 }
 
-#[test]
-fn observed_weights_count_and_an_endpoint_they_do_not_list_has_100() {
-    let mut snapshot = mk_snapshot(
-        vec![mk_service("web", "10.96.0.1")],
-        vec![mk_group("web", &TWO)],
-    );
+/// A Service whose first endpoint of two has the weight 30.
+fn weighted(service: Service) -> Snapshot {
+    let mut snapshot = mk_snapshot(vec![service], vec![mk_group("web", &TWO)]);
     let weights = Weights {
         namespace: "default".into(),
         service: "web".into(),
@@ -291,9 +288,43 @@ fn observed_weights_count_and_an_endpoint_they_do_not_list_has_100() {
     };
     let name = Name::namespaced("default", "web").unwrap();
     snapshot.insert(name, Resource::Weights(Arc::new(weights)));
+    snapshot
+}
+
+#[test]
+fn observed_weights_count_and_an_endpoint_they_do_not_list_has_100() {
+    let snapshot = weighted(mk_service("web", "10.96.0.1"));
     let server = &desired(&snapshot).table.virtual_servers[&key("TCP 10.96.0.1:80")];
     let weights: Vec<_> = server.real_servers.values().map(|r| r.weight).collect();
     assert_eq!(weights, [30, 100]);
+}
+
+#[test]
+fn a_service_with_weights_gets_wrr_where_it_asks_for_nothing_and_the_kernel_has_it() {
+    let mut service = mk_service("web", "10.96.0.1");
+    let snapshot = weighted(service.clone());
+    let scheduler = |snapshot: &Snapshot, facts: &Facts, capabilities: &Capabilities| {
+        let found = desired_within(snapshot, facts, capabilities);
+        let server = &found.table.virtual_servers[&key("TCP 10.96.0.1:80")];
+        let reasons = found.findings().map(|f| f.reason.to_string()).collect();
+        (server.settings.scheduler, reasons)
+    };
+    let (facts, all): (_, Vec<String>) = (mk_facts(), vec![]);
+    let found = scheduler(&snapshot, &facts, &everything());
+    assert_eq!(found, (Scheduler::Wrr, all.clone()));
+    let mut kernel = everything();
+    kernel.schedulers = vec![Scheduler::Rr];
+    let found = scheduler(&snapshot, &facts, &kernel);
+    assert_eq!(found, (Scheduler::Rr, vec!["WeightsIgnored".to_owned()]));
+    let default = Facts {
+        scheduler: Scheduler::Lc,
+        ..mk_facts()
+    };
+    let found = scheduler(&snapshot, &default, &everything());
+    assert_eq!(found, (Scheduler::Lc, all.clone()));
+    service.ipvs_scheduler = Some("rr".into());
+    let found = scheduler(&weighted(service), &facts, &everything());
+    assert_eq!(found, (Scheduler::Rr, all));
 }
 
 #[test]

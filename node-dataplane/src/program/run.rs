@@ -10,9 +10,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{Program, View};
+use super::{
+    Program, View,
+    loads::{self, Balanced},
+};
 use crate::{
     clock, desired::Changed, facts, health::HealthState, health_checks::HealthChecks,
     kernel::Kernel,
@@ -48,6 +51,9 @@ impl<K: Kernel> Runner<K> {
         // A commit that is not programmed yet. The next one comes after it was acknowledged.
         let mut pending: Option<Commit> = None;
         let mut is_following = true;
+        let mut counts = interval(loads::COUNT);
+        counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut balanced = Balanced::default();
         loop {
             let wake_at = self.program.wake_at();
             let wake = async {
@@ -62,6 +68,10 @@ impl<K: Kernel> Runner<K> {
                 commit = self.subscription.next(), if is_following && pending.is_none() => {
                     match commit {
                         Some(commit) => {
+                            balanced.take(&commit);
+                            if balanced.is_empty() {
+                                self.subscription.report(Vec::new());
+                            }
                             self.take(&commit);
                             pending = Some(commit);
                         }
@@ -73,6 +83,10 @@ impl<K: Kernel> Runner<K> {
                     self.refresh();
                 }
                 () = wake => {}
+                _ = counts.tick(), if !balanced.is_empty() => {
+                    self.report(&balanced).await;
+                    continue;
+                }
                 Some(query) = self.queries.recv() => {
                     self.answer(query).await;
                     continue;
@@ -148,6 +162,13 @@ impl<K: Kernel> Runner<K> {
         if is_due || !self.unbound.is_empty() {
             let wanted = desired.health_checks();
             self.unbound = servers.serve(wanted, self.program.facts()).await;
+        }
+    }
+
+    async fn report(&mut self, balanced: &Balanced) {
+        match self.program.loads(balanced).await {
+            Ok(loads) => self.subscription.report(loads),
+            Err(error) => debug!(%error, "connections cannot be counted"),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
 
-async fn mk_program(kernel: Memory) -> Program<Memory> {
+pub(super) async fn mk_program(kernel: Memory) -> Program<Memory> {
     let parts = Parts {
         kernel,
         facts: Facts {
