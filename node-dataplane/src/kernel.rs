@@ -3,6 +3,7 @@
 //! A kernel is read as a whole, and changed by steps that a plan has put in order. It makes no choices: what it cannot
 //! do it says, for each step, as what to do next.
 
+pub(crate) mod ipvs;
 pub(crate) mod memory;
 pub(crate) mod nftables;
 pub(crate) mod print;

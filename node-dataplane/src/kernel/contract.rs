@@ -212,6 +212,18 @@ macro_rules! contract {
             )*
         }
 
+        mod ipvs_kernel {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    if let Some(mut kernel) = crate::kernel::ipvs::tests::fresh().await {
+                        super::$test(&mut kernel, own_loopback()).await;
+                    }
+                }
+            )*
+        }
+
         mod nftables_kernel {
             use super::*;
             $(

@@ -1,0 +1,187 @@
+//! IPVS: virtual servers in the kernel, at addresses of this host.
+//!
+//! ```text
+//!                ┌─ what changes at addresses ─────────────────────────> IPVS
+//! Steps ─> Batch ┼─ what packets with marks get (sharing, marking) ────> IPVS
+//!                └─ helping rules, marks ──> rules (nft)    addresses ─> kube-ipvs0 | local routes
+//! Observed <─ read <─ virtual servers, real servers, rules, addresses
+//! ```
+//!
+//! Each place of a Service is a virtual server of its own, so that `ipvsadm -Ln` shows what kube-proxy's shows. Clients
+//! inside that get other real servers than everyone, and affinity over several addresses, take virtual servers by mark
+//! besides. What is ours is known by the helping rules, by the addresses that are bound for Services, and by the numbers
+//! of marks: so a new run goes on with what is there, by edits.
+
+mod backend;
+mod batch;
+mod binding;
+mod door;
+mod helpers;
+mod leftovers;
+mod mark;
+mod marking;
+mod probe;
+mod programmed;
+mod read;
+mod retiring;
+mod sharing;
+#[cfg(test)]
+pub(crate) mod tests;
+mod value;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use ipnet::IpNet;
+use meshlite_ipvs::{Change, Timeouts};
+
+pub(crate) use self::leftovers::{Leftovers, remove};
+use self::{backend::Backend, door::Door};
+use super::{Capabilities, Kernel, KernelError, worker::Worker};
+use crate::{
+    Config,
+    config::VipBinding,
+    plan::Step,
+    table::{Frontend, Key, Observed},
+};
+
+/// What IPVS is told.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// How virtual addresses come to be this host's.
+    pub(crate) vip_binding: VipBinding,
+    /// Virtual servers at these are left alone, unless they are ours.
+    pub(crate) exclude_cidrs: Vec<IpNet>,
+    /// How long idle connections are kept, in seconds; 0 for what the kernel has.
+    pub(crate) timeouts: Timeouts,
+    /// How long what is not wanted any more keeps its connections at most.
+    pub(crate) drain_timeout: Duration,
+}
+
+/// IPVS of the network namespace of the thread that made this.
+#[derive(Debug)]
+pub(crate) struct Ipvs {
+    worker: Worker<Thread>,
+}
+
+/// What the thread has.
+#[derive(Debug)]
+struct Thread {
+    options: Options,
+    /// Once IPVS was found to work.
+    backend: Option<Backend<meshlite_ipvs::Ipvs>>,
+}
+
+// === impl Options ===
+
+impl Options {
+    fn excludes(&self, frontend: &Frontend) -> bool {
+        let ip = frontend.address.ip();
+        self.exclude_cidrs.iter().any(|range| range.contains(&ip))
+    }
+}
+
+impl From<&Config> for Options {
+    fn from(config: &Config) -> Self {
+        let seconds = |timeout: Option<Duration>| {
+            let seconds = timeout.unwrap_or_default().as_secs();
+            u32::try_from(seconds).unwrap_or(u32::MAX)
+        };
+        Self {
+            vip_binding: config.vip_binding,
+            exclude_cidrs: config.exclude_cidrs.clone(),
+            timeouts: Timeouts {
+                tcp: seconds(config.tcp_timeout),
+                tcp_fin: seconds(config.tcp_fin_timeout),
+                udp: seconds(config.udp_timeout),
+            },
+            drain_timeout: config.drain_timeout,
+        }
+    }
+}
+
+// === impl Ipvs ===
+
+impl Ipvs {
+    /// Starts the thread that programs it. Nothing is read or changed yet.
+    pub(crate) fn start(options: Options) -> io::Result<Self> {
+        let thread = || Thread {
+            options,
+            backend: None,
+        };
+        let worker = Worker::start("ipvs", thread)?;
+        Ok(Self { worker })
+    }
+
+    async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Backend<meshlite_ipvs::Ipvs>) -> Result<R, KernelError> + Send + 'static,
+    ) -> Result<R, KernelError> {
+        let job = |thread: &mut Thread| job(thread.backend()?);
+        let done = self.worker.run(job).await;
+        done.map_err(|ended| KernelError::Retry(ended.to_string()))?
+    }
+}
+
+impl Thread {
+    fn backend(&mut self) -> Result<&mut Backend<meshlite_ipvs::Ipvs>, KernelError> {
+        if self.backend.is_none() {
+            self.backend = Some(Backend::new(self.options.clone())?);
+        }
+        let missing = || KernelError::Retry("IPVS is not there".to_owned());
+        self.backend.as_mut().ok_or_else(missing)
+    }
+}
+
+impl Kernel for Ipvs {
+    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
+        let probe = |thread: &mut Thread| {
+            // First, or there is no IPVS to connect to.
+            let schedulers = probe::load();
+            let backend = thread.backend()?;
+            let capabilities = probe::trial(&mut backend.door, &schedulers)?;
+            backend.set_timeouts()?;
+            Ok(capabilities)
+        };
+        let probed = self.worker.run(probe).await;
+        probed.map_err(|ended| KernelError::Retry(ended.to_string()))?
+    }
+
+    async fn read(&mut self) -> Result<Observed, KernelError> {
+        self.run(Backend::read).await
+    }
+
+    async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+        let (count, steps) = (steps.len(), steps.to_vec());
+        match self.run(move |backend| Ok(backend.apply(&steps))).await {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        let of = of.to_vec();
+        self.run(move |backend| backend.connections(&of)).await
+    }
+}
+
+/// Whether IPVS works here, and if not, why. Loads its modules, and tries a virtual server.
+pub(crate) fn usable(_: &Config) -> Result<(), String> {
+    let schedulers = probe::load();
+    let mut door = meshlite_ipvs::Ipvs::connect().map_err(|error| error.to_string())?;
+    let tried = probe::trial(&mut door, &schedulers);
+    tried.map(drop).map_err(|error| error.to_string())
+}
+
+impl<D: Door> Backend<D> {
+    fn set_timeouts(&mut self) -> Result<(), KernelError> {
+        let timeouts = self.options.timeouts;
+        if timeouts == Timeouts::default() {
+            return Ok(());
+        }
+        let failures = self.send(vec![Change::SetTimeouts(timeouts)])?;
+        match failures.into_iter().next() {
+            None => Ok(()),
+            Some(failure) => Err(value::error(&failure.error)),
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! IPVS and what helps it, programmed in the order in which nothing is ever half there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
+
+use meshlite_ipvs::{Change, Error, ServiceKey};
+use meshlite_snapshot::Protocol;
+use tracing::warn;
+
+use super::{
+    Options,
+    batch::Batch,
+    binding::{self, Binding},
+    door::Door,
+    helpers::Helpers,
+    mark::Mark,
+    marking::{self, Marking, Numbers},
+    programmed::Programmed,
+    retiring::{Retiring, connections},
+    sharing::Content,
+    value,
+};
+use crate::{
+    host::{Conntrack, Serving},
+    kernel::KernelError,
+    plan::Step,
+    table::{Audience, Key, Observed, VipKind, VirtualAddress},
+};
+
+/// Everything that is programmed for IPVS in one network namespace.
+#[derive(Debug)]
+pub(super) struct Backend<D> {
+    pub(super) options: Options,
+    pub(super) door: D,
+    /// The socket has failed.
+    pub(super) is_broken: bool,
+    pub(super) helpers: Helpers,
+    pub(super) binding: Binding,
+    conntrack: Conntrack,
+    pub(super) programmed: Programmed,
+    numbers: Numbers,
+    pub(super) retiring: Retiring,
+    /// Virtual servers that become ours if they are wanted.
+    pub(super) left: BTreeSet<Key>,
+    /// Addresses of virtual servers that are not ours.
+    pub(super) of_others: BTreeSet<IpAddr>,
+    /// What was read has not been tidied up yet.
+    pub(super) is_fresh: bool,
+}
+
+// === impl Backend ===
+
+impl<D: Door> Backend<D> {
+    /// That of the network namespace of this thread. Nothing is read or changed yet.
+    pub(super) fn new(options: Options) -> Result<Self, KernelError> {
+        Ok(Self {
+            door: D::connect().map_err(|error| value::error(&error))?,
+            is_broken: false,
+            helpers: Helpers::new()?,
+            binding: Binding::new(options.vip_binding)?,
+            conntrack: Conntrack::connect().map_err(binding::failed)?,
+            programmed: Programmed::default(),
+            numbers: Numbers::default(),
+            retiring: Retiring::default(),
+            left: BTreeSet::new(),
+            of_others: BTreeSet::new(),
+            is_fresh: false,
+            options,
+        })
+    }
+
+    /// Applies steps. Answers for each.
+    pub(super) fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+        let left = std::mem::take(&mut self.left);
+        let mut batch = Batch::take(steps, &mut self.programmed, |key| left.contains(key));
+        self.left = left;
+        if let Err(error) = self.carry_out(steps, &mut batch) {
+            batch.fail_all(&error);
+        }
+        batch.results
+    }
+
+    /// Addresses go first and come last, and what helps comes before virtual servers and goes after them: so no packet
+    /// is balanced that would not find its way back.
+    fn carry_out(&mut self, steps: &[Step], batch: &mut Batch) -> Result<(), KernelError> {
+        self.release(batch)?;
+        self.help(steps, batch);
+        self.change_places(batch)?;
+        let marking = self.remark(batch);
+        self.change_marked(batch, &marking)?;
+        for (key, mark) in &marking.marks {
+            self.helpers.mark(key, *mark);
+        }
+        self.commit(batch);
+        self.retire(marking.retired)?;
+        for key in batch.gone() {
+            self.helpers.remove(&key);
+        }
+        self.commit(batch);
+        self.bind(batch)?;
+        self.forget_flows(batch);
+        if std::mem::take(&mut self.is_fresh) {
+            self.tidy()?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
+        let addresses: BTreeSet<IpAddr> = batch
+            .gone()
+            .map(|key| key.frontend.address.ip())
+            .filter(|ip| !self.programmed.has_address(*ip) && !self.of_others.contains(ip))
+            .collect();
+        for (address, error) in self.binding.release(addresses)? {
+            batch.fail_address(address, &error);
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
+        let mut wanted = BTreeSet::new();
+        for key in &batch.changed {
+            let Some(server) = self.programmed.get(key) else {
+                continue;
+            };
+            // Node ports are at addresses that the node has.
+            let kind = server.origin.as_ref().map(|origin| origin.kind);
+            if let (VirtualAddress::Ip(ip), false) =
+                (key.frontend.address, kind == Some(VipKind::NodePort))
+            {
+                wanted.insert(ip);
+            }
+        }
+        for (address, error) in self.binding.bind(wanted)? {
+            batch.fail_address(address, &error);
+        }
+        Ok(())
+    }
+
+    /// What helps virtual servers. One that cannot be helped is left as it is.
+    fn help(&mut self, steps: &[Step], batch: &mut Batch) {
+        self.helpers.set_inside(steps);
+        for key in &batch.changed {
+            if let Some(server) = self.programmed.get(key) {
+                let is_own = self.binding.is_elsewhere(key.frontend.address.ip());
+                self.helpers.set(key, server, is_own);
+            }
+        }
+        let failed = self.commit(batch);
+        batch.leave_out(&failed, steps);
+    }
+
+    /// Changes rules, and tells for which places they were not.
+    fn commit(&mut self, batch: &mut Batch) -> BTreeMap<Key, KernelError> {
+        let outcome = self.helpers.commit();
+        for (key, error) in &outcome.failed {
+            batch.fail_place(key, error.clone());
+        }
+        if let Some(error) = outcome.clients {
+            batch.fail_all(&error);
+        }
+        outcome.failed
+    }
+
+    /// What is at addresses.
+    fn change_places(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
+        let (indexes, changes): (Vec<usize>, Vec<Change>) =
+            std::mem::take(&mut batch.changes).into_iter().unzip();
+        let mut adopted = std::mem::take(&mut batch.adopted);
+        let places = changes.iter().map(place).collect::<Vec<_>>();
+        for failure in self.send(changes)? {
+            let (Some(index), Some(place)) =
+                (indexes.get(failure.index), places.get(failure.index))
+            else {
+                continue;
+            };
+            let frontend = place.0.and_then(value::frontend);
+            match (&failure.error, frontend) {
+                (Error::NotThere(_), _) if place.1 == Way::Out => {}
+                (Error::Exists(_), Some(frontend)) if !self.options.excludes(&frontend) => {
+                    adopted.insert(Key::everyone(frontend));
+                }
+                (error, _) => batch.fail(*index, value::error(error)),
+            }
+        }
+        for key in adopted {
+            let Some(content) = self.programmed.get(&key).map(Content::of) else {
+                continue;
+            };
+            if let Err(error) = self.converge(value::service_key(&key.frontend), &content) {
+                batch.fail_place(&key, error);
+            }
+            self.left.remove(&key);
+        }
+        Ok(())
+    }
+
+    fn remark(&mut self, batch: &Batch) -> Marking {
+        let left = batch.removed.iter();
+        let left = left.filter_map(|(key, mark)| Some((*key, (*mark)?)));
+        let retiring = &self.retiring;
+        marking::remark(
+            &mut self.programmed,
+            &batch.ports,
+            &left.collect(),
+            &mut self.numbers,
+            |mark: Mark| retiring.contains(mark.service_key()),
+        )
+    }
+
+    /// What marked packets get.
+    fn change_marked(&mut self, batch: &mut Batch, marking: &Marking) -> Result<(), KernelError> {
+        if marking.changes.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<Change> = marking.changes.iter().map(|(_, change)| *change).collect();
+        let mut there = BTreeMap::new();
+        for failure in self.send(changes)? {
+            let Some((key, change)) = marking.changes.get(failure.index) else {
+                continue;
+            };
+            match (&failure.error, place(change)) {
+                (Error::NotThere(_), (_, Way::Out)) => {}
+                (Error::Exists(_), (Some(service), _)) => {
+                    there.insert(service, *key);
+                }
+                (error, _) => batch.fail_place(key, value::error(error)),
+            }
+        }
+        for (service, key) in there {
+            let marked = Mark::of_service(service)
+                .and_then(|mark| self.programmed.marked().get(&mark))
+                .map(|marked| marked.content.clone());
+            if let Some(content) = marked
+                && let Err(error) = self.converge(service, &content)
+            {
+                batch.fail_place(&key, error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a virtual server that is there what it should be, by edits alone: its connections stay. Real servers that
+    /// it should not have get no new ones, and are seen with the next reading.
+    fn converge(&mut self, key: ServiceKey, content: &Content) -> Result<(), KernelError> {
+        let service = value::service_of(key, content.scheduler, content.persistence);
+        let found = self.door.destinations(key).map_err(|e| value::error(&e))?;
+        let had: BTreeMap<SocketAddr, u32> = found
+            .iter()
+            .map(|entry| {
+                let is = entry.destination;
+                (
+                    SocketAddr::new(is.key.address, is.key.port),
+                    is.settings.weight,
+                )
+            })
+            .collect();
+        let mut changes = vec![Change::EditService(service)];
+        for (&address, &weight) in &content.weights {
+            let destination = value::destination(address, weight);
+            changes.push(if had.contains_key(&address) {
+                Change::EditDestination(key, destination)
+            } else {
+                Change::AddDestination(key, destination)
+            });
+        }
+        let stale = had
+            .iter()
+            .filter(|(address, weight)| **weight > 0 && !content.weights.contains_key(*address));
+        changes.extend(
+            stale.map(|(address, _)| Change::EditDestination(key, value::destination(*address, 0))),
+        );
+        match self.send(changes)?.pop() {
+            None => Ok(()),
+            Some(failure) => Err(value::error(&failure.error)),
+        }
+    }
+
+    pub(super) fn send(
+        &mut self,
+        changes: Vec<Change>,
+    ) -> Result<Vec<meshlite_ipvs::Failure>, KernelError> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.door.apply(changes).map_err(|error| {
+            self.is_broken = true;
+            value::error(&error)
+        })
+    }
+
+    /// Lets the connections of virtual servers end that get no new ones.
+    fn retire(&mut self, retired: Vec<(Mark, Content)>) -> Result<(), KernelError> {
+        for (mark, _) in retired {
+            self.retiring.add(mark.service_key(), Instant::now());
+        }
+        self.tend()
+    }
+
+    /// Looks after virtual servers that are on their way out.
+    pub(super) fn tend(&mut self) -> Result<(), KernelError> {
+        let now = Instant::now();
+        for key in self.retiring.keys() {
+            let found = self.door.destinations(key).map_err(|e| value::error(&e))?;
+            let limit = self.options.drain_timeout;
+            let (changes, is_gone) = self.retiring.tend(key, &found, limit, now);
+            // What is not there any more needs no end. Anything else is tried again.
+            let failures = self.send(changes)?;
+            let is_done = |e: &Error| matches!(e, Error::NotThere(_));
+            if is_gone && failures.iter().all(|failure| is_done(&failure.error)) {
+                self.retiring.forget(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what the kernel remembers of flows to real servers that are gone. Where that fails, they end by themselves.
+    fn forget_flows(&mut self, batch: &Batch) {
+        if batch.flows.is_empty() {
+            return;
+        }
+        let mut serving = Serving::on(BTreeSet::new());
+        for (key, endpoints) in batch.serving(&self.programmed) {
+            serving.add(key.frontend, endpoints);
+        }
+        let forgotten = self
+            .conntrack
+            .flows(&[Protocol::Udp, Protocol::Sctp])
+            .and_then(|flows| {
+                let stale = serving.stale(flows);
+                self.conntrack.delete(&stale)
+            });
+        if let Err(error) = forgotten {
+            warn!(%error, "UDP flows to endpoints that are gone cannot be ended");
+        }
+    }
+
+    /// Takes away what an interrupted run has left: helping rules and addresses without a virtual server.
+    fn tidy(&mut self) -> Result<(), KernelError> {
+        let is_stale = |key: &&Key| self.programmed.get(key).is_none() && !self.left.contains(*key);
+        let stale: Vec<Key> = self.helpers.places().filter(is_stale).copied().collect();
+        for key in stale {
+            self.helpers.remove(&key);
+        }
+        // What stays is seen with the next reading, and tried again.
+        self.helpers.commit();
+        let unused = self.binding.all();
+        let unused =
+            unused.filter(|ip| !self.programmed.has_address(*ip) && !self.of_others.contains(ip));
+        let unused: Vec<IpAddr> = unused.collect();
+        self.binding.release(unused)?;
+        Ok(())
+    }
+
+    /// Connections of real servers, also of those that marked packets get.
+    pub(super) fn connections(
+        &mut self,
+        of: &[(Key, SocketAddr)],
+    ) -> Result<Vec<u64>, KernelError> {
+        self.tend()?;
+        let mut known: BTreeMap<ServiceKey, BTreeMap<SocketAddr, u64>> = BTreeMap::new();
+        let mut all = Vec::with_capacity(of.len());
+        for (key, address) in of {
+            let mut sum = 0;
+            for service in self.services_of(key) {
+                let counts = match known.get(&service) {
+                    Some(counts) => counts,
+                    None => {
+                        let found = self.door.destinations(service);
+                        let found = found.map_err(|error| value::error(&error))?;
+                        known.entry(service).or_insert(counted(&found))
+                    }
+                };
+                sum += counts.get(address).copied().unwrap_or(0);
+            }
+            all.push(sum);
+        }
+        Ok(all)
+    }
+
+    /// The virtual servers that a place's clients are at.
+    fn services_of(&self, key: &Key) -> Vec<ServiceKey> {
+        let Some(server) = self.programmed.get(key) else {
+            return Vec::new();
+        };
+        let marked = server.mark.map(Mark::service_key);
+        // Without a mark, clients inside are where everyone is.
+        let is_plain = key.audience == Audience::Everyone || marked.is_none();
+        let plain = is_plain.then(|| value::service_key(&key.frontend));
+        plain.into_iter().chain(marked).collect()
+    }
+}
+
+fn counted(found: &[meshlite_ipvs::DestinationEntry]) -> BTreeMap<SocketAddr, u64> {
+    let count = |entry: &meshlite_ipvs::DestinationEntry| {
+        let is = entry.destination.key;
+        (SocketAddr::new(is.address, is.port), connections(entry))
+    };
+    found.iter().map(count).collect()
+}
+
+/// Whether a change takes something out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
+
+/// The virtual server that a change is about.
+fn place(change: &Change) -> (Option<ServiceKey>, Way) {
+    match change {
+        Change::AddService(service) | Change::EditService(service) => (Some(service.key), Way::In),
+        Change::AddDestination(key, _) | Change::EditDestination(key, _) => (Some(*key), Way::In),
+        Change::DeleteService(key) | Change::DeleteDestination(key, _) => (Some(*key), Way::Out),
+        _ => (None, Way::In),
+    }
+}

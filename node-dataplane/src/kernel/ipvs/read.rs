@@ -1,0 +1,323 @@
+//! What is programmed, from what the kernel lists: virtual servers, addresses, and the helping rules, which are also the
+//! record of what is ours.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
+
+use meshlite_ipvs::{DestinationEntry, Forwarding, Service};
+
+use super::{
+    Options,
+    backend::Backend,
+    binding::Binding,
+    door::Door,
+    helpers::{self, Recorded},
+    mark::Mark,
+    programmed::{Programmed, Server},
+    retiring::connections,
+    sharing::Content,
+    value,
+};
+use crate::{
+    kernel::{KernelError, rules::Helper},
+    table::{
+        Audience, Frontend, Key, Masquerade, Observed, ObservedRealServer, ObservedServer, Owner,
+        RealServer, Settings, WhenEmpty,
+    },
+};
+
+/// A virtual server with its real servers, as listed.
+pub(super) struct Listed {
+    service: Service,
+    destinations: Vec<DestinationEntry>,
+}
+
+/// Whose a virtual server at an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// An earlier run's, or kube-proxy's, at an address for Services.
+    Ours,
+    /// Perhaps somebody else's. It becomes ours if a Service has this place: kube-proxy leaves such at node addresses.
+    Left,
+    /// Somebody else's.
+    Foreign,
+}
+
+/// What there is.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub(super) places: BTreeMap<Frontend, Listed>,
+    pub(super) foreign: BTreeMap<Frontend, Listed>,
+    pub(super) left: BTreeSet<Frontend>,
+    pub(super) marked: BTreeMap<Mark, Listed>,
+}
+
+impl<D: Door> Backend<D> {
+    /// Everything that is programmed, also by others.
+    pub(super) fn read(&mut self) -> Result<Observed, KernelError> {
+        let listing = self.list()?;
+        let record = self.helpers.recorded();
+        let mut servers = Assembly::default();
+        for (frontend, listed) in &listing.places {
+            let key = Key::everyone(*frontend);
+            servers.add_everyone(key, listed, record.get(&key), &listing.marked);
+        }
+        for (key, recorded) in &record {
+            if key.audience == Audience::Inside {
+                servers.add_inside(*key, recorded, &listing);
+            }
+        }
+        servers.doubt(&record, &self.binding);
+        let used: BTreeSet<Mark> = servers.programmed.values().filter_map(|s| s.mark).collect();
+        let (marked, unused): (BTreeMap<_, _>, BTreeMap<_, _>) = listing
+            .marked
+            .iter()
+            .map(|(mark, listed)| (*mark, listed.content()))
+            .partition(|(mark, _)| used.contains(mark));
+        for key in self.retiring.keys() {
+            if Mark::of_service(key).is_some_and(|mark| !unused.contains_key(&mark)) {
+                self.retiring.forget(key);
+            }
+        }
+        for mark in unused.keys() {
+            self.retiring.add(mark.service_key(), Instant::now());
+        }
+        self.tend()?;
+        self.programmed = Programmed::new(servers.programmed, marked);
+        let others = listing.left.iter().chain(listing.foreign.keys());
+        self.of_others = others.map(|frontend| frontend.address.ip()).collect();
+        self.left = listing.left.iter().copied().map(Key::everyone).collect();
+        self.is_fresh = true;
+        let clients = self.helpers.clients();
+        let mut virtual_servers = servers.observed;
+        for (frontend, listed) in &listing.foreign {
+            let (server, _) = assemble(listed, None, &listed.destinations);
+            let foreign = ObservedServer {
+                owner: Owner::Foreign,
+                ..server
+            };
+            virtual_servers.insert(Key::everyone(*frontend), foreign);
+        }
+        Ok(Observed {
+            inside: Arc::clone(&clients.inside),
+            pods: clients.pods.clone(),
+            virtual_servers,
+        })
+    }
+
+    /// Lists it all, sorted by whose it is.
+    pub(super) fn list(&mut self) -> Result<Listing, KernelError> {
+        if self.is_broken {
+            self.door = D::connect().map_err(|error| value::error(&error))?;
+            self.is_broken = false;
+        }
+        self.binding.read()?;
+        self.helpers.read()?;
+        let record = self.helpers.recorded();
+        let mut listing = Listing::default();
+        for entry in self.door.services().map_err(|error| value::error(&error))? {
+            let service = entry.service;
+            let mark = Mark::of_service(service.key);
+            let frontend = value::frontend(service.key);
+            if mark.is_none() && frontend.is_none() {
+                continue;
+            }
+            let destinations = self.door.destinations(service.key);
+            let listed = Listed {
+                service,
+                destinations: destinations.map_err(|error| value::error(&error))?,
+            };
+            if let Some(mark) = mark {
+                listing.marked.insert(mark, listed);
+            } else if let Some(frontend) = frontend {
+                let is_recorded = record.contains_key(&Key::everyone(frontend));
+                match standing(
+                    &frontend,
+                    &listed,
+                    is_recorded,
+                    &self.binding,
+                    &self.options,
+                ) {
+                    Standing::Ours => drop(listing.places.insert(frontend, listed)),
+                    Standing::Left => drop(listing.left.insert(frontend)),
+                    Standing::Foreign => drop(listing.foreign.insert(frontend, listed)),
+                }
+            }
+        }
+        Ok(listing)
+    }
+}
+
+/// Whose a virtual server at an address is.
+fn standing(
+    frontend: &Frontend,
+    listed: &Listed,
+    is_recorded: bool,
+    binding: &Binding,
+    options: &Options,
+) -> Standing {
+    let ip = frontend.address.ip();
+    let masquerades = |entry: &DestinationEntry| {
+        let forwarding = entry.destination.settings.forwarding;
+        matches!(forwarding, Forwarding::Masquerade | Forwarding::Local)
+    };
+    let is_here = binding.has(ip) || binding.is_elsewhere(ip);
+    match is_recorded {
+        true if is_here => Standing::Ours,
+        // Its address was taken off: so that it is added again, with its address.
+        true => Standing::Left,
+        false if options.excludes(frontend) => Standing::Foreign,
+        false if binding.has(ip) => Standing::Ours,
+        false if is_here && listed.destinations.iter().all(masquerades) => Standing::Left,
+        false => Standing::Foreign,
+    }
+}
+
+/// Virtual servers of ours, for the plan and for later steps.
+#[derive(Default)]
+struct Assembly {
+    observed: BTreeMap<Key, ObservedServer>,
+    programmed: BTreeMap<Key, Server>,
+}
+
+impl Assembly {
+    /// One at an address.
+    fn add_everyone(
+        &mut self,
+        key: Key,
+        listed: &Listed,
+        recorded: Option<&Recorded>,
+        marked: &BTreeMap<Mark, Listed>,
+    ) {
+        let mark = recorded.and_then(|recorded| recorded.mark);
+        let by_mark = mark.and_then(|mark| marked.get(&mark));
+        let shared = by_mark.map_or(&[][..], |listed| &listed.destinations);
+        let destinations = [&listed.destinations, shared].concat();
+        let (mut server, mut own) = assemble(listed, recorded, &destinations);
+        own.mark = mark.filter(|mark| marked.contains_key(mark));
+        // What marked packets get is not seen by the plan: so that it is edited here.
+        if mark.is_some() && by_mark.map(Listed::content) != Some(Content::of(&own)) {
+            server.settings.persistence = value::STRANGE;
+            own.settings.persistence = value::STRANGE;
+        }
+        self.observed.insert(key, server);
+        self.programmed.insert(key, own);
+    }
+
+    /// What rules do for each has to fit what it is, and its address has to be bound as it was asked for. Where not, it
+    /// is shown with something that nobody wants, so that it is edited.
+    fn doubt(&mut self, record: &BTreeMap<Key, Recorded>, binding: &Binding) {
+        for (key, own) in &mut self.programmed {
+            let is_own = binding.is_elsewhere(key.frontend.address.ip());
+            let wanted = helpers::helper(own, is_own);
+            let fits = record.get(key).is_some_and(|recorded| {
+                let mark = recorded.helper.mark;
+                recorded.helper == Helper { mark, ..wanted }
+            });
+            if !fits || binding.is_otherwise(key.frontend.address.ip()) {
+                own.settings.persistence = value::STRANGE;
+                if let Some(server) = self.observed.get_mut(key) {
+                    server.settings.persistence = value::STRANGE;
+                }
+            }
+        }
+    }
+
+    /// One for clients inside: by mark, or by what everyone gets at the place.
+    fn add_inside(&mut self, key: Key, recorded: &Recorded, listing: &Listing) {
+        let listed = match recorded.mark {
+            Some(mark) => listing.marked.get(&mark),
+            None => listing.places.get(&key.frontend),
+        };
+        let Some(listed) = listed else {
+            return;
+        };
+        let (server, mut own) = assemble(listed, Some(recorded), &listed.destinations);
+        own.mark = recorded.mark;
+        self.observed.insert(key, server);
+        self.programmed.insert(key, own);
+    }
+}
+
+/// A virtual server as the plan and as later steps see it. `destinations` also has those that are there by a mark: what
+/// they are used for counts.
+fn assemble(
+    listed: &Listed,
+    recorded: Option<&Recorded>,
+    destinations: &[DestinationEntry],
+) -> (ObservedServer, Server) {
+    let helper = recorded.map(|recorded| &recorded.helper);
+    let (scheduler, persistence) = value::behaviour(&listed.service);
+    let settings = Settings {
+        scheduler,
+        persistence,
+        source_ranges: helper.map_or_else(Default::default, |h| h.source_ranges.clone()),
+        when_empty: helper.map_or(WhenEmpty::Reject, |h| h.when_empty),
+        masquerade: helper.map_or(Masquerade::Never, |h| h.masquerade),
+    };
+    let is_local =
+        |address: &SocketAddr| helper.is_some_and(|helper| helper.local.contains(address));
+    let mut real_servers: BTreeMap<SocketAddr, ObservedRealServer> = listed
+        .weights()
+        .map(|(address, weight)| {
+            let real = ObservedRealServer {
+                weight,
+                is_local: is_local(&address),
+                connections: 0,
+            };
+            (address, real)
+        })
+        .collect();
+    for entry in destinations {
+        if let Some(real) = real_servers.get_mut(&address(entry)) {
+            real.connections += connections(entry);
+        }
+    }
+    let own = real_servers.iter().map(|(address, real)| {
+        let real = RealServer {
+            weight: real.weight,
+            is_local: real.is_local,
+        };
+        (*address, real)
+    });
+    let origin = helper.and_then(|helper| helper.origin.clone());
+    let programmed = Server::new(origin.clone(), settings.clone(), own.collect());
+    let observed = ObservedServer {
+        owner: Owner::Ours,
+        origin,
+        settings,
+        real_servers,
+        bound: None,
+    };
+    (observed, programmed)
+}
+
+fn address(entry: &DestinationEntry) -> SocketAddr {
+    let key = entry.destination.key;
+    SocketAddr::new(key.address, key.port)
+}
+
+// === impl Listed ===
+
+impl Listed {
+    fn weights(&self) -> impl Iterator<Item = (SocketAddr, u16)> {
+        let weight = |entry: &DestinationEntry| {
+            let weight = entry.destination.settings.weight;
+            (address(entry), u16::try_from(weight).unwrap_or(u16::MAX))
+        };
+        self.destinations.iter().map(weight)
+    }
+
+    fn content(&self) -> Content {
+        let (scheduler, persistence) = value::behaviour(&self.service);
+        Content {
+            scheduler,
+            persistence,
+            weights: self.weights().collect(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A kernel that fails now and then is programmed in the end, and no Service is without a real server meanwhile.
+
+use std::net::SocketAddr;
+
+use meshlite_ipvs::{
+    Change, DestinationEntry, Error, Failure, Ipvs, Refusal, ServiceEntry, ServiceKey,
+};
+
+use super::{
+    super::{backend::Backend, door::Door},
+    is_in_namespace, options, planned,
+};
+use crate::{
+    kernel::{Capabilities, Kernel, KernelError},
+    plan::Step,
+    table::{Key, Observed, Table},
+    testing::{as_table, key, mk_table, server},
+};
+
+/// The kernel's IPVS, which does not do every `period`th change.
+#[derive(Debug)]
+struct Flaky {
+    ipvs: Ipvs,
+    period: usize,
+    seen: usize,
+}
+
+impl Door for Flaky {
+    fn connect() -> Result<Self, Error> {
+        Ok(Self {
+            ipvs: Ipvs::connect()?,
+            period: usize::MAX,
+            seen: 0,
+        })
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) -> Result<Vec<Failure>, Error> {
+        let mut failures = Vec::new();
+        for (index, change) in changes.into_iter().enumerate() {
+            self.seen += 1;
+            let error = if self.seen.is_multiple_of(self.period) {
+                Some(Error::Busy(Refusal::of(libc::ENOMEM)))
+            } else {
+                self.ipvs.change(change).err()
+            };
+            failures.extend(error.map(|error| Failure { index, error }));
+        }
+        Ok(failures)
+    }
+
+    fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {
+        self.ipvs.services()
+    }
+
+    fn destinations(&mut self, service: ServiceKey) -> Result<Vec<DestinationEntry>, Error> {
+        self.ipvs.destinations(service)
+    }
+}
+
+/// On the thread of the test.
+struct Direct(Backend<Flaky>);
+
+impl Kernel for Direct {
+    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
+        Err(KernelError::Unsupported("not asked for".into()))
+    }
+
+    async fn read(&mut self) -> Result<Observed, KernelError> {
+        self.0.read()
+    }
+
+    async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+        self.0.apply(steps)
+    }
+
+    async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        self.0.connections(of)
+    }
+}
+
+fn tables() -> [Table; 4] {
+    let (web, api, dns) = (
+        key("TCP 10.96.0.1:80"),
+        key("TCP 203.0.113.1:80"),
+        key("UDP 10.96.0.1:53"),
+    );
+    let sticky = |real: &[(&str, u16)]| {
+        let mut server = server(real);
+        server.settings.persistence = Some(60);
+        server
+    };
+    let real = [
+        ("10.244.0.1:80", 1),
+        ("10.244.0.2:80", 2),
+        ("10.244.0.3:80", 3),
+    ];
+    [
+        mk_table([(web, server(&real)), (dns, server(&real[..1]))]),
+        mk_table([
+            (web, sticky(&real[1..])),
+            (api, sticky(&real[1..])),
+            (Key::inside(api.frontend), sticky(&real)),
+        ]),
+        mk_table([
+            (api, server(&real[2..])),
+            (Key::inside(api.frontend), server(&real[..2])),
+            (dns, server(&real[1..])),
+        ]),
+        mk_table([]),
+    ]
+}
+
+#[tokio::test]
+async fn a_kernel_that_fails_every_nth_change_is_programmed_in_the_end() {
+    if !is_in_namespace() {
+        return;
+    }
+    for period in [2, 3, 5, 7] {
+        let mut kernel = Direct(Backend::new(options()).unwrap());
+        for table in tables() {
+            kernel.0.door.period = period;
+            for attempt in 0.. {
+                // Or it might be the same change each time.
+                kernel.0.door.seen += 1;
+                let found = kernel.read().await.unwrap();
+                let plan = planned(&table, &found);
+                if plan.steps.is_empty() {
+                    assert_eq!(as_table(&found), table);
+                    break;
+                }
+                assert!(attempt < 50, "every {period}th fails: {:#?}", plan.steps);
+                let phases = plan.steps.chunk_by(|a, b| a.phase() == b.phase());
+                let mut failed = Vec::new();
+                for phase in phases {
+                    let is_due = |step: &&Step| step.key().is_none_or(|k| !failed.contains(k));
+                    let due: Vec<Step> = phase.iter().filter(is_due).cloned().collect();
+                    let results = kernel.apply(&due).await;
+                    assert_eq!(results.len(), due.len());
+                    let outcomes = due.iter().zip(results);
+                    let errors = outcomes.filter(|(_, result)| result.is_err());
+                    failed.extend(errors.filter_map(|(step, _)| step.key().copied()));
+                }
+            }
+        }
+        kernel.0.door.period = usize::MAX;
+        // A virtual server that could not be retired at once is, later.
+        kernel.read().await.unwrap();
+        assert_eq!(super::ipvsadm(), [""; 0], "every {period}th failed");
+    }
+}
