@@ -81,6 +81,19 @@ pub(crate) fn host_name() -> io::Result<String> {
     Ok(name.trim().to_lowercase())
 }
 
+/// Families of the addresses by which this host can be reached; IPv4 where there are none.
+pub(crate) fn families() -> Vec<AddressFamily> {
+    let addresses = local_addresses().unwrap_or_default();
+    let reachable = addresses
+        .into_iter()
+        .filter(|ip| !ip.is_loopback() && !is_link_local(*ip));
+    let families: BTreeSet<_> = reachable.map(AddressFamily::of).collect();
+    if families.is_empty() {
+        return vec![AddressFamily::Ipv4];
+    }
+    families.into_iter().collect()
+}
+
 /// The addresses of this host's interfaces, but for virtual ones.
 pub(crate) fn local_addresses() -> io::Result<BTreeSet<IpAddr>> {
     let interfaces = ifaddrs::getifaddrs()?;

@@ -87,12 +87,12 @@ impl HealthState {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// While healthy, "last updated" is now: there was nothing left to update.
-    fn body(&self, is_healthy: bool) -> Healthz {
+    /// While all is good, "last updated" is now: there was nothing left to update.
+    fn body(&self, is_good: bool) -> Healthz {
         let current_time = clock::rfc3339();
         let last_applied = self.lock().last_applied.clone();
         Healthz {
-            last_updated: if is_healthy {
+            last_updated: if is_good {
                 current_time.clone()
             } else {
                 last_applied.unwrap_or_default()
@@ -113,14 +113,15 @@ pub(crate) fn router(state: HealthState, metrics: ProbeMetrics) -> Router {
 
 async fn healthz(State((state, metrics)): State<(HealthState, ProbeMetrics)>) -> Response {
     let (is_healthy, is_eligible) = (state.is_healthy(Instant::now()), state.lock().is_eligible);
-    let code = status(is_healthy && is_eligible);
+    let is_good = is_healthy && is_eligible;
+    let code = status(is_good);
     let label = CodeLabel {
         code: code.as_u16(),
     };
     metrics.healthz.get_or_create(&label).inc();
     let body = Healthz {
         node_eligible: Some(is_eligible),
-        ..state.body(is_healthy)
+        ..state.body(is_good)
     };
     answer(code, body)
 }
@@ -174,6 +175,27 @@ mod tests {
         assert!(!state.is_healthy(late));
         state.applied();
         assert!(state.is_healthy(late));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_is_late_is_answered_with_when_the_table_was_last_programmed() {
+        let state = HealthState::new(PERIOD);
+        state.applied();
+        let applied = state.lock().last_applied.clone().unwrap();
+        state.queued(Instant::now());
+        tokio::time::advance(PERIOD * 2 + Duration::from_secs(1)).await;
+        let metrics = ProbeMetrics::default();
+        let shared = || State((state.clone(), metrics.clone()));
+        for answer in [healthz(shared()).await, livez(shared()).await] {
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+            assert_eq!(answer.headers()["content-type"], "application/json");
+            assert_eq!(body(answer).await["lastUpdated"], *applied);
+        }
+        state.applied();
+        assert_eq!(healthz(shared()).await.status(), StatusCode::OK);
+        let asked = |code| metrics.healthz.get_or_create(&CodeLabel { code }).get();
+        assert_eq!((asked(200), asked(503)), (1, 1));
     }
 
     #[tokio::test]

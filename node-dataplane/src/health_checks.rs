@@ -187,6 +187,57 @@ mod tests {
     use super::*;
     use crate::testing::free_place;
 
+    fn shared(local_endpoints: usize, health: HealthState) -> State<(u16, Arc<Shared>)> {
+        let check = HealthCheck {
+            namespace: "default".into(),
+            name: "web".into(),
+            local_endpoints,
+        };
+        let checks = ArcSwap::from_pointee(BTreeMap::from([(30000, check)]));
+        State((30000, Arc::new(Shared { checks, health })))
+    }
+
+    async fn asked(state: State<(u16, Arc<Shared>)>) -> (u16, String, String) {
+        let response = answer(state).await;
+        let code = response.status().as_u16();
+        let headers = response.headers();
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert_eq!(headers["content-type"], "application/json");
+        let weight = headers["x-load-balancing-endpoint-weight"].to_str();
+        let weight = weight.unwrap().to_owned();
+        let body = axum::body::to_bytes(response.into_body(), 4096).await;
+        (
+            code,
+            weight,
+            String::from_utf8(body.unwrap().to_vec()).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_node_with_ready_endpoints_is_weighed_by_them() {
+        let health = HealthState::new(Duration::from_secs(30));
+        let body = r#"{"localEndpoints":2,"service":{"name":"web","namespace":"default"},"serviceProxyHealthy":true}"#;
+        let expected = (200, "2".to_owned(), body.to_owned());
+        assert_eq!(asked(shared(2, health)).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_node_without_ready_endpoints_gets_no_traffic() {
+        let health = HealthState::new(Duration::from_secs(30));
+        let (code, weight, _) = asked(shared(0, health)).await;
+        assert_eq!((code, &*weight), (503, "0"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_late_gets_no_traffic() {
+        let health = HealthState::new(Duration::from_secs(30));
+        health.queued(Instant::now());
+        tokio::time::advance(Duration::from_secs(61)).await;
+        let (code, weight, body) = asked(shared(2, health)).await;
+        assert_eq!((code, &*weight), (503, "2"));
+        assert!(body.contains(r#""serviceProxyHealthy":false"#), "{body}");
+    }
+
     #[tokio::test]
     async fn a_client_that_is_slow_to_ask_delays_nothing() {
         let frontend = free_place([127, 0, 0, 1], Protocol::Tcp).frontend;

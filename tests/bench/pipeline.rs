@@ -339,9 +339,11 @@ async fn until_ready(metrics: SocketAddr) -> anyhow::Result<()> {
 /// How long the node took to program what it was sent, as its own metric says.
 async fn synced(metrics: SocketAddr) -> anyhow::Result<Duration> {
     let text = get(metrics, "/metrics").await?;
-    let sum = text
-        .lines()
-        .find_map(|l| l.strip_prefix("kubeproxy_sync_proxy_rules_duration_seconds_sum "));
+    // One pass programs both families.
+    let sum = text.lines().find_map(|line| {
+        let sample = line.strip_prefix("kubeproxy_sync_proxy_rules_duration_seconds_sum{")?;
+        Some(sample.split_once('}')?.1)
+    });
     let seconds = sum.context("the node has no sync metric")?.trim().parse()?;
     Ok(Duration::from_secs_f64(seconds))
 }

@@ -160,8 +160,8 @@ async fn a_commit_becomes_traffic_and_is_acknowledged() {
     assert_eq!(row["programmed"], true);
     assert_eq!(row["realServers"][0]["address"], one.to_string());
     node.has_metrics(&[
-        "kubeproxy_sync_proxy_rules_duration_seconds_count ",
-        "kubeproxy_network_programming_duration_seconds_count 0",
+        "kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family=\"IPv4\"} ",
+        "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 0",
         "kubeproxy_sync_proxy_rules_service_changes_total 1",
         "meshlite_node_virtual_servers 1",
         "meshlite_node_snapshot_generation 1",
@@ -173,9 +173,9 @@ async fn a_commit_becomes_traffic_and_is_acknowledged() {
     eventually("two".to_owned(), || who(vip)).await;
     eventually(Some(2), || async { control_plane.acknowledged() }).await;
     node.has_metrics(&[
-        "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.25\"} 0",
-        "kubeproxy_network_programming_duration_seconds_bucket{le=\"300.0\"} 0",
-        "kubeproxy_network_programming_duration_seconds_count 1",
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.25\",ip_family=\"IPv4\"} 0",
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"300.0\",ip_family=\"IPv4\"} 0",
+        "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 1",
         "kubeproxy_sync_proxy_rules_service_changes_total 1",
         "kubeproxy_sync_proxy_rules_endpoint_changes_total 2",
     ])

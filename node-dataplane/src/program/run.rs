@@ -108,8 +108,8 @@ impl<K: Kernel> Runner<K> {
         for change in commit.changes() {
             changed.resource(change.topic.kind, &change.name);
             match change.topic.kind {
-                ResourceType::Service => drop(metrics.service_changes.inc()),
-                ResourceType::EndpointGroup => drop(metrics.endpoint_changes.inc()),
+                ResourceType::Service => metrics.service_changes.came(),
+                ResourceType::EndpointGroup => metrics.endpoint_changes.came(),
                 _ => {}
             }
         }
@@ -121,6 +121,8 @@ impl<K: Kernel> Runner<K> {
         self.health.applied();
         let metrics = &self.program.metrics;
         metrics.last_sync.set(clock::seconds_since_epoch());
+        metrics.service_changes.done();
+        metrics.endpoint_changes.done();
         let Some(commit) = commit else {
             return;
         };
