@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::Config;
+use crate::{Config, kernel::nftables};
 
 /// What carries the traffic on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub(crate) struct Choice {
 /// The kernels that this version has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
+    Nftables,
     Userspace,
     Memory,
 }
@@ -66,11 +67,18 @@ struct Candidate {
 }
 
 /// What `auto` tries, best first.
-const CANDIDATES: &[Candidate] = &[Candidate {
-    mode: Mode::Userspace,
-    backend: Backend::Userspace,
-    probe: |_| Ok(()),
-}];
+const CANDIDATES: &[Candidate] = &[
+    Candidate {
+        mode: Mode::Nftables,
+        backend: Backend::Nftables,
+        probe: nftables::usable,
+    },
+    Candidate {
+        mode: Mode::Userspace,
+        backend: Backend::Userspace,
+        probe: |_| Ok(()),
+    },
+];
 
 /// What carries the traffic with this configuration on this host.
 pub(crate) fn choose(config: &Config) -> Result<Choice, ModeError> {

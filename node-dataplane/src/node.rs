@@ -32,6 +32,7 @@ use crate::{
     kernel::{
         Kernel,
         memory::Memory,
+        nftables::Nftables,
         userspace::{Context, Userspace},
     },
     kube_proxy,
@@ -75,6 +76,9 @@ pub enum RunError {
     /// The kernel does not say what it can do.
     #[error("the kernel cannot be used: {0}")]
     Kernel(String),
+    /// There can be no thread for the kernel's calls.
+    #[error("no thread can be started to program the kernel: {0}")]
+    Thread(#[source] io::Error),
     /// This host does not say its addresses.
     #[error("this host's addresses cannot be read: {0}")]
     Addresses(#[source] io::Error),
@@ -134,6 +138,10 @@ impl Node {
         match self.choice.backend {
             Backend::Memory => {
                 Box::pin(self.program(Memory::default(), Metrics::new(), stop)).await
+            }
+            Backend::Nftables => {
+                let kernel = Nftables::start().map_err(RunError::Thread)?;
+                Box::pin(self.program(kernel, Metrics::new(), stop)).await
             }
             Backend::Userspace => {
                 let metrics = Metrics::new();

@@ -31,7 +31,7 @@ impl Backend {
 
     /// Whether `meshlite node` has it.
     pub(crate) const fn is_built(self) -> bool {
-        matches!(self, Self::Userspace)
+        matches!(self, Self::Userspace | Self::Nftables)
     }
 
     /// Whether this is what a client sees whose packets are dropped. A process can only close a connection that it has.

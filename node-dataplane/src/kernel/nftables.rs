@@ -35,6 +35,7 @@ use super::{
     worker::{Ended, Worker},
 };
 use crate::{
+    Config,
     plan::Step,
     table::{Key, Observed, ObservedRealServer, ObservedServer, Owner, Scheduler},
 };
@@ -99,8 +100,12 @@ impl Kernel for Nftables {
     }
 }
 
-/// Whether it works here: makes a table with all rules in one transaction that also takes it away again.
-pub(crate) fn try_it() -> Result<(), KernelError> {
+/// Why it cannot be used here: makes a table with all rules, in one transaction that takes it away again.
+pub(crate) fn usable(_: &Config) -> Result<(), String> {
+    try_it().map_err(|error| error.to_string())
+}
+
+fn try_it() -> Result<(), KernelError> {
     Rules::<Balanced>::try_it(&Way::SAMPLES)
 }
 
