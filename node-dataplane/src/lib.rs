@@ -10,6 +10,7 @@
 //! checks that answer for them, and the table of what is programmed. `desired` and `plan` are pure; `program` is the loop.
 
 mod admin;
+mod cleanup;
 mod clock;
 mod config;
 mod desired;
@@ -17,11 +18,13 @@ mod facts;
 mod health;
 mod health_checks;
 mod host;
+mod init;
 mod kernel;
 pub mod kube_proxy;
 mod metrics;
 mod mode;
 mod node;
+mod notice;
 mod plan;
 mod program;
 mod scheduler;
@@ -29,7 +32,10 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use cleanup::cleanup;
 pub use config::{Config, Conntrack, DetectLocal, InvalidVipBinding, VipBinding};
+pub use init::init;
 pub use mode::{InvalidMode, Mode, ModeError};
 pub use node::{BindError, Node, RunError};
+pub use notice::Notice;
 pub use scheduler::{InvalidScheduler, Scheduler};

@@ -75,6 +75,15 @@ impl Modules {
         }
     }
 
+    /// Those of a host below a folder, without a program to load any.
+    #[cfg(test)]
+    pub(crate) fn below(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            modprobe: root.join("no-modprobe").into(),
+        }
+    }
+
     /// Loads those that are not there.
     pub(crate) fn load(&self, modules: &[String]) -> Vec<Report> {
         let present = self.present();

@@ -21,6 +21,8 @@ pub(crate) struct Sysctl {
     pub(crate) wanted: Wanted,
     /// What for.
     pub(crate) why: &'static str,
+    /// Whether Services are not served right without it.
+    pub(crate) is_needed: bool,
 }
 
 /// What a setting should be.
@@ -83,7 +85,7 @@ pub(crate) enum Outcome {
 /// The settings that are wanted, in the order in which they are set. There is no `route_localnet` among them: no traffic
 /// from elsewhere gets to 127.0.0.1.
 pub(crate) fn wanted(wants: &Wants<'_>) -> Vec<Sysctl> {
-    let mut list = vec![exactly(
+    let mut list = vec![needed(
         "net/ipv4/ip_forward",
         1,
         "packets of Pods and of outside clients are passed on to endpoints",
@@ -93,12 +95,12 @@ pub(crate) fn wanted(wants: &Wants<'_>) -> Vec<Sysctl> {
     }
     if wants.strict_arp {
         list.extend([
-            exactly(
+            needed(
                 "net/ipv4/conf/all/arp_ignore",
                 1,
                 "strictARP: only the interface that has an address answers ARP for it",
             ),
-            exactly(
+            needed(
                 "net/ipv4/conf/all/arp_announce",
                 2,
                 "strictARP: ARP is asked with an address of the network that is asked in",
@@ -111,7 +113,7 @@ pub(crate) fn wanted(wants: &Wants<'_>) -> Vec<Sysctl> {
 
 fn of_ipvs(kernel: KernelVersion) -> Vec<Sysctl> {
     let mut list = vec![
-        exactly(
+        needed(
             "net/ipv4/vs/conntrack",
             1,
             "connections through IPVS are tracked, so that they can be masqueraded",
@@ -193,11 +195,19 @@ fn of_conntrack(conntrack: &Conntrack, cpus: u32) -> Vec<Sysctl> {
     list
 }
 
+const fn needed(path: &'static str, value: u64, why: &'static str) -> Sysctl {
+    Sysctl {
+        is_needed: true,
+        ..exactly(path, value, why)
+    }
+}
+
 const fn exactly(path: &'static str, value: u64, why: &'static str) -> Sysctl {
     Sysctl {
         path,
         wanted: Wanted::Exactly(value),
         why,
+        is_needed: false,
     }
 }
 
@@ -206,6 +216,7 @@ const fn at_least(path: &'static str, value: u64, why: &'static str) -> Sysctl {
         path,
         wanted: Wanted::AtLeast(value),
         why,
+        is_needed: false,
     }
 }
 
@@ -300,7 +311,9 @@ impl FromStr for KernelVersion {
 impl Report {
     /// Writes to the log what is worth it.
     pub(crate) fn log(&self) {
-        let Sysctl { path, wanted, why } = self.sysctl;
+        let Sysctl {
+            path, wanted, why, ..
+        } = self.sysctl;
         let value = wanted.value();
         match &self.outcome {
             Outcome::AsWanted | Outcome::Absent => {}
@@ -329,7 +342,9 @@ impl Report {
 /// As `node init` says it.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sysctl { path, wanted, why } = self.sysctl;
+        let Sysctl {
+            path, wanted, why, ..
+        } = self.sysctl;
         let value = wanted.value();
         match &self.outcome {
             Outcome::AsWanted => write!(f, "sysctl {path} is as it should be: {why}"),
