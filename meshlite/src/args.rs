@@ -21,7 +21,7 @@ pub(crate) use node::{IpvsArgs, NodeArgs};
 
 use examples::{
     CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, INGRESS_EXAMPLES,
-    NODE_EXAMPLES, STANDALONE_EXAMPLES, STATUS_EXAMPLES,
+    NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES, STANDALONE_EXAMPLES, STATUS_EXAMPLES,
 };
 
 /// A service mesh-lite for Kubernetes: L4 Services and L7 Ingresses from one streamed snapshot.
@@ -40,7 +40,7 @@ pub(crate) enum Command {
     #[command(after_help = CONTROL_PLANE_EXAMPLES)]
     ControlPlane(ControlPlaneCommand),
     /// Serves Services on this node: ClusterIP, NodePort, externalIPs; TCP and UDP.
-    #[command(after_help = NODE_EXAMPLES)]
+    #[command(after_help = NODE_EXAMPLES, args_conflicts_with_subcommands = true)]
     Node(NodeCommand),
     /// Serves Ingresses: HTTP/1.1, HTTP/2, WebSocket, TLS; by host and path.
     #[command(after_help = INGRESS_EXAMPLES)]
@@ -83,6 +83,8 @@ pub(crate) struct ControlPlaneCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeCommand {
+    #[command(subcommand)]
+    pub(crate) action: Option<NodeAction>,
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
     #[command(flatten)]
@@ -101,6 +103,19 @@ pub(crate) struct NodeCommand {
     /// Prints what would be programmed, in the style of `ipvsadm -Ln`, and programs nothing.
     #[arg(long, hide_env_values = true, env = "MESHLITE_DRY_RUN")]
     pub(crate) dry_run: bool,
+}
+
+/// What is done to this host instead of serving on it.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeAction {
+    /// Loads the kernel modules and sets the sysctls that a mode takes, says each, and exits: so that what serves then
+    /// needs fewer privileges. Exit status 1: something is missing that the mode cannot do without.
+    #[command(after_help = NODE_INIT_EXAMPLES)]
+    Init(Box<NodeArgs>),
+    /// Removes everything of Meshlite from this host and nothing else: rules, virtual servers, addresses, routes. Says
+    /// each, and exits. Sysctls and modules stay. Connections through virtual servers end.
+    #[command(after_help = NODE_CLEANUP_EXAMPLES)]
+    Cleanup,
 }
 
 #[derive(Debug, Args)]

@@ -22,7 +22,7 @@ pub(crate) use ask::{
 pub(crate) use connect::Reach;
 pub(crate) use control_plane::control_plane;
 pub(crate) use node::NodeConfig;
-pub(crate) use planes::{StandaloneConfig, ingress, manifests, node, standalone};
+pub(crate) use planes::{StandaloneConfig, ingress, manifests, node, node_init, standalone};
 
 /// Mistakes in the configuration, in the order in which they were found.
 #[derive(Debug, Default)]

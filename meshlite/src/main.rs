@@ -28,8 +28,8 @@ use clap::Parser;
 use meshlite_runtime::logging::{self, LogFormat};
 
 use crate::{
-    args::{Cli, Command, GetCommand, GetWhat, LogArgs},
-    config::{ConfigError, Problems},
+    args::{Cli, Command, GetCommand, GetWhat, LogArgs, NodeAction, NodeCommand},
+    config::{ConfigError, NodeConfig, Problems},
     get::Kind,
 };
 
@@ -106,10 +106,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let config = configured(log, config::control_plane(args))?;
             block_on(run::control_plane(config))
         }
-        Command::Node(args) => {
-            let config = configured(log, config::node(args))?;
-            block_on(run::node(config))
-        }
+        Command::Node(args) => node(log, args),
         Command::Ingress(args) => {
             let config = configured(log, config::ingress(args))?;
             block_on(run::ingress(config))
@@ -137,6 +134,31 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             version::print(format).map_err(Failure::Run)
         }
     }
+}
+
+fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Result<(), Failure> {
+    let notices = match args.action {
+        None => {
+            let config = configured(log, config::node(args))?;
+            return block_on(run::node(config));
+        }
+        Some(NodeAction::Init(args)) => {
+            let NodeConfig { node, remarks } = configured(log, config::node_init(*args))?;
+            run::say(&remarks);
+            meshlite_node::init(&node)
+        }
+        Some(NodeAction::Cleanup) => {
+            configured(log, Ok(()))?;
+            meshlite_node::cleanup()
+        }
+    };
+    for notice in &notices {
+        output::line(&notice.text).map_err(|error| Failure::Run(error.into()))?;
+    }
+    if notices.iter().any(|notice| notice.is_failure) {
+        return Err(Failure::Differs);
+    }
+    Ok(())
 }
 
 fn get(log: Result<(LogFormat, String), ConfigError>, what: GetWhat) -> Result<(), Failure> {

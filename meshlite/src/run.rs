@@ -13,6 +13,8 @@ use crate::config::{NodeConfig, StandaloneConfig, host_name};
 
 mod effective;
 
+pub(crate) use effective::say;
+
 /// Runs a control plane until a signal.
 pub(crate) async fn control_plane(config: meshlite_control_plane::Config) -> anyhow::Result<()> {
     let stop = signals::stop_on_signals();

@@ -52,16 +52,20 @@ fn init_with(config: &Config, modules: &Modules, root: &Path) -> Vec<Notice> {
         .iter()
         .map(|report| {
             let is_needed = !nftables && needs(config, &report.module);
-            match report.is_present() {
-                false if is_needed => Notice::failure(report),
-                _ => Notice::of(report),
+            if is_needed && !report.is_present() {
+                Notice::failure(report)
+            } else {
+                Notice::of(report)
             }
         })
         .collect();
     let reports = set(config, ipvs && has_ipvs, root);
-    notices.extend(reports.iter().map(|report| match report.is_amiss() {
-        true if report.sysctl.is_needed && config.sysctls => Notice::failure(report),
-        _ => Notice::of(report),
+    notices.extend(reports.iter().map(|report| {
+        if config.sysctls && report.sysctl.is_needed && report.is_amiss() {
+            Notice::failure(report)
+        } else {
+            Notice::of(report)
+        }
     }));
     notices
 }

@@ -22,7 +22,19 @@ Examples:
   meshlite node --control-plane https://10.0.0.1:18000,https://10.0.0.2:18000 --ca-file /etc/meshlite/ca.crt \
     --token-file /var/run/secrets/meshlite.io/token --state-dir /var/lib/meshlite
   meshlite node --dry-run          print the table and leave this host alone
+  meshlite node init               set this host up for it
+  meshlite node cleanup            remove all of it from this host
   curl 127.0.0.1:10249/proxyMode";
+
+pub(super) const NODE_INIT_EXAMPLES: &str = "\
+Examples:
+  meshlite node init                                     for whatever works here
+  meshlite node init --mode ipvs --ipvs-strict-arp
+  meshlite node init --config kubeadm.yaml --no-sysctls  says which sysctls are not as they should be";
+
+pub(super) const NODE_CLEANUP_EXAMPLES: &str = "\
+Examples:
+  meshlite node cleanup            after `meshlite node` was stopped; again does no harm";
 
 pub(super) const INGRESS_EXAMPLES: &str = "\
 Examples:

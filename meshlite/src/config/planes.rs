@@ -10,7 +10,9 @@ use super::{
     control_plane::control_plane_of,
     node::{NodeConfig, node_of},
 };
-use crate::args::{IngressArgs, IngressCommand, NodeCommand, NodeNameArgs, StandaloneCommand};
+use crate::args::{
+    IngressArgs, IngressCommand, NodeArgs, NodeCommand, NodeNameArgs, StandaloneCommand,
+};
 
 /// The three planes in one process. The data planes follow the control plane beside them.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct StandaloneConfig {
 /// What `meshlite node` runs.
 pub(crate) fn node(args: NodeCommand) -> Result<NodeConfig, ConfigError> {
     let NodeCommand {
+        action: _,
         connect,
         name,
         node,
@@ -52,6 +55,13 @@ pub(crate) fn node(args: NodeCommand) -> Result<NodeConfig, ConfigError> {
         NodeConfig { node, remarks }
     });
     problems.or(config)
+}
+
+/// What `meshlite node init` sets up.
+pub(crate) fn node_init(args: NodeArgs) -> Result<NodeConfig, ConfigError> {
+    let mut problems = Problems::default();
+    let config = node_of(NodeNameArgs { node_name: None }, args, &mut problems);
+    problems.or(Some(config))
 }
 
 /// What `meshlite ingress` runs.

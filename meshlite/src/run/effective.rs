@@ -53,12 +53,8 @@ pub(super) fn control_plane(config: &meshlite_control_plane::Config) {
     }
 }
 
-/// What a node was told.
-pub(super) fn node(config: &NodeConfig) {
-    let NodeConfig {
-        node: config,
-        remarks,
-    } = config;
+/// What of kube-proxy's configuration does not apply.
+pub(crate) fn say(remarks: &[Remark]) {
     for Remark {
         line,
         field,
@@ -67,6 +63,15 @@ pub(super) fn node(config: &NodeConfig) {
     {
         warn!(line, field, "kube-proxy's configuration: {message}");
     }
+}
+
+/// What a node was told.
+pub(super) fn node(config: &NodeConfig) {
+    let NodeConfig {
+        node: config,
+        remarks,
+    } = config;
+    say(remarks);
     info!(
         node = config.node_name,
         mode = %config.mode,
