@@ -1,30 +1,47 @@
 //! Takes everything of ours off a host, and nothing else. It needs no control plane, and may be done again.
 //!
 //! ```text
-//! what is there ─> foreign chains' rules of ours, local routes, the nft table ─> what is there ─> Notice for each difference
+//! what is there ─> rules of ours in foreign chains, virtual servers, addresses, routes, our table ─> what is there
+//!                                                        └─> Notice for each difference <─────────────┘
 //! ```
 //!
-//! Each backend knows what is its own and removes it. What is said is what is gone then: it is looked at before and after.
+//! Backends know what is their own and remove it. What is said is what is gone then: it is looked at before and after.
 //! Sysctls and modules stay, as others may have come to need them.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use meshlite_nft::{Error, Nftables};
+use meshlite_ipvs::Ipvs;
+use meshlite_nft::Nftables;
 
 use crate::{
     Notice,
-    host::{HostError, Network, firewalls},
-    kernel::rules,
+    host::{Network, firewalls},
+    kernel::{
+        ipvs::{self, LINK},
+        rules,
+    },
 };
+
+/// What a host has that may be ours.
+#[derive(Debug, Default)]
+struct Found {
+    /// Virtual servers of IPVS, those of others too.
+    virtual_servers: usize,
+    /// Whether there is a link for Services' addresses.
+    has_link: bool,
+    /// Its addresses, those of others too.
+    addresses: BTreeSet<IpAddr>,
+    /// Our `local` routes.
+    routes: BTreeSet<IpAddr>,
+    /// Whether our table is there.
+    has_table: bool,
+}
 
 /// Removes it all, and says each. Blocks. What cannot be removed is a failure, and keeps nothing else from being removed.
 pub fn cleanup() -> Vec<Notice> {
     let mut notices = Vec::new();
-    for part in [forwarding, routes, table] {
-        match part() {
-            Ok(said) => notices.extend(said.into_iter().map(Notice::of)),
-            Err(error) => notices.push(Notice::failure(error)),
-        }
+    for part in [forwarding, backends] {
+        part(&mut notices).unwrap_or_else(|error| notices.push(Notice::failure(error)));
     }
     if notices.is_empty() {
         notices.push(Notice::of("nothing of Meshlite is on this host"));
@@ -33,56 +50,83 @@ pub fn cleanup() -> Vec<Notice> {
 }
 
 /// Our answers to other people's firewalls.
-fn forwarding() -> Result<Vec<String>, String> {
+fn forwarding(notices: &mut Vec<Notice>) -> Result<(), String> {
     let mut nftables = match Nftables::connect() {
-        Ok(nftables) => nftables,
-        Err(Error::NotSupported(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error.to_string()),
+        Err(meshlite_nft::Error::NotSupported(_)) => return Ok(()),
+        nftables => nftables.map_err(|error| error.to_string())?,
     };
     let closed = firewalls::close(&mut nftables).map_err(|error| error.to_string())?;
-    let said = |chain: &meshlite_nft::ChainKey| {
+    notices.extend(closed.iter().map(|chain| {
         let table = &chain.table;
-        let chain = &chain.name;
-        format!(
-            "removed the accept for Services at the end of chain {chain} of table {} {}",
-            table.family, table.name
-        )
-    };
-    Ok(closed.iter().map(said).collect())
+        Notice::of(format_args!(
+            "removed the accept for Services at the end of chain {} of table {} {}",
+            chain.name, table.family, table.name
+        ))
+    }));
+    Ok(())
 }
 
-/// Our `local` routes.
-fn routes() -> Result<Vec<String>, String> {
-    let remove = || -> Result<BTreeSet<IpAddr>, HostError> {
+/// What the backends programmed.
+fn backends(notices: &mut Vec<Notice>) -> Result<(), String> {
+    let before = find()?;
+    // It knows what is its own by the table that it has in common with the other one, and removes that last.
+    let removed = ipvs::remove();
+    let after = find()?;
+    let gone = [
+        (
+            before.virtual_servers.saturating_sub(after.virtual_servers),
+            "virtual server",
+        ),
+        (
+            before.addresses.difference(&after.addresses).count(),
+            "address of kube-ipvs0",
+        ),
+        (
+            before.routes.difference(&after.routes).count(),
+            "local route",
+        ),
+    ];
+    let gone = gone.into_iter().filter(|(count, _)| *count > 0);
+    notices.extend(gone.map(|(count, what)| Notice::of(format_args!("removed {what}: {count}"))));
+    if before.has_link && !after.has_link {
+        notices.push(Notice::of("removed link kube-ipvs0"));
+    }
+    if before.has_table && !after.has_table {
+        notices.push(Notice::of("removed table inet meshlite"));
+    }
+    removed.map_err(|error| format!("not all of Meshlite is removed: {error}; run this again"))
+}
+
+fn find() -> Result<Found, String> {
+    let mut found = Found::default();
+    match Ipvs::connect().and_then(|mut ipvs| ipvs.services()) {
+        Ok(services) => found.virtual_servers = services.len(),
+        Err(meshlite_ipvs::Error::NotSupported(_)) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    let network = || -> Result<_, crate::host::HostError> {
         let mut network = Network::connect()?;
-        let ours = network.local_routes()?;
-        let all: Vec<_> = ours.iter().copied().collect();
-        let undone = network.remove_local_routes(&all)?;
-        match undone.into_iter().next() {
-            Some(undone) => Err(undone.error),
-            None => Ok(ours),
-        }
+        let link = network.link(LINK)?;
+        Ok((link, network.addresses()?, network.local_routes()?))
     };
-    let removed = remove().map_err(|error| format!("local routes cannot be removed: {error}"))?;
-    Ok(counted(removed.len(), "local route"))
-}
-
-/// Our table of rules.
-fn table() -> Result<Vec<String>, String> {
-    match rules::remove() {
-        Ok(true) => Ok(vec!["removed table inet meshlite".to_owned()]),
-        Ok(false) => Ok(Vec::new()),
-        Err(error) => Err(format!("table inet meshlite cannot be removed: {error}")),
+    let (link, addresses, routes) = network().map_err(|error| error.to_string())?;
+    if let Some(link) = link {
+        found.has_link = true;
+        let of_link = addresses
+            .iter()
+            .filter(|address| address.link == link.index);
+        found.addresses = of_link.map(|address| address.address).collect();
     }
-}
-
-/// That so many were removed, if any were.
-fn counted(count: usize, what: &str) -> Vec<String> {
-    match count {
-        0 => Vec::new(),
-        1 => vec![format!("removed 1 {what}")],
-        _ => vec![format!("removed {count} {what}s")],
+    found.routes = routes;
+    match Nftables::connect().and_then(|mut nftables| nftables.tables()) {
+        Ok(tables) => {
+            let ours = rules::name::table();
+            found.has_table = tables.iter().any(|entry| entry.table.key == ours);
+        }
+        Err(meshlite_nft::Error::NotSupported(_)) => {}
+        Err(error) => return Err(error.to_string()),
     }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -145,7 +189,7 @@ mod tests {
 
             let expected = [
                 "removed the accept for Services at the end of chain forward of table inet firewall",
-                "removed 3 local routes",
+                "removed local route: 3",
                 "removed table inet meshlite",
             ];
             assert_eq!(said(), expected);

@@ -34,8 +34,11 @@ use std::{io, net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
 
-pub(crate) use self::leftovers::{Leftovers, remove};
 use self::{backend::Backend, door::Door};
+pub(crate) use self::{
+    binding::LINK,
+    leftovers::{Leftovers, remove},
+};
 use super::{Capabilities, Kernel, KernelError, worker::Worker};
 use crate::{
     Config,

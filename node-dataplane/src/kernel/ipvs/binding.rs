@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The link, as kube-proxy calls it.
-pub(super) const LINK: &str = "kube-ipvs0";
+pub(crate) const LINK: &str = "kube-ipvs0";
 
 /// Virtual addresses of this host.
 #[derive(Debug)]
