@@ -4,6 +4,11 @@ use std::time::SystemTime;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+/// Now.
+pub(crate) fn now() -> SystemTime {
+    OffsetDateTime::now_utc().into()
+}
+
 /// Now, in seconds since 1970.
 pub(crate) fn seconds_since_epoch() -> f64 {
     let now = OffsetDateTime::now_utc();

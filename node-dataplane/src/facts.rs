@@ -7,7 +7,7 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use meshlite_snapshot::AddressFamily;
+use meshlite_snapshot::{AddressFamily, Node, NodeAddressKind};
 use nix::ifaddrs;
 
 use crate::{DetectLocal, Scheduler, table::VirtualAddress};
@@ -30,6 +30,8 @@ pub(crate) struct Facts {
     pub(crate) local_addresses: BTreeSet<IpAddr>,
     /// Node ports are served on local addresses within these ranges; empty for all.
     pub(crate) node_port_ranges: Vec<IpNet>,
+    /// Those ranges are the addresses that the Node object says; all addresses until it is known.
+    pub(crate) node_port_primary: bool,
     /// Node ports are served on loopback addresses too: not where a kernel forwards, which drops what comes from one.
     pub(crate) loopback_node_ports: bool,
     /// Cluster IPs masquerade every client.
@@ -70,6 +72,22 @@ impl Facts {
     }
 }
 
+/// The address of each family that a node is known by: an internal one if it has any.
+pub(crate) fn primary_addresses(node: &Node) -> Vec<IpNet> {
+    let primary = |family| {
+        let addresses = node
+            .addresses
+            .iter()
+            .map(|known| (known.kind, known.address));
+        let mut of_family = addresses.filter(|(_, ip)| AddressFamily::of(*ip) == family);
+        let first = of_family.clone().next();
+        let internal = of_family.find(|(kind, _)| *kind == NodeAddressKind::InternalIP);
+        internal.or(first).map(|(_, ip)| IpNet::from(ip))
+    };
+    let families = [AddressFamily::Ipv4, AddressFamily::Ipv6];
+    families.into_iter().filter_map(primary).collect()
+}
+
 /// A link-local IPv6 address means nothing without its interface.
 fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
@@ -108,6 +126,8 @@ pub(crate) fn local_addresses() -> io::Result<BTreeSet<IpAddr>> {
 
 #[cfg(test)]
 mod tests {
+    use meshlite_snapshot::NodeAddress;
+
     use super::*;
 
     fn mk_facts(local: &[&str], ranges: &[&str]) -> Facts {
@@ -147,6 +167,31 @@ mod tests {
     fn any_single_loopback_address_is_local() {
         let facts = mk_facts(&["127.0.0.1"], &["127.0.0.9/32", "192.0.2.1/32"]);
         assert_eq!(ips(&facts, AddressFamily::Ipv4), ["127.0.0.9"]);
+    }
+
+    #[test]
+    fn a_node_is_known_by_one_address_of_each_family_an_internal_one_first() {
+        let known = |kind, address: &str| NodeAddress {
+            kind,
+            address: address.parse().unwrap(),
+        };
+        let node = Node {
+            name: "n1".into(),
+            zone: None,
+            addresses: vec![
+                known(NodeAddressKind::ExternalIP, "203.0.113.1"),
+                known(NodeAddressKind::InternalIP, "10.0.0.1"),
+                known(NodeAddressKind::InternalIP, "10.0.0.2"),
+                known(NodeAddressKind::ExternalIP, "2001:db8::1"),
+            ],
+            pod_cidrs: vec![],
+            leaving: false,
+        };
+        let found: Vec<_> = primary_addresses(&node)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, ["10.0.0.1/32", "2001:db8::1/128"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The node data plane as a whole: bind, then run until told to stop.
 
+mod leftovers;
+
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::Router;
@@ -26,6 +28,7 @@ use tracing::info;
 use crate::{
     Config, ModeError,
     admin::{self, About},
+    clock,
     facts::{self, Facts},
     health::{self, HealthState},
     health_checks::HealthChecks,
@@ -174,6 +177,7 @@ impl Node {
                 node_name: config.node_name.clone(),
                 local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
                 node_port_ranges: node_port_ranges(&config),
+                node_port_primary: config.node_port_primary,
                 loopback_node_ports: matches!(
                     self.choice.backend,
                     Backend::Userspace | Backend::Memory
@@ -189,6 +193,8 @@ impl Node {
                 .dry_run
                 .then(|| Box::new(io::stdout()) as Box<dyn io::Write + Send>),
         };
+        // To be found before anything is programmed.
+        let leftovers = leftovers::find(self.choice.backend, &config).await;
         let program = Program::new(parts)
             .await
             .map_err(|error| RunError::Kernel(error.to_string()))?;
@@ -222,7 +228,10 @@ impl Node {
                 .then(|| HealthChecks::new(health.clone(), stop.clone())),
             health,
             unbound: Vec::new(),
+            leftovers,
             sync_period: config.sync_period,
+            min_sync_period: config.min_sync_period,
+            started_at: clock::now(),
             ready: Some(ready),
         };
         tokio::try_join!(

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod findings;
+pub(crate) mod leftovers;
 mod loads;
 mod mirror;
 pub(crate) mod run;
@@ -30,7 +31,7 @@ use tracing::{info, warn};
 use self::{findings::Problems, mirror::Mirror};
 use crate::{
     desired::{Changed, Desired, Sources},
-    facts::Facts,
+    facts::{self, Facts},
     kernel::{Capabilities, Kernel, KernelError},
     metrics::{Metrics, PolicyLabel},
     plan::Drains,
@@ -132,12 +133,23 @@ impl<K: Kernel> Program<K> {
     /// What should be programmed from now on, and what in it is not as it was.
     pub(crate) fn set_snapshot(&mut self, generation: u64, snapshot: Snapshot, changed: &Changed) {
         let is_first = self.snapshot.is_none();
+        if self.facts.node_port_primary {
+            self.follow_primary_addresses(&snapshot);
+        }
         self.snapshot = Some((generation, snapshot));
         if is_first {
             self.derive(&Changed::everything());
         } else {
             self.derive(changed);
         }
+    }
+
+    /// Node ports are where the Node object says that this node is.
+    fn follow_primary_addresses(&mut self, snapshot: &Snapshot) {
+        let node = snapshot.nodes.get(self.facts.node_name.as_str());
+        let ranges = node.map_or_else(Vec::new, |node| facts::primary_addresses(node));
+        self.health_checks_due |= self.facts.node_port_ranges != ranges;
+        self.facts.node_port_ranges = ranges;
     }
 
     /// This host's addresses, which node ports follow.
@@ -164,6 +176,11 @@ impl<K: Kernel> Program<K> {
     /// Whether what health checks answer may be another than when this was asked last.
     pub(crate) const fn take_health_checks_due(&mut self) -> bool {
         std::mem::replace(&mut self.health_checks_due, false)
+    }
+
+    /// Whether nothing waits to be tried again.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.retry_at.is_none()
     }
 
     /// The name by which users know the kernel.

@@ -30,8 +30,12 @@ struct Running {
 
 impl Running {
     async fn start(control_plane: &ControlPlane) -> Self {
+        Self::start_with(control_plane, |_| {}).await
+    }
+
+    async fn start_with(control_plane: &ControlPlane, set: impl FnOnce(&mut Config)) -> Self {
         let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let config = Config {
+        let mut config = Config {
             node_name: "n1".into(),
             control_plane: vec![control_plane.url()],
             metrics_listen: any,
@@ -40,6 +44,7 @@ impl Running {
             sync_period: Duration::from_millis(200),
             ..Config::default()
         };
+        set(&mut config);
         let node = Node::bind(config).await.unwrap();
         let stop = CancellationToken::new();
         Self {
@@ -53,6 +58,14 @@ impl Running {
     async fn json(&self, path: &str) -> Value {
         let (_, body) = get(self.metrics, path).await.unwrap();
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// The value of a metric without labels.
+    async fn metric(&self, name: &str) -> String {
+        let metrics = get(self.metrics, "/metrics").await.unwrap().1;
+        let lines = metrics.lines().filter_map(|line| line.split_once(' '));
+        let found = lines.filter(|(is, _)| *is == name).map(|(_, value)| value);
+        found.last().expect("the metric is there").to_owned()
     }
 
     async fn has_metrics(&self, lines: &[&str]) {
@@ -169,17 +182,56 @@ async fn a_commit_becomes_traffic_and_is_acknowledged() {
     .await;
     let two = backend("two").await;
     let group = endpoint_of("web", two, "n1");
-    control_plane.publish(mk_snapshot(vec![service], vec![group]));
+    control_plane.publish(mk_snapshot(vec![service.clone()], vec![group]));
     eventually("two".to_owned(), || who(vip)).await;
     eventually(Some(2), || async { control_plane.acknowledged() }).await;
     node.has_metrics(&[
-        "kubeproxy_network_programming_duration_seconds_bucket{le=\"0.25\",ip_family=\"IPv4\"} 0",
-        "kubeproxy_network_programming_duration_seconds_bucket{le=\"300.0\",ip_family=\"IPv4\"} 0",
-        "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 1",
+        "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 0",
         "kubeproxy_sync_proxy_rules_service_changes_total 1",
         "kubeproxy_sync_proxy_rules_endpoint_changes_total 2",
     ])
     .await;
+    let group = endpoint_of("web", one, "n1");
+    control_plane.publish(mk_snapshot(vec![service], vec![group]));
+    eventually(Some(3), || async { control_plane.acknowledged() }).await;
+    node.has_metrics(&[
+        "kubeproxy_network_programming_duration_seconds_bucket{le=\"60.0\",ip_family=\"IPv4\"} 1",
+        "kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 1",
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn commits_within_the_min_sync_period_wait_and_become_one_pass() {
+    let (service, vip) = service_at_free_place("web");
+    let control_plane = ControlPlane::start().await;
+    let rest = Duration::from_secs(2);
+    let node = Running::start_with(&control_plane, |config| {
+        config.min_sync_period = rest;
+        config.sync_period = DEADLINE;
+    })
+    .await;
+    let names = ["one", "two", "three", "four"];
+    let mut at = vec![];
+    for name in names {
+        at.push(backend(name).await);
+    }
+    let publish = |addr| {
+        let group = endpoint_of("web", addr, "n1");
+        control_plane.publish(mk_snapshot(vec![service.clone()], vec![group]));
+    };
+    publish(at[0]);
+    eventually(names[0].to_owned(), || who(vip)).await;
+    let start = Instant::now();
+    publish(at[1]);
+    let taken = || node.metric("kubeproxy_sync_proxy_rules_endpoint_changes_total");
+    eventually("2".to_owned(), taken).await;
+    publish(at[2]);
+    publish(at[3]);
+    eventually(Some(4), || async { control_plane.acknowledged() }).await;
+    assert_eq!(who(vip).await, names[3]);
+    assert_eq!(taken().await, "3", "the last two changes came as one");
+    assert!(start.elapsed() > rest, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -1,25 +1,29 @@
 //! When a pass is made: on a commit, on the resync timer, and when the last pass asked for another.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use meshlite_proto::subscribe::{Commit, Subscription};
 use meshlite_runtime::readiness::ReadyToken;
 use meshlite_snapshot::{Finding, ResourceType, Snapshot};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
     Program, View,
+    leftovers::Leftovers,
     loads::{self, Balanced},
 };
 use crate::{
     clock, desired::Changed, facts, health::HealthState, health_checks::HealthChecks,
     kernel::Kernel,
 };
+
+/// How often what other backends left is looked at, while it keeps connections.
+const TEND: Duration = Duration::from_secs(5);
 
 /// A request for what is programmed now.
 pub(crate) type Query = oneshot::Sender<View>;
@@ -36,9 +40,43 @@ pub(crate) struct Runner<K> {
     pub(crate) health_checks: Option<HealthChecks>,
     /// Health checks that could not be bound.
     pub(crate) unbound: Vec<Finding>,
+    /// What other backends left on this node.
+    pub(crate) leftovers: Option<Leftovers>,
     pub(crate) sync_period: Duration,
+    /// How long changes wait for others after one was programmed.
+    pub(crate) min_sync_period: Duration,
+    /// When this process started.
+    pub(crate) started_at: SystemTime,
     /// Held until the first snapshot is programmed.
     pub(crate) ready: Option<ReadyToken>,
+}
+
+/// What the loop remembers from one turn to the next.
+struct Course {
+    resync: Interval,
+    counts: Interval,
+    balanced: Balanced,
+    is_following: bool,
+    /// A commit that is not programmed yet. The next one comes after it was acknowledged.
+    pending: Option<Commit>,
+    /// When it is to be programmed, until that is tried.
+    pending_at: Option<Instant>,
+    /// Commits wait for this, so that what comes soon after another is programmed with what follows it.
+    rests_until: Instant,
+    /// When what other backends left is looked at again; none until this one carries the traffic.
+    tend_at: Option<Instant>,
+}
+
+/// Why the loop turns.
+enum Event {
+    Stop,
+    /// None once the control plane is not followed any more.
+    Commit(Option<Commit>),
+    Resync,
+    Pass,
+    Tend,
+    Count,
+    Query(Query),
 }
 
 // === impl Runner ===
@@ -46,58 +84,101 @@ pub(crate) struct Runner<K> {
 impl<K: Kernel> Runner<K> {
     /// Programs what the control plane says until `stop`. Losing the control plane changes nothing.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
-        let mut resync = interval(self.sync_period);
-        resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // A commit that is not programmed yet. The next one comes after it was acknowledged.
-        let mut pending: Option<Commit> = None;
-        let mut is_following = true;
-        let mut counts = interval(loads::COUNT);
-        counts.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut balanced = Balanced::default();
+        let mut course = Course::new(self.sync_period);
         loop {
-            let wake_at = self.program.wake_at();
-            let wake = async {
-                match wake_at {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
+            match self.event(&mut course, &stop).await {
+                Event::Stop => return,
+                Event::Commit(None) => {
+                    course.is_following = false;
+                    continue;
                 }
-            };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                commit = self.subscription.next(), if is_following && pending.is_none() => {
-                    match commit {
-                        Some(commit) => {
-                            balanced.take(&commit);
-                            if balanced.is_empty() {
-                                self.subscription.report(Vec::new());
-                            }
-                            self.take(&commit);
-                            pending = Some(commit);
-                        }
-                        None => is_following = false,
+                Event::Commit(Some(commit)) => {
+                    course.balanced.take(&commit);
+                    if course.balanced.is_empty() {
+                        self.subscription.report(Vec::new());
                     }
+                    self.take(&commit);
+                    course.pending = Some(commit);
+                    course.pending_at = Some(course.rests_until);
+                    continue;
                 }
-                _ = resync.tick() => {
+                Event::Resync => {
                     self.program.resync();
                     self.refresh();
                 }
-                () = wake => {}
-                _ = counts.tick(), if !balanced.is_empty() => {
-                    self.report(&balanced).await;
+                Event::Pass => {}
+                Event::Tend => {
+                    course.tend_at = self.tend().await;
                     continue;
                 }
-                Some(query) = self.queries.recv() => {
+                Event::Count => {
+                    self.report(&course.balanced).await;
+                    continue;
+                }
+                Event::Query(query) => {
                     self.answer(query).await;
                     continue;
                 }
             }
-            self.serve_health().await;
-            let is_done = self.program.pass(self.unbound.clone()).await;
-            if is_done {
-                self.installed(pending.take());
+            self.pass(&mut course).await;
+        }
+    }
+
+    /// The next thing that happens. Cancel-safe.
+    async fn event(&mut self, course: &mut Course, stop: &CancellationToken) -> Event {
+        let pass_at = self
+            .program
+            .wake_at()
+            .into_iter()
+            .chain(course.pending_at)
+            .min();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Event::Stop,
+            commit = self.subscription.next(), if course.takes_commits() => Event::Commit(commit),
+            _ = course.resync.tick() => Event::Resync,
+            () = at(pass_at) => Event::Pass,
+            () = at(course.tend_at) => Event::Tend,
+            _ = course.counts.tick(), if !course.balanced.is_empty() => Event::Count,
+            Some(query) = self.queries.recv() => Event::Query(query),
+        }
+    }
+
+    async fn pass(&mut self, course: &mut Course) {
+        self.serve_health().await;
+        let is_done = self.program.pass(self.unbound.clone()).await;
+        course.pending_at = None;
+        course.rests_until = Instant::now() + self.min_sync_period;
+        if is_done {
+            let is_first = course.pending.is_some() && self.ready.is_some();
+            self.installed(course.pending.take());
+            if is_first {
+                course.tend_at = Some(Instant::now());
             }
         }
+    }
+
+    /// Retires what other backends left, once this one carries the traffic. Says when to look again.
+    async fn tend(&mut self) -> Option<Instant> {
+        let leftovers = self.leftovers.as_mut()?;
+        if !self.program.is_settled() {
+            return Some(Instant::now() + TEND);
+        }
+        match leftovers.retire().await {
+            Ok(true) => {
+                info!("what other backends left on this node is retired");
+                self.leftovers = None;
+            }
+            Ok(false) => {}
+            Err(error) if error.may_pass() => {
+                debug!(%error, "what other backends left cannot be retired yet");
+            }
+            Err(error) => {
+                debug!(%error, "what other backends left cannot be retired");
+                self.leftovers = None;
+            }
+        }
+        self.leftovers.is_some().then(|| Instant::now() + TEND)
     }
 
     fn take(&mut self, commit: &Commit) {
@@ -126,7 +207,9 @@ impl<K: Kernel> Runner<K> {
         let Some(commit) = commit else {
             return;
         };
-        if let Some(changed) = commit.oldest_change() {
+        // What is older was programmed before, by another process.
+        let changed = commit.oldest_change().filter(|at| *at >= self.started_at);
+        if let Some(changed) = changed {
             let took = clock::seconds_since(changed);
             metrics.network_programming_duration.observe(took);
         }
@@ -180,5 +263,39 @@ impl<K: Kernel> Runner<K> {
             Ok(view) => drop(query.send(view)),
             Err(error) => warn!(%error, "table cannot be read"),
         }
+    }
+}
+
+// === impl Course ===
+
+impl Course {
+    fn new(sync_period: Duration) -> Self {
+        let every = |period| {
+            let mut interval = interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
+        Self {
+            resync: every(sync_period),
+            counts: every(loads::COUNT),
+            balanced: Balanced::default(),
+            is_following: true,
+            pending: None,
+            pending_at: None,
+            rests_until: Instant::now(),
+            tend_at: None,
+        }
+    }
+
+    const fn takes_commits(&self) -> bool {
+        self.is_following && self.pending.is_none()
+    }
+}
+
+/// Never, if there is no such time.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }

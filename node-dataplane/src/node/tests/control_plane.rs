@@ -25,8 +25,10 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-/// When everything but what was there at first has changed.
-const CHANGED: SystemTime = SystemTime::UNIX_EPOCH;
+use crate::clock;
+
+/// When the change of the second commit happened. Later ones tell of what happens as they are made.
+const LONG_AGO: SystemTime = SystemTime::UNIX_EPOCH;
 
 type Responses = ReceiverStream<Result<DiscoveryResponse, Status>>;
 
@@ -177,7 +179,11 @@ fn commit(nonce: u64, generation: u64, snapshot: &Snapshot) -> Vec<DiscoveryResp
         nonce,
         generation,
         expected: digests(snapshot),
-        oldest_change: (nonce > 1).then_some(CHANGED.into()),
+        oldest_change: match nonce {
+            1 => None,
+            2 => Some(LONG_AGO.into()),
+            _ => Some(clock::now().into()),
+        },
         ..CommitEnd::default()
     };
     let chunk = ResourceChunk {
