@@ -1,32 +1,52 @@
 //! Which backends may have left something on this node, by the one that is used.
 
-use tokio::task::spawn_blocking;
+use std::sync::Arc;
+
+use tokio::task::{JoinError, spawn_blocking};
+use tracing::info;
 
 use crate::{
     Config,
-    kernel::{KernelError, rules},
+    kernel::{KernelError, ipvs, rules},
     mode::Backend,
     program::leftovers::{Leftovers, Retire},
 };
 
 /// What other backends left here. To be called before anything is programmed.
 pub(super) async fn find(backend: Backend, config: &Config) -> Option<Leftovers> {
+    let is_other_than_ipvs = matches!(backend, Backend::Nftables | Backend::Userspace);
     // A proxy for loopback only may stand beside a node's own.
-    if config.loopback_only {
+    if config.loopback_only || !is_other_than_ipvs {
         return None;
     }
-    match backend {
-        Backend::Memory => None,
-        Backend::Userspace => Leftovers::new(vec![table()]),
+    let mut retire = Vec::new();
+    match ipvs::Leftovers::find(ipvs::Options::from(config)).await {
+        Ok(Some(found)) => retire.push(virtual_servers(found)),
+        Ok(None) => {}
+        Err(error) => info!(%error, "what IPVS may have of an earlier run cannot be looked for"),
     }
+    // Backends in the kernel share it, and the one that is used has made it its own.
+    if backend == Backend::Userspace {
+        retire.push(table());
+    }
+    Leftovers::new(retire)
 }
 
-/// The nft table, which every kernel backend has.
+/// Virtual servers of IPVS, with the connections that they have.
+fn virtual_servers(found: ipvs::Leftovers) -> Retire {
+    let found = Arc::new(found);
+    Box::new(move || {
+        let found = Arc::clone(&found);
+        Box::pin(async move { found.tend().await })
+    })
+}
+
+/// The nft table.
 fn table() -> Retire {
     Box::new(|| {
         Box::pin(async {
             let removed = spawn_blocking(rules::remove).await;
-            let ended = |error: tokio::task::JoinError| KernelError::Retry(error.to_string());
+            let ended = |error: JoinError| KernelError::Retry(error.to_string());
             removed.map_err(ended)?.map(|_was_there| true)
         })
     })

@@ -1,12 +1,14 @@
 //! What another backend left on this node: it goes once this one carries the traffic, never before.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{collections::VecDeque, fmt, future::Future, pin::Pin};
+
+use tracing::debug;
 
 use crate::kernel::KernelError;
 
 /// What another backend left.
 pub(crate) struct Leftovers {
-    retire: Vec<Retire>,
+    retire: VecDeque<Retire>,
 }
 
 /// Lets go of what is not in use any more, and says whether that was the last of it. It is called until it was.
@@ -16,32 +18,24 @@ pub(crate) type Retire =
 // === impl Leftovers ===
 
 impl Leftovers {
-    /// What is retired by these. None if there is nothing to be looked for.
+    /// What is retired by these, in this order. None if there is nothing to be looked for.
     pub(crate) fn new(retire: Vec<Retire>) -> Option<Self> {
+        let retire = VecDeque::from(retire);
         (!retire.is_empty()).then_some(Self { retire })
     }
 
-    /// Lets go of what is not in use any more. Says whether nothing is left.
+    /// Lets go of what is not in use any more, one backend after the other. Says whether nothing is left.
     pub(super) async fn retire(&mut self) -> Result<bool, KernelError> {
-        let mut left = Vec::new();
-        let mut failure = None;
-        for mut retire in self.retire.drain(..) {
+        while let Some(retire) = self.retire.front_mut() {
             match retire().await {
                 Ok(true) => {}
-                Ok(false) => left.push(retire),
-                Err(error) => {
-                    if error.may_pass() {
-                        left.push(retire);
-                    }
-                    failure = Some(error);
-                }
+                Ok(false) => return Ok(false),
+                Err(error) if error.may_pass() => return Err(error),
+                Err(error) => debug!(%error, "what a backend left cannot be retired"),
             }
+            self.retire.pop_front();
         }
-        self.retire = left;
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(self.retire.is_empty()),
-        }
+        Ok(true)
     }
 }
 

@@ -170,13 +170,7 @@ impl<K: Kernel> Runner<K> {
                 self.leftovers = None;
             }
             Ok(false) => {}
-            Err(error) if error.may_pass() => {
-                debug!(%error, "what other backends left cannot be retired yet");
-            }
-            Err(error) => {
-                debug!(%error, "what other backends left cannot be retired");
-                self.leftovers = None;
-            }
+            Err(error) => debug!(%error, "what other backends left cannot be retired yet"),
         }
         self.leftovers.is_some().then(|| Instant::now() + TEND)
     }
