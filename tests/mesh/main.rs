@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod attacks;
+mod balance;
 mod doors;
 mod edits;
 mod kills;

@@ -52,6 +52,7 @@ struct Running {
 pub(crate) struct Fetched {
     pub(crate) digests: Digests,
     pub(crate) services: BTreeMap<String, v1::Service>,
+    pub(crate) weights: BTreeMap<String, v1::Weights>,
 }
 
 impl World {
@@ -258,11 +259,15 @@ pub(crate) async fn fetch(address: SocketAddr) -> Result<Fetched, String> {
         .map_err(|status| status.to_string())?
     {
         match message.kind {
-            Some(Kind::Resource(resource)) => {
-                if let Some(Body::Service(service)) = resource.body {
+            Some(Kind::Resource(resource)) => match resource.body {
+                Some(Body::Service(service)) => {
                     fetched.services.insert(resource.name, service);
                 }
-            }
+                Some(Body::Weights(weights)) => {
+                    fetched.weights.insert(resource.name, weights);
+                }
+                _ => {}
+            },
             Some(Kind::End(end)) => {
                 for said in end.expected {
                     let (topic, digest, _) = decode::topic_digest(&said).expect("it is a digest");

@@ -56,7 +56,7 @@ impl Reports {
     }
 
     /// These Services are balanced by load from now on. What was reported of anything else is forgotten.
-    pub(super) fn expect(&self, balanced: Arc<Balanced>) {
+    pub(crate) fn expect(&self, balanced: Arc<Balanced>) {
         let mut inner = self.lock();
         for report in inner.nodes.values_mut() {
             report.loads.retain(&balanced);

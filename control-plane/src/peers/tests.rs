@@ -1,7 +1,7 @@
 //! Replicas that ask each other, over real sockets.
 
 use meshlite_compile::Compiled;
-use meshlite_proto::connect::Security;
+use meshlite_proto::{connect::Security, v1::discovery_request};
 use meshlite_snapshot::{AddressFamily, Endpoint, EndpointPort, Name, Protocol};
 use tokio::net::TcpListener;
 
@@ -120,4 +120,38 @@ async fn a_replica_that_does_not_answer_is_named() {
     };
     assert_eq!(unreachable.address, address.to_string());
     assert!(!unreachable.error.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_reported_to_one_replica_counts_at_every_one() {
+    let (first, second, node) = Box::pin(pair()).await;
+    let address: std::net::IpAddr = "10.0.0.1".parse().unwrap();
+    let bases = Arc::new(BTreeMap::from([(address, 100)]));
+    let web = ObjectKey::new("default", "web");
+    let balanced = Arc::new(BTreeMap::from([(web, bases)]));
+    for server in [&first, &second] {
+        server.discovery.reports.expect(Arc::clone(&balanced));
+    }
+    let load = v1::EndpointLoad {
+        service: "default/web".into(),
+        address: address.to_string(),
+        port: 0,
+        active_connections: 30,
+    };
+    let beat = v1::Heartbeat {
+        loads: vec![load.clone()],
+        ..v1::Heartbeat::default()
+    };
+    node.say(discovery_request::Kind::Heartbeat(beat)).await;
+    let ask = async |addr, local_only| {
+        let mut status = status_client(addr).await;
+        let request = v1::ListLoadsRequest { local_only };
+        status.list_loads(request).await.unwrap().into_inner().loads
+    };
+    for addr in [first.addr, second.addr] {
+        let is_counted = |loads: &Vec<v1::EndpointLoad>| *loads == [load.clone()];
+        eventually("it counts", async || ask(addr, false).await, is_counted).await;
+    }
+    assert_eq!(ask(first.addr, true).await, []);
+    assert_eq!(ask(second.addr, true).await, [load]);
 }

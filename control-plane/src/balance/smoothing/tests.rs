@@ -184,6 +184,10 @@ proptest! {
             prop_assert_eq!(&all, &first);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Connections end after some time, and new ones go where weights say: wherever it begins, it ends in balance.
     #[test]
