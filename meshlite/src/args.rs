@@ -14,14 +14,16 @@ mod node;
 pub(crate) use connect::ConnectArgs;
 pub(crate) use control_plane::{KubernetesArgs, SecurityArgs};
 pub(crate) use get::{
-    DiffArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs, StatusArgs,
+    DiffArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs, SetsArgs,
+    StatusArgs,
 };
 pub(crate) use groups::{ClusterArgs, IngressArgs, LogArgs, NodeNameArgs, ServerArgs, SourceArgs};
 pub(crate) use node::{IpvsArgs, NodeArgs};
 
 use examples::{
     CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, INGRESS_EXAMPLES,
-    NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES, STANDALONE_EXAMPLES, STATUS_EXAMPLES,
+    NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES, NODE_SETS_EXAMPLES,
+    STANDALONE_EXAMPLES, STATUS_EXAMPLES,
 };
 
 /// A service mesh-lite for Kubernetes: L4 Services and L7 Ingresses from one streamed snapshot.
@@ -116,6 +118,8 @@ pub(crate) enum NodeAction {
     /// each, and exits. Sysctls and modules stay. Connections through virtual servers end.
     #[command(after_help = NODE_CLEANUP_EXAMPLES)]
     Cleanup,
+    #[command(after_help = NODE_SETS_EXAMPLES)]
+    Sets(SetsArgs),
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@ mod diff;
 mod get;
 mod output;
 mod run;
+mod sets;
 mod status;
 mod version;
 
@@ -93,7 +94,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let level = match &command {
         // The demo shows findings itself.
         Command::Demo(_) => "error,meshlite_control_plane::findings=off",
-        Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Version(_) => "warn",
+        Command::Node(NodeCommand { action: Some(NodeAction::Sets(_)), .. })
+        | Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Version(_) => "warn",
         Command::ControlPlane(_)
         | Command::Node(_)
         | Command::Ingress(_)
@@ -141,6 +143,10 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
         None => {
             let config = configured(log, config::node(args))?;
             return block_on(run::node(config));
+        }
+        Some(NodeAction::Sets(args)) => {
+            let config = configured(log, config::sets(args))?;
+            return block_on(sets::run(config));
         }
         Some(NodeAction::Init(args)) => {
             let NodeConfig { node, remarks } = configured(log, config::node_init(*args))?;

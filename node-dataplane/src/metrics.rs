@@ -23,7 +23,7 @@ use by_family::ByFamily;
 
 pub(crate) use self::{
     probes::{CodeLabel, ProbeMetrics},
-    traffic::{Active, Traffic},
+    traffic::Traffic,
 };
 
 /// Everything that a node counts. Clones share it.

@@ -21,6 +21,7 @@ Examples:
   meshlite node --control-plane http://127.0.0.1:18000 --node-name node-1
   meshlite node --control-plane https://10.0.0.1:18000,https://10.0.0.2:18000 --ca-file /etc/meshlite/ca.crt \
     --token-file /var/run/secrets/meshlite.io/token --state-dir /var/lib/meshlite
+  meshlite node --config /var/lib/kube-proxy/config.conf           with the configuration of kube-proxy
   meshlite node --dry-run          print the table and leave this host alone
   meshlite node init               set this host up for it
   meshlite node cleanup            remove all of it from this host
@@ -35,6 +36,12 @@ Examples:
 pub(super) const NODE_CLEANUP_EXAMPLES: &str = "\
 Examples:
   meshlite node cleanup            after `meshlite node` was stopped; again does no harm";
+
+pub(super) const NODE_SETS_EXAMPLES: &str = "\
+Examples:
+  meshlite node sets
+  meshlite node sets -o json
+  meshlite node sets --node http://10.0.0.5:10249      another node, whose --metrics-bind-address lets others ask";
 
 pub(super) const INGRESS_EXAMPLES: &str = "\
 Examples:

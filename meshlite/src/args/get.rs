@@ -75,16 +75,8 @@ pub(crate) struct GetSnapshotArgs {
         env = "MESHLITE_STATE_DIR"
     )]
     pub(crate) state_dir: Option<PathBuf>,
-    /// `table`, `yaml` or `json`.
-    #[arg(
-        long,
-        short,
-        value_name = "FORMAT",
-        default_value = "table",
-        hide_env_values = true,
-        env = "MESHLITE_OUTPUT"
-    )]
-    pub(crate) output: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) node: NodeUrlArgs,
     #[command(flatten)]
@@ -118,9 +110,18 @@ pub(crate) struct DiffArgs {
     pub(crate) connect: ConnectArgs,
 }
 
+/// The ipsets that kube-proxy would keep in IPVS mode, the nft sets that have their place, and what is in them.
+#[derive(Debug, Args)]
+pub(crate) struct SetsArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) node: NodeUrlArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
-    /// `table`, `wide`, `yaml` or `json`.
+    /// `table`, `wide` (with more columns, where there are more), `yaml` or `json`.
     #[arg(
         long,
         short,
@@ -134,8 +135,8 @@ pub(crate) struct OutputArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeUrlArgs {
-    /// Ask this node or ingress what it has installed, instead of a control plane: the URL of its admin server, such as
-    /// `http://127.0.0.1:10249` for a node or `http://127.0.0.1:10254` for an ingress.
+    /// Ask this node or ingress what it has, instead of a control plane or the node of this host: the URL of its admin
+    /// server, such as `http://127.0.0.1:10249` for a node or `http://127.0.0.1:10254` for an ingress.
     #[arg(
         long,
         value_name = "URL",

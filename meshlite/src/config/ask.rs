@@ -10,7 +10,7 @@ use super::{
     connect::{Reach, reach},
 };
 use crate::{
-    args::{DiffArgs, GetArgs, GetSnapshotArgs, NodeUrlArgs, OutputArgs, StatusArgs},
+    args::{DiffArgs, GetArgs, GetSnapshotArgs, NodeUrlArgs, OutputArgs, SetsArgs, StatusArgs},
     output::Format,
 };
 
@@ -56,6 +56,13 @@ pub(crate) struct DiffConfig {
     pub(crate) format: Format,
 }
 
+/// Which node `meshlite node sets` asks, and how it prints.
+#[derive(Debug)]
+pub(crate) struct SetsConfig {
+    pub(crate) url: String,
+    pub(crate) format: Format,
+}
+
 /// What `meshlite get snapshot` prints.
 pub(crate) fn get_snapshot(args: GetSnapshotArgs) -> Result<GetSnapshotConfig, ConfigError> {
     let GetSnapshotArgs {
@@ -67,16 +74,7 @@ pub(crate) fn get_snapshot(args: GetSnapshotArgs) -> Result<GetSnapshotConfig, C
         output,
     } = args;
     let mut problems = Problems::default();
-    let format = match output.as_str() {
-        "table" => Some(Format::Text),
-        other => Format::structured(other),
-    };
-    if format.is_none() {
-        problems.add(
-            "output",
-            format_args!("`{output}` is not table, yaml or json"),
-        );
-    }
+    let format = format(&output, &mut problems);
     let source = match manifests {
         None => source(node, connect, &mut problems).map(SnapshotSource::Asked),
         Some(manifests) => {
@@ -150,6 +148,19 @@ pub(crate) fn diff(args: DiffArgs) -> Result<DiffConfig, ConfigError> {
             format,
         });
     problems.or(config)
+}
+
+/// What `meshlite node sets` asks.
+pub(crate) fn sets(args: SetsArgs) -> Result<SetsConfig, ConfigError> {
+    let SetsArgs {
+        output,
+        node: NodeUrlArgs { node },
+    } = args;
+    let mut problems = Problems::default();
+    let format = format(&output, &mut problems);
+    let url = node.unwrap_or_else(|| "http://127.0.0.1:10249".to_owned());
+    let config = problems.admin_url("node", &url).zip(format);
+    problems.or(config.map(|(url, format)| SetsConfig { url, format }))
 }
 
 fn source(

@@ -234,7 +234,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "get snapshot -o xml",
-        "--output (MESHLITE_OUTPUT): `xml` is not table, yaml or json",
+        "--output (MESHLITE_OUTPUT): `xml` is not table, wide, yaml or json",
     ),
     (
         "version -o table",

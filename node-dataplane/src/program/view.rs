@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::{
     desired::Desired,
     table::{
-        Audience, Key, Observed, ObservedServer, Origin, Owner, Scheduler, Settings, VirtualServer,
-        WhenEmpty,
+        Audience, Key, Masquerade, Observed, ObservedServer, Origin, Owner, Scheduler, Settings,
+        VirtualServer, WhenEmpty,
     },
 };
 
@@ -41,6 +41,7 @@ struct Row {
     persistent_seconds: Option<u32>,
     source_ranges: Vec<IpNet>,
     when_empty: WhenEmpty,
+    masquerade: Masquerade,
     real_servers: Vec<RealRow>,
 }
 
@@ -49,6 +50,8 @@ struct Row {
 struct RealRow {
     address: SocketAddr,
     weight: u16,
+    /// On this node.
+    is_local: bool,
     connections: u64,
     /// Keeps its connections and gets no new ones, because it is not wanted any more.
     draining: bool,
@@ -98,6 +101,7 @@ impl Row {
         let real_servers = server.real_servers.iter().map(|(address, real)| RealRow {
             address: *address,
             weight: real.weight,
+            is_local: real.is_local,
             connections: real.connections,
             draining: !is_wanted(address),
         });
@@ -112,6 +116,7 @@ impl Row {
         let real_servers = server.real_servers.iter().map(|(address, real)| RealRow {
             address: *address,
             weight: real.weight,
+            is_local: real.is_local,
             connections: 0,
             draining: false,
         });
@@ -135,6 +140,7 @@ impl Row {
             persistent_seconds: settings.persistence,
             source_ranges: settings.source_ranges.iter().copied().collect(),
             when_empty: settings.when_empty,
+            masquerade: settings.masquerade,
             real_servers,
         }
     }
