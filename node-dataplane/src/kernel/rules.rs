@@ -28,6 +28,7 @@ mod change;
 mod detect;
 mod entry;
 pub(crate) mod helper;
+mod kube_proxy;
 mod listing;
 pub(crate) mod name;
 mod networks;
@@ -52,7 +53,6 @@ pub(crate) use self::{
     entry::{Branch, ChainOfRules, Content, Entry, Placed},
     helper::{Helper, family_of},
     listing::{Listed, list, remove},
-    networks::{fewest, is_address},
     refusal::kernel_error,
 };
 use super::KernelError;

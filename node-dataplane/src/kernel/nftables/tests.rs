@@ -1,1 +1,142 @@
-//! t
+//! Tests of nftables as a kernel: what is compiled, what a restart finds, and what strangers' hands do.
+
+mod kernel;
+
+use std::collections::BTreeMap;
+
+use super::{
+    balanced::Balanced,
+    maps::{CHOICES, GROUPS, MEMBERS, SLOTS},
+    way::{Kind, Way},
+};
+use crate::{
+    kernel::rules::{
+        Entry as _,
+        name::{AUDIENCES, FAMILIES, Place},
+    },
+    table::{Key, Scheduler},
+    testing::{key, real, server},
+};
+
+fn balanced(real_servers: &[(&str, u16)]) -> Balanced {
+    let server = server(real_servers);
+    Balanced {
+        origin: Some(server.origin),
+        settings: server.settings,
+        real_servers: server.real_servers,
+        is_closed: true,
+    }
+}
+
+/// How many elements it has in each set.
+fn counts(entry: &Balanced, key: &Key) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for placed in entry.content(key).own {
+        *counts.entry(placed.set.name).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn a_virtual_server_is_an_element_for_each_endpoint_and_two_more() {
+    let web = key("TCP 10.96.0.1:80");
+    let entry = balanced(&[("10.244.0.1:80", 1), ("10.244.0.2:80", 1)]);
+    assert_eq!(
+        counts(&entry, &web),
+        [("frontends", 1), ("servers", 1), (SLOTS, 2)].into()
+    );
+}
+
+#[test]
+fn one_changed_endpoint_changes_no_more_than_the_elements_of_its_virtual_server() {
+    let web = key("TCP 10.96.0.1:80");
+    let before = balanced(&[("10.244.0.1:80", 1), ("10.244.0.3:80", 1)]).content(&web);
+    let after = balanced(&[("10.244.0.1:80", 1), ("10.244.0.4:80", 1)]).content(&web);
+    let changed = after.own.iter().filter(|it| !before.own.contains(it));
+    assert_eq!(changed.count(), 1);
+}
+
+#[test]
+fn clients_that_stay_are_known_at_all_addresses_of_a_service_port() {
+    let mut entry = balanced(&[("10.244.0.1:80", 1), ("10.244.0.2:80", 3)]);
+    entry.settings.persistence = Some(10_800);
+    entry.settings.scheduler = Scheduler::Wrr;
+    let (web, other) = (key("TCP 10.96.0.1:80"), key("TCP 203.0.113.1:80"));
+    let expected = [
+        ("frontends", 1),
+        ("servers", 1),
+        (GROUPS, 1),
+        (CHOICES, 4),
+        (MEMBERS, 2),
+    ];
+    assert_eq!(counts(&entry, &web), expected.into());
+    let data = |key, name| {
+        let content = entry.content(key);
+        let own = content
+            .own
+            .into_iter()
+            .filter(move |it| it.set.name == name);
+        own.map(|placed| placed.element.data).collect::<Vec<_>>()
+    };
+    for name in [GROUPS, CHOICES, MEMBERS] {
+        assert_eq!(data(&web, name), data(&other, name));
+    }
+}
+
+#[test]
+fn what_is_compiled_is_read_back() {
+    let mut sticky = balanced(&[("10.0.0.1:1", 7), ("10.0.0.2:2", 0), ("10.0.0.2:3", 1)]);
+    sticky.settings.persistence = Some(u32::MAX);
+    sticky.settings.scheduler = Scheduler::Wrr;
+    let mut weighted = sticky.clone();
+    weighted.settings.persistence = None;
+    weighted.origin = None;
+    let mut local = balanced(&[("10.0.0.1:1", 1)]);
+    local.real_servers.insert(
+        "10.0.0.1:2".parse().unwrap(),
+        crate::table::RealServer {
+            is_local: true,
+            ..real(u16::MAX)
+        },
+    );
+    for entry in [sticky, weighted, local, balanced(&[])] {
+        let web = key("UDP 10.96.0.1:80");
+        let read = Balanced::read(&web, &entry.content(&web).own);
+        assert_eq!(read.as_ref(), Some(&entry));
+    }
+}
+
+#[test]
+fn a_way_is_known_by_the_name_of_its_chain() {
+    let kinds = [
+        Kind::Any { slots: 3 },
+        Kind::same(1, 86_400),
+        Kind::same(Kind::MOST_SAME, u32::MAX),
+    ];
+    for family in FAMILIES {
+        for audience in AUDIENCES {
+            for place in [Place::Vip, Place::Node] {
+                for kind in kinds {
+                    let way = Way {
+                        family,
+                        audience,
+                        place,
+                        kind,
+                    };
+                    let chain = way.branch().chain.name;
+                    assert_eq!(Way::named(&chain), Some(way), "{chain}");
+                }
+            }
+        }
+    }
+    for other in [
+        "any-ip",
+        "any-ip-x",
+        "any-ip-03",
+        "same-ip-3",
+        "check-ip-3",
+        "",
+    ] {
+        assert_eq!(Way::named(other), None, "{other}");
+    }
+}

@@ -127,12 +127,13 @@ impl Helper {
         SetId::for_audience(name, family_of(key), key.audience)
     }
 
-    fn behaviour(&self) -> Behaviour {
+    fn behaviour(&self, key: &Key) -> Behaviour {
+        let mut ranges = of_family(&self.source_ranges, family_of(key));
         Behaviour {
             masquerade: self.masquerade,
             when_empty: self.when_empty,
             is_served: self.is_served,
-            is_guarded: !self.source_ranges.is_empty(),
+            is_guarded: ranges.next().is_some(),
             is_closed: self.is_closed,
         }
     }
@@ -162,7 +163,7 @@ impl Helper {
 
     /// Those of its own that all backends have.
     fn own(&self, key: &Key) -> Vec<Placed> {
-        let number = Field::Mark(self.behaviour().number());
+        let number = Field::Mark(self.behaviour(key).number());
         let record = Element {
             user_data: origin_data(self.origin.as_ref()),
             ..Element::mapping(vip(&key.frontend), Data::Value(number.into()))

@@ -6,7 +6,10 @@ use meshlite_nft::{
     Data, ElementEntry, Error, Nftables, Table, Transaction, UserData, Value, Verdict,
 };
 
+use serde::Serialize;
+
 use super::{
+    kube_proxy::replaced_by,
     name::{Shape, table},
     refusal::kernel_error,
     skeleton::shared_shapes,
@@ -14,10 +17,12 @@ use super::{
 use crate::kernel::KernelError;
 
 /// A set of the table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Listed {
+    /// kube-proxy's ipsets whose work it does, with commas; empty where there are none.
+    pub(crate) kube_proxy: String,
     /// Its name.
-    pub(crate) name: String,
+    pub(crate) ours: String,
     /// What it is for.
     pub(crate) purpose: &'static str,
     /// What is in it, as `nft` writes it: `10.96.0.10 . 17 . 53 : 10.244.0.7 . 53`.
@@ -33,18 +38,22 @@ pub(crate) fn list(of_backends: &[&'static [Shape]]) -> Result<Vec<Listed>, Kern
         let mut listed = Vec::new();
         for entry in nftables.sets(&key)? {
             let name = entry.set.key.name.as_str();
-            let shapes = shared_shapes().chain(of_backends.iter().copied());
-            let all = shapes.flatten();
-            let known = all.filter(|shape| shape.ids().iter().any(|id| id.to_string() == name));
+            let shapes = shared_shapes().chain(of_backends.iter().copied()).flatten();
+            let mut known = shapes.filter_map(|shape| {
+                let id = shape.ids().into_iter().find(|id| id.to_string() == name)?;
+                Some((replaced_by(&id).join(", "), shape.purpose))
+            });
+            let (kube_proxy, purpose) = known.next().unwrap_or_default();
             let types = (entry.set.key_type.number(), data_number(&entry.set));
             let members = nftables.elements(&entry.set.key)?;
             listed.push(Listed {
-                name: name.to_owned(),
-                purpose: known.map(|shape| shape.purpose).next().unwrap_or("unknown"),
+                kube_proxy,
+                ours: name.to_owned(),
+                purpose,
                 members: members.iter().map(|it| member(it, types)).collect(),
             });
         }
-        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        listed.sort_by(|a, b| a.ours.cmp(&b.ours));
         Ok(listed)
     };
     match list() {

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Net, Ipv6Subnets};
+use ipnet::{IpNet, Ipv4Subnets, Ipv6Subnets};
 use meshlite_nft::{Element, Field, Value};
 use meshlite_snapshot::AddressFamily;
 
@@ -112,13 +112,5 @@ fn last_of(family: AddressFamily) -> IpAddr {
     match family {
         AddressFamily::Ipv4 => Ipv4Addr::BROADCAST.into(),
         AddressFamily::Ipv6 => Ipv6Addr::from_bits(u128::MAX).into(),
-    }
-}
-
-/// Whether a network is one address: this node's own, where it is said who is inside.
-pub(crate) fn is_address(network: &IpNet) -> bool {
-    match network {
-        IpNet::V4(network) => *network == Ipv4Net::from(network.addr()),
-        IpNet::V6(network) => *network == Ipv6Net::from(network.addr()),
     }
 }
