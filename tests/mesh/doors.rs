@@ -6,6 +6,10 @@ mod fuzz;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use meshlite_nft::{
+    Base, Chain, ChainKind, Expression, Family, Hook, NatFlags, Policy, Register, Rule, Set, Table,
+    TableKey, Transaction, Type, UserData,
+};
 use meshlite_proto::{
     cache::{Kept, pack},
     v1,
@@ -57,12 +61,14 @@ fn whatever_comes_through_a_door_does_no_harm() {
     ]
     .map(|kind| v1::DiscoveryResponse { kind: Some(kind) }.encode_length_delimited_to_vec())
     .concat();
+    let rules = ruleset();
     for _ in 0..500 {
         fuzz::cache(&damaged(&mut dice, kept.clone()));
         fuzz::request(&damaged(&mut dice, hello.clone()));
         fuzz::manifests(&damaged(&mut dice, manifest.to_vec()));
         fuzz::responses(&damaged(&mut dice, commit.clone()));
         fuzz::ipvs(&noise(&mut dice));
+        fuzz::nft(&damaged(&mut dice, rules.clone()));
         fuzz::commit(dice.below(256).to_le_bytes()[0], &noise(&mut dice));
         fuzz::session(Unproved {
             zstd: dice.below(2) == 0,
@@ -72,6 +78,44 @@ fn whatever_comes_through_a_door_does_no_harm() {
             bytes: &noise(&mut dice),
         });
     }
+}
+
+/// A message about one of each kind of object of nftables.
+fn ruleset() -> Vec<u8> {
+    let name = |text: &str| text.parse().unwrap();
+    let key = TableKey {
+        family: Family::Inet,
+        name: name("t"),
+    };
+    let user_data = UserData::comment("ours");
+    let mut transaction = Transaction::new();
+    transaction.add_table(&Table {
+        key: key.clone(),
+        dormant: false,
+        user_data: user_data.clone(),
+    });
+    transaction.add_chain(&Chain {
+        key: key.chain(name("c")),
+        base: Some(Base {
+            kind: ChainKind::Nat,
+            hook: Hook::POSTROUTING,
+            priority: 100,
+            policy: Policy::Accept,
+        }),
+        user_data: user_data.clone(),
+    });
+    let is_v4 = Expression::is_family(Family::Ipv4, Register::word(0));
+    let flags = NatFlags::FULLY_RANDOM;
+    transaction.add_rule(&Rule {
+        chain: key.chain(name("c")),
+        expressions: is_v4
+            .into_iter()
+            .chain([Expression::Masquerade { flags }])
+            .collect(),
+        user_data,
+    });
+    transaction.add_set(&Set::new(key.set(name("s")), Type::IPV4));
+    transaction.bytes().unwrap().unwrap().to_vec()
 }
 
 #[test]

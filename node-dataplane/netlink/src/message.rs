@@ -26,6 +26,8 @@ pub struct Messages<'a>(&'a [u8]);
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
+    /// Its type: the family's, or below 16 netlink's own.
+    pub kind: u16,
     /// That of the request which it answers.
     pub sequence: u32,
     /// Whether what is being listed changed since the list began (`NLM_F_DUMP_INTR`). Not every family watches for it:
@@ -75,13 +77,15 @@ impl<'a> Iterator for Messages<'a> {
             .get(length.next_multiple_of(ALIGNMENT)..)
             .unwrap_or_default();
         let flags = u16::from_ne_bytes([f0, f1]);
-        let body = match u16::from_ne_bytes([k0, k1]) {
+        let kind = u16::from_ne_bytes([k0, k1]);
+        let body = match kind {
             NLMSG_ERROR => acknowledgement(payload, flags).map(Body::Acknowledged),
             NLMSG_DONE => done(payload, flags).map(Body::Done),
             ..NLMSG_MIN_TYPE => Ok(Body::Nothing),
             NLMSG_MIN_TYPE.. => Ok(Body::Data(payload)),
         };
         Some(body.map(|body| Message {
+            kind,
             sequence: u32::from_ne_bytes([s0, s1, s2, s3]),
             interrupted: flags & NLM_F_DUMP_INTR != 0,
             body,

@@ -10,7 +10,7 @@
 //! no process started; needs Linux 5.6 and `CAP_NET_ADMIN`.
 #![doc = include_str!("../README.md")]
 
-mod codec;
+pub mod codec;
 mod error;
 mod exchange;
 mod expression;
@@ -21,14 +21,13 @@ mod object;
 mod transaction;
 mod value;
 
-pub use codec::Malformed;
 pub use error::{Error, Failure, Place, Rejected};
 pub use expression::{
     Comparison, ConntrackKey, ConntrackState, Direction, DynsetOperation, Expression, FibFlags,
     FibResult, Icmpx, Lookup, MetaKey, NatFlags, NatKind, NumgenKind, PayloadBase, Register,
     Reject,
 };
-pub use meshlite_netlink::Refusal;
+pub use meshlite_netlink::{Malformed, Refusal};
 pub use name::{ChainKey, Family, InvalidName, Name, SetKey, TableKey};
 pub use nftables::Nftables;
 pub use object::{

@@ -282,8 +282,9 @@ impl Transaction {
         u32::try_from(self.messages.len()).unwrap_or(u32::MAX)
     }
 
-    /// What is sent; `None` if there is nothing to do.
-    pub(crate) fn bytes(&self) -> Result<Option<&[u8]>, Failure> {
+    /// What is sent, all of it in one datagram; `None` if there is nothing to do. [`Error::TooLarge`] where a change is
+    /// longer than netlink can say.
+    pub fn bytes(&self) -> Result<Option<&[u8]>, Failure> {
         match self.overlong {
             Some(place) => Err(Failure {
                 place,

@@ -7,6 +7,7 @@ use meshlite_ipvs::{
     Change, Family, ServiceKey,
     codec::{Answer, Body, Header, Messages, decode_family},
 };
+use meshlite_nft::{Expression, Transaction, codec::Object};
 use meshlite_proto::{
     cache::{pack, unpack},
     decode, encode,
@@ -193,4 +194,52 @@ fn echo(change: Change) -> Answer {
         panic!("of the family")
     };
     Answer::decode(payload).expect("what is written is read")
+}
+
+/// A datagram of the kernel about nftables: what is read is written and read to the same, but for what is only read.
+pub fn nft(datagram: &[u8]) {
+    for message in Messages::of(datagram).flatten() {
+        let Body::Data(payload) = message.body else {
+            continue;
+        };
+        if let Ok(Some(object)) = Object::decode(message.kind, payload) {
+            rewrite(&object);
+        }
+    }
+}
+
+fn rewrite(object: &Object) {
+    let mut transaction = Transaction::new();
+    match object {
+        Object::Table(entry) => transaction.add_table(&entry.table),
+        Object::Chain(entry) => transaction.add_chain(&entry.chain),
+        Object::Rule(entry) => {
+            let is_other = |expression: &Expression| matches!(expression, Expression::Other(_));
+            if entry.rule.expressions.iter().any(is_other) {
+                return;
+            }
+            transaction.add_rule(&entry.rule);
+        }
+        Object::Set(entry) => transaction.add_set(&entry.set),
+        // Of which set they are is not said here.
+        Object::Elements(_) => return,
+    }
+    let Ok(Some(bytes)) = transaction.bytes() else {
+        return;
+    };
+    let again = Messages::of(bytes).flatten().filter_map(|message| {
+        let Body::Data(payload) = message.body else {
+            return None;
+        };
+        Object::decode(message.kind, payload).ok().flatten()
+    });
+    let again: Vec<_> = again.collect();
+    let is_same = match (object, &again[..]) {
+        (Object::Table(a), [Object::Table(b)]) => a.table == b.table,
+        (Object::Chain(a), [Object::Chain(b)]) => a.chain == b.chain,
+        (Object::Rule(a), [Object::Rule(b)]) => a.rule == b.rule,
+        (Object::Set(a), [Object::Set(b)]) => a.set == b.set,
+        _ => false,
+    };
+    assert!(is_same, "{object:?} is written as {again:?}");
 }
