@@ -1,5 +1,6 @@
 //! Puts a control plane together: the only place that starts tasks, and waits for them to end.
 
+mod connections;
 mod gate;
 mod serve;
 mod source;
@@ -91,8 +92,6 @@ pub enum BindError {
     reason = "the messages say it; the fields are what and why"
 )]
 pub enum RunError {
-    #[error("gRPC server: {0}")]
-    Grpc(#[from] tonic::transport::Error),
     #[error("gRPC reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     #[error("admin server: {0}")]

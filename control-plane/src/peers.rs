@@ -242,8 +242,8 @@ impl Others {
             .skip_while(|(name, _)| name.as_str() < prefix.as_str())
             .take_while(|(name, _)| name.as_str().starts_with(&prefix))
             .filter_map(|(_, entry)| {
-                let body = &entry.body;
-                match decode::body(ResourceType::EndpointGroup, body).ok()? {
+                let body = entry.body.bytes();
+                match decode::body(ResourceType::EndpointGroup, &body).ok()? {
                     Resource::EndpointGroup(group) => Some(serving(&group)),
                     _ => None,
                 }

@@ -1,5 +1,6 @@
 //! Makes a compiled snapshot what everybody is served: the log, its readers, the encoded commits, and the pace.
 
+mod body;
 mod commit;
 mod log;
 mod pace;

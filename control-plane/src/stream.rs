@@ -217,10 +217,11 @@ impl Discovery {
         let early = Duration::from_millis(fastrand::u64(0..1000 * HEARTBEAT.as_secs()));
         let session = Session::new(&accepted, Instant::now(), early);
         let place = self.clients.enter(&accepted, session.standing());
-        let client = Client::new(self, &caller, &accepted, session, outbox);
+        let mut client = Client::new(self, &caller, &accepted, session, outbox);
+        drop((caller, accepted));
         async {
             info!("client connected");
-            let reason = client.run(&place, inbound).await;
+            let reason = client.run(&place, &mut inbound).await;
             info!(reason, "client disconnected");
         }
         .instrument(span)

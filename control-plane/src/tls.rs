@@ -14,4 +14,9 @@ mod plan;
 mod server;
 mod store;
 
-pub(crate) use self::{accept::accept, keeper::Keeper, server::Shown, store::Store};
+pub(crate) use self::{
+    accept::{Connection, accept},
+    keeper::Keeper,
+    server::Shown,
+    store::Store,
+};

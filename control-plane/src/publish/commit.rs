@@ -221,10 +221,10 @@ fn frames(view: &View, topics: TopicSet, range: &Range) -> (u64, Bytes) {
     let mut data = BytesMut::with_capacity(changes.iter().map(size).sum());
     for change in &changes {
         let (version, body) = match change.content {
-            Some(content) => (content.version, Some(&content.body)),
+            Some(content) => (content.version, Some(content.body.bytes())),
             None => (NO_VERSION, None),
         };
-        encode::frame(change.topic, change.name, version, body, &mut data);
+        encode::frame(change.topic, change.name, version, body.as_ref(), &mut data);
     }
     (changes.len() as u64, data.freeze())
 }

@@ -13,6 +13,7 @@ use rpds::RedBlackTreeMapSync;
 use tokio::time::Instant;
 
 use super::{
+    body::Body,
     topic::{Entry, TopicLog},
     topics::{INGRESS_ENDPOINTS, TOPICS, TopicSet, place},
     view::{Stamp, View},
@@ -159,7 +160,7 @@ impl ChangeLog {
             }
             Some(body) => Some(Entry {
                 version: Version::of(&body),
-                body,
+                body: Body::new(body),
                 generation: turn.generation,
             }),
             None => None,

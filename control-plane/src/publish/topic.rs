@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use meshlite_snapshot::{Bucket, BucketDigests, Name, SetDigest, Version};
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
+
+use super::body::Body;
 
 /// A resource of a topic as it is sent, and when it last changed there. The body is shared by the topics that hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     pub(crate) version: Version,
     pub(crate) generation: u64,
 }

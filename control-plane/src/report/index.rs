@@ -56,9 +56,9 @@ impl Index {
         changes.sort_by_key(|change| change.topic.kind == ResourceType::TlsSecret);
         for change in changes {
             let kind = change.topic.kind;
-            let body = change.content.map(|content| &content.body);
+            let body = change.content.map(|content| content.body.bytes());
             // What this process encoded, it can decode.
-            let resource = body.and_then(|body| decode::body(kind, body).ok());
+            let resource = body.and_then(|body| decode::body(kind, &body).ok());
             self.change(kind, change.name, resource, change.generation);
         }
         self.at = Some((view.epoch().to_owned(), view.generation()));

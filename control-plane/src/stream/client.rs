@@ -99,9 +99,9 @@ impl Client {
 
     /// Serves the client until it or this server goes, and says why it ended.
     pub(super) async fn run(
-        mut self,
+        &mut self,
         place: &Place,
-        mut inbound: Streaming<v1::DiscoveryRequest>,
+        inbound: &mut Streaming<v1::DiscoveryRequest>,
     ) -> &'static str {
         let mut views = self.service.views.clone();
         let stop = self.service.stop.clone();

@@ -84,7 +84,7 @@ pub(crate) fn readable(topic: Topic, name: &Name, content: &Entry) -> v1::Resour
 }
 
 fn show(topic: Topic, name: &Name, content: &Entry, keys: PrivateKeys) -> v1::Resource {
-    let Ok(resource) = decode::body(topic.kind, &content.body) else {
+    let Ok(resource) = decode::body(topic.kind, &content.body.bytes()) else {
         // It was encoded here; what cannot be read is shown by its version.
         return v1::Resource {
             r#type: encode::resource_type(topic.kind).into(),

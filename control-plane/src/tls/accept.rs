@@ -17,7 +17,6 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
 use super::server::Shown;
@@ -58,7 +57,7 @@ struct Door {
     shown: Option<Shown>,
     handshakes: Arc<Semaphore>,
     metrics: Arc<Metrics>,
-    ready: mpsc::Sender<io::Result<Connection>>,
+    ready: mpsc::Sender<Connection>,
 }
 
 /// Sends connections that are ready to `ready`, until nobody takes them. Without `shown` in plaintext.
@@ -66,7 +65,7 @@ pub(crate) async fn accept(
     listener: TcpListener,
     shown: Option<Shown>,
     metrics: Arc<Metrics>,
-    ready: mpsc::Sender<io::Result<Connection>>,
+    ready: mpsc::Sender<Connection>,
 ) {
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let door = Door {
@@ -117,7 +116,7 @@ impl Door {
                     _place: place,
                 };
                 // Nobody takes it where the server stops.
-                drop(self.ready.send(Ok(connection)).await);
+                drop(self.ready.send(connection).await);
             }
             Err(error) => {
                 self.metrics.refused("handshake");
@@ -158,11 +157,10 @@ impl Door {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
+impl Connection {
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 }
 

@@ -211,7 +211,7 @@ fn the_ingress_scope_holds_the_groups_that_a_route_refers_to_and_shares_their_by
         .collect();
     let scoped: Vec<_> = view.entries(INGRESS_ENDPOINTS).collect();
     assert_eq!((all.len(), scoped.len()), (2, 1));
-    assert_eq!(all[1].1.body.as_ptr(), scoped[0].1.body.as_ptr());
+    assert!(all[1].1.body.is_same(&scoped[0].1.body));
     let removed: Vec<_> = view
         .changes(&[INGRESS_ENDPOINTS], Some(1))
         .iter()
