@@ -31,7 +31,7 @@ pub(crate) fn group(
         .endpoints()
         .iter()
         .zip(slice.targets())
-        .map(|(endpoint, target)| endpoint.endpoint(target, publish_not_ready))
+        .map(|(endpoint, target)| endpoint.endpoint(&target, publish_not_ready))
         .collect();
     // Where all are ready, entries of one address may have become the same.
     endpoints.dedup();

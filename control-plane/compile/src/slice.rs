@@ -10,12 +10,13 @@ use meshlite_snapshot::{AddressFamily, Endpoint, EndpointPort};
 
 pub use self::interner::Interner;
 
+use self::interner::Place;
 use crate::{report::About, values};
 
 /// The label that names a slice's Service.
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// An EndpointSlice as the compiler keeps it: read once, about 120 bytes for each endpoint with a target.
+/// An EndpointSlice as the compiler keeps it: read once, about 50 bytes for each endpoint with a target.
 ///
 /// What is wrong with the slice is part of it, and is said only where the slice has an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +28,7 @@ pub struct Slice {
     ports: Box<[EndpointPort]>,
     /// Sorted by address. Entries of one address stay in the slice's order.
     endpoints: Box<[Packed]>,
-    /// The names of the endpoints' targets, one after the other: allocated one by one, each would cost a pointer and
-    /// padding more.
-    targets: Box<str>,
+    targets: Targets,
     problems: Box<[Problem]>,
 }
 
@@ -42,9 +41,18 @@ pub(crate) struct Packed {
     terminating: bool,
     /// Where its target's name ends, in bytes. It begins where that of the endpoint before it ends.
     target_end: u32,
-    node: Option<Arc<str>>,
-    zone: Option<Arc<str>>,
+    /// None where neither node nor zone is known.
+    place: Option<Arc<Place>>,
     rare: Option<Box<Rare>>,
+}
+
+/// The names of the targets of all endpoints of a slice: allocated one by one, each would cost a pointer and padding more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Targets {
+    /// What all of them begin with: the name of a workload.
+    prefix: Box<str>,
+    /// The rest of each, one after the other.
+    rests: Box<str>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,7 +91,7 @@ impl Slice {
             family,
             ports: ports.into(),
             endpoints: endpoints.into(),
-            targets: targets.into(),
+            targets,
             problems: problems.into(),
         }
     }
@@ -110,13 +118,14 @@ impl Slice {
     }
 
     /// The name of each endpoint's target; empty for none.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn targets(&self) -> impl Iterator<Item = String> {
+        let Targets { prefix, rests } = &self.targets;
         let mut start = 0;
         self.endpoints.iter().map(move |endpoint| {
             let end = usize::try_from(endpoint.target_end).unwrap_or(usize::MAX);
-            let target = self.targets.get(start..end);
+            let rest = rests.get(start..end).unwrap_or_default();
             start = end;
-            target.unwrap_or_default()
+            [prefix, rest].concat()
         })
     }
 
@@ -144,11 +153,11 @@ impl Packed {
     }
 
     pub(crate) fn node(&self) -> Option<&str> {
-        self.node.as_deref()
+        self.place.as_ref()?.node.as_deref()
     }
 
     pub(crate) fn zone(&self) -> Option<&str> {
-        self.zone.as_deref()
+        self.place.as_ref()?.zone.as_deref()
     }
 
     /// Whether it may get new traffic.
@@ -164,13 +173,14 @@ impl Packed {
     /// The endpoint as it is handed out; where the Service publishes addresses that are not ready, all are.
     pub(crate) fn endpoint(&self, target: &str, publish_not_ready: bool) -> Endpoint {
         let rare = self.rare.as_deref();
+        let place = self.place.as_deref();
         Endpoint {
             address: self.address,
             ready: self.is_ready(publish_not_ready),
             serving: self.serving,
             terminating: self.terminating,
-            node: self.node.clone(),
-            zone: self.zone.clone(),
+            node: place.and_then(|place| place.node.clone()),
+            zone: place.and_then(|place| place.zone.clone()),
             hostname: rare.and_then(|rare| rare.hostname.as_deref().map(Arc::from)),
             target: (!target.is_empty()).then(|| Arc::from(target)),
             hint_zones: rare.map_or_else(Vec::new, |rare| rare.hint_zones.to_vec()),
@@ -186,13 +196,13 @@ fn service_of(slice: &k8s::EndpointSlice) -> Option<&str> {
     (!service.is_empty()).then_some(service.as_str())
 }
 
-/// The endpoints, and the names of their targets one after the other.
+/// The endpoints, and the names of their targets.
 fn endpoints(
     slice: &k8s::EndpointSlice,
     family: AddressFamily,
     names: &mut Interner,
     problems: &mut Vec<Problem>,
-) -> (Vec<Packed>, String) {
+) -> (Vec<Packed>, Targets) {
     let listed = slice.endpoints.as_deref().unwrap_or_default();
     let mut read = Vec::with_capacity(listed.len());
     for (i, entry) in listed.iter().enumerate() {
@@ -211,14 +221,33 @@ fn endpoints(
     // Stable, so that the order of one address's entries stays the slice's.
     read.sort_by_key(|(endpoint, _)| endpoint.address);
     read.dedup();
-    let mut targets = String::with_capacity(read.iter().map(|(_, target)| target.len()).sum());
+    let prefix = common_prefix(read.iter().map(|(_, target)| *target));
+    let mut rests = String::new();
     let mut endpoints = Vec::with_capacity(read.len());
     for (mut endpoint, target) in read {
-        targets.push_str(target);
-        endpoint.target_end = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        rests.push_str(target.strip_prefix(prefix).unwrap_or_default());
+        endpoint.target_end = u32::try_from(rests.len()).unwrap_or(u32::MAX);
         endpoints.push(endpoint);
     }
+    let targets = Targets {
+        prefix: prefix.into(),
+        rests: rests.into(),
+    };
     (endpoints, targets)
+}
+
+/// What all of these begin with.
+fn common_prefix<'a>(mut texts: impl Iterator<Item = &'a str>) -> &'a str {
+    let first = texts.next().unwrap_or_default();
+    texts.fold(first, |prefix, text| {
+        let mut both = prefix.char_indices().zip(text.chars());
+        let differs = both.find(|((_, one), other)| one != other);
+        let end = match differs {
+            Some(((end, _), _)) => end,
+            None => prefix.len().min(text.len()),
+        };
+        prefix.get(..end).unwrap_or_default()
+    })
 }
 
 /// The first address; the others, where a slice has them, mean the same.
@@ -245,8 +274,7 @@ fn packed(address: IpAddr, entry: &k8s::Endpoint, names: &mut Interner) -> Packe
         serving: conditions.and_then(|c| c.serving).unwrap_or(ready),
         terminating: conditions.and_then(|c| c.terminating).unwrap_or(false),
         target_end: 0,
-        node: names.shared(entry.node_name.as_deref()),
-        zone: names.shared(entry.zone.as_deref()),
+        place: names.place(entry.node_name.as_deref(), entry.zone.as_deref()),
         rare: (rare != Rare::default()).then(|| Box::new(rare)),
     }
 }
@@ -315,7 +343,7 @@ mod tests {
         let slice = Slice::read(&slice, &mut Interner::default());
         let endpoints = slice.endpoints().iter().zip(slice.targets());
         let read: Vec<_> = endpoints
-            .map(|(endpoint, target)| endpoint.endpoint(target, false))
+            .map(|(endpoint, target)| endpoint.endpoint(&target, false))
             .map(|endpoint| (endpoint.address.to_string(), endpoint.target))
             .collect();
         let expected = [
