@@ -79,7 +79,7 @@ pub struct Config {
     pub open_forward: bool,
     /// Serve node ports on 127.0.0.1 and `::1` too, from user space; no.
     pub localhost_node_ports: bool,
-    /// Give no new connections to endpoints on this node that refuse TCP connections; no.
+    /// Connect to every TCP endpoint now and then, and give no new connections to those that do not answer; no.
     pub check_endpoints: bool,
 }
 

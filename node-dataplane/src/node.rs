@@ -188,6 +188,7 @@ impl Node {
             },
             drain_timeout: config.drain_timeout,
             sync_period: config.sync_period,
+            check_endpoints: config.check_endpoints && !config.dry_run,
             metrics: metrics.clone(),
             printer: config
                 .dry_run

@@ -8,7 +8,9 @@
 //! lacks, an address that cannot be bound, a place that another Service has) is a finding: the rest of the Service is
 //! served as asked, which a rejection, putting the last good version back as a whole, would prevent.
 
+mod ask;
 mod attempt;
+mod checks;
 mod findings;
 pub(crate) mod leftovers;
 mod loads;
@@ -24,11 +26,11 @@ use std::{
 };
 
 use meshlite_runtime::backoff::Backoff;
-use meshlite_snapshot::{Finding, Snapshot};
+use meshlite_snapshot::{Finding, Protocol, Snapshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use self::{findings::Problems, mirror::Mirror};
+use self::{checks::Checks, findings::Problems, mirror::Mirror};
 use crate::{
     desired::{Changed, Desired, Sources},
     facts::{self, Facts},
@@ -57,6 +59,8 @@ pub(crate) struct Program<K> {
     printer: Option<Box<dyn Write + Send>>,
     /// None before the first commit: then nothing is touched.
     snapshot: Option<(u64, Snapshot)>,
+    /// None where endpoints are not asked whether they answer.
+    checks: Option<Checks>,
     /// Endpoints that do not answer.
     dead: BTreeSet<SocketAddr>,
     desired: Desired,
@@ -87,6 +91,7 @@ pub(crate) struct Parts<K> {
     pub(crate) facts: Facts,
     pub(crate) drain_timeout: Duration,
     pub(crate) sync_period: Duration,
+    pub(crate) check_endpoints: bool,
     pub(crate) metrics: Metrics,
     pub(crate) printer: Option<Box<dyn Write + Send>>,
 }
@@ -101,6 +106,7 @@ impl<K: Kernel> Program<K> {
             facts,
             drain_timeout,
             sync_period,
+            check_endpoints,
             metrics,
             printer,
         } = parts;
@@ -113,6 +119,7 @@ impl<K: Kernel> Program<K> {
             metrics,
             printer,
             snapshot: None,
+            checks: check_endpoints.then(Checks::default),
             dead: BTreeSet::new(),
             desired: Desired::default(),
             derived_in: Duration::ZERO,
@@ -273,10 +280,53 @@ impl<K: Kernel> Program<K> {
             dead: &self.dead,
         };
         let touched = self.desired.update(sources, changed);
+        if let Some(checks) = &mut self.checks {
+            for key in touched
+                .keys
+                .iter()
+                .filter(|key| key.frontend.protocol == Protocol::Tcp)
+            {
+                let server = self.desired.table().virtual_servers.get(key);
+                let endpoints = server.into_iter().flat_map(|s| s.real_servers.keys());
+                checks.set(*key, endpoints.copied().collect(), start, fastrand::f64);
+            }
+            // Those that are gone need no weight any more.
+            self.dead
+                .retain(|endpoint| checks.dead().contains(endpoint));
+        }
         self.due.extend(touched.keys);
         self.findings_due |= touched.findings;
         self.health_checks_due |= touched.health_checks;
         self.derived_in += start.elapsed();
+    }
+
+    /// When an endpoint is to be asked whether it answers.
+    pub(crate) fn check_at(&self) -> Option<Instant> {
+        self.checks.as_ref()?.next_at()
+    }
+
+    /// The endpoint to be asked now.
+    pub(crate) fn next_check(&mut self) -> Option<SocketAddr> {
+        self.checks.as_mut()?.next(Instant::now())
+    }
+
+    /// What an endpoint answered; none if nothing was learned. Says whether that calls for a pass.
+    pub(crate) fn checked(&mut self, endpoint: SocketAddr, is_alive: Option<bool>) -> bool {
+        let Some(checks) = &mut self.checks else {
+            return false;
+        };
+        if !checks.answered(endpoint, is_alive, Instant::now(), fastrand::f64()) {
+            return false;
+        }
+        if checks.dead().contains(&endpoint) {
+            self.dead.insert(endpoint);
+            warn!(%endpoint, "endpoint does not answer and gets no new connections where others do");
+        } else {
+            self.dead.remove(&endpoint);
+            info!(%endpoint, "endpoint answers again");
+        }
+        self.derive(&Changed::liveness([endpoint].into()));
+        true
     }
 
     /// Tells people and metrics how things are after a pass.

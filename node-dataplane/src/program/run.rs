@@ -1,12 +1,16 @@
 //! When a pass is made: on a commit, on the resync timer, and when the last pass asked for another.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
 
 use meshlite_proto::subscribe::{Commit, Subscription};
 use meshlite_runtime::readiness::ReadyToken;
 use meshlite_snapshot::{Finding, ResourceType, Snapshot};
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::JoinSet,
     time::{Instant, Interval, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -14,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Program, View,
+    ask::ask,
     leftovers::Leftovers,
     loads::{self, Balanced},
 };
@@ -63,6 +68,8 @@ struct Course {
     pending_at: Option<Instant>,
     /// Commits wait for this, so that what comes soon after another is programmed with what follows it.
     rests_until: Instant,
+    /// Endpoints that are being asked whether they answer.
+    asking: JoinSet<(SocketAddr, Option<bool>)>,
     /// When what other backends left is looked at again; none until this one carries the traffic.
     tend_at: Option<Instant>,
 }
@@ -75,6 +82,10 @@ enum Event {
     Resync,
     Pass,
     Tend,
+    /// Endpoints are to be asked whether they answer.
+    Check,
+    /// One was asked.
+    Checked(SocketAddr, Option<bool>),
     Count,
     Query(Query),
 }
@@ -111,6 +122,17 @@ impl<K: Kernel> Runner<K> {
                     course.tend_at = self.tend().await;
                     continue;
                 }
+                Event::Check => {
+                    while let Some(endpoint) = self.program.next_check() {
+                        course.asking.spawn(ask(endpoint));
+                    }
+                    continue;
+                }
+                Event::Checked(endpoint, is_alive) => {
+                    if !self.program.checked(endpoint, is_alive) {
+                        continue;
+                    }
+                }
                 Event::Count => {
                     self.report(&course.balanced).await;
                     continue;
@@ -139,6 +161,10 @@ impl<K: Kernel> Runner<K> {
             _ = course.resync.tick() => Event::Resync,
             () = at(pass_at) => Event::Pass,
             () = at(course.tend_at) => Event::Tend,
+            () = at(self.program.check_at()) => Event::Check,
+            Some(Ok((endpoint, is_alive))) = course.asking.join_next() => {
+                Event::Checked(endpoint, is_alive)
+            }
             _ = course.counts.tick(), if !course.balanced.is_empty() => Event::Count,
             Some(query) = self.queries.recv() => Event::Query(query),
         }
@@ -277,6 +303,7 @@ impl Course {
             pending: None,
             pending_at: None,
             rests_until: Instant::now(),
+            asking: JoinSet::new(),
             tend_at: None,
         }
     }

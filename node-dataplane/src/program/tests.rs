@@ -23,6 +23,7 @@ pub(super) async fn mk_program(kernel: Memory) -> Program<Memory> {
         },
         drain_timeout: Duration::from_mins(15),
         sync_period: Duration::from_secs(30),
+        check_endpoints: false,
         metrics: Metrics::new().0,
         printer: None,
     };
@@ -285,4 +286,51 @@ proptest! {
             assert_eq!((reasons(&program), program.wake_at()), (vec![], None));
         });
     }
+}
+
+/// Asks every endpoint three times; those that are named do not answer.
+async fn check_all(program: &mut Program<Memory>, dead: &[&str]) {
+    for _ in 0..3 * 2 {
+        tokio::time::sleep_until(program.check_at().unwrap()).await;
+        while let Some(endpoint) = program.next_check() {
+            let is_alive = !dead.contains(&endpoint.to_string().as_str());
+            program.checked(endpoint, Some(is_alive));
+        }
+    }
+    program.pass(vec![]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_be_left() {
+    let mut program = mk_program(Memory::default()).await;
+    program.checks = Some(Checks::default());
+    let (one, two) = ("10.244.0.1:8080", "10.244.0.2:8080");
+    let snapshot = mk_snapshot(
+        vec![mk_service("web", "10.96.0.1")],
+        vec![mk_group(
+            "web",
+            &[("10.244.0.1", "n1"), ("10.244.0.2", "n2")],
+        )],
+    );
+    program.set_snapshot(1, snapshot, &Changed::default());
+    program.pass(vec![]).await;
+    let weights = |program: &Program<Memory>| -> Vec<u16> {
+        let table = programmed(program);
+        let server = &table.virtual_servers[&key("TCP 10.96.0.1:80")];
+        server
+            .real_servers
+            .values()
+            .map(|real| real.weight)
+            .collect()
+    };
+    for (dead, expected) in [
+        (&[one][..], [0, 1]),
+        (&[one, two], [1, 1]),
+        (&[two], [1, 0]),
+        (&[], [1, 1]),
+    ] {
+        check_all(&mut program, dead).await;
+        assert_eq!(weights(&program), expected, "{dead:?} are dead");
+    }
+    assert_eq!(program.metrics.repairs.get(), 0);
 }
