@@ -3,128 +3,148 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     ask,
     config::SetsConfig,
-    output::{self, Format, columns_for},
+    output::{self, Format, columns},
 };
 
 mod table;
 
 use table::{Kind, Protocol, Server, Table};
 
+/// Everything that is printed.
+#[derive(Debug, Serialize)]
+struct View {
+    /// kube-proxy's sets.
+    ipsets: Vec<IpSet>,
+    /// Those of the nft table `inet meshlite`.
+    nft: Vec<NftSet>,
+}
+
 /// One of kube-proxy's sets.
 #[derive(Debug, Serialize)]
-struct Set {
+struct IpSet {
     name: &'static str,
-    /// What has its place in the nft table `inet meshlite`.
-    nft: &'static str,
-    /// Which of the elements there.
-    elements: &'static str,
+    /// The nft sets that do its work.
+    nft: Vec<String>,
     /// As `ipset list` would print them.
+    members: Vec<String>,
+}
+
+/// A set as a node answers it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all(serialize = "camelCase"))]
+struct NftSet {
+    #[serde(rename(serialize = "name"))]
+    ours: String,
+    kube_proxy: String,
+    purpose: String,
     members: Vec<String>,
 }
 
 /// Prints the sets of the node at a URL.
 pub(crate) async fn run(config: SetsConfig) -> anyhow::Result<()> {
     let SetsConfig { url, format } = config;
-    let body = ask::admin(&url, "/virtualservers").await?;
-    let table: Table = serde_json::from_slice(&body)
-        .with_context(|| format!("{url}/virtualservers cannot be read"))?;
-    let sets = sets(&table);
-    output::value(format, &sets, || print(&sets, format))
+    let table = read(&url, "/virtualservers").await?;
+    let view = View::new(&table, read(&url, "/sets").await?);
+    output::value(format, &view, || view.print(format))
 }
 
-const FRONTENDS: &str = "frontends-ip, frontends-ip6";
-const RANGES: &str = "ranges-ip, ranges-ip6";
-const HAIRPINS: &str = "hairpins-ip, hairpins-ip6";
+async fn read<T: DeserializeOwned>(url: &str, path: &str) -> anyhow::Result<T> {
+    let body = ask::admin(url, path).await?;
+    serde_json::from_slice(&body).with_context(|| format!("{url}{path} cannot be read"))
+}
 
-/// kube-proxy's sets, as far as the table says what is in them: what is programmed, and only that.
-fn sets(table: &Table) -> Vec<Set> {
-    let servers: Vec<_> = table
-        .virtual_servers
-        .iter()
-        .filter(|s| s.programmed)
-        .collect();
-    let of = |name, nft, elements, members: &dyn Fn(&Server) -> Vec<String>| Set {
-        name,
-        nft,
-        elements,
-        members: sorted(servers.iter().flat_map(|server| members(server))),
-    };
-    let balancer = |server: &Server| server.kind == Kind::LoadBalancer;
-    let guarded = |server: &Server| balancer(server) && !server.source_ranges.is_empty();
-    let node_port = |name, elements, protocol, is_local: bool| {
-        of(name, FRONTENDS, elements, &move |server| {
-            let is_it = server.kind == Kind::NodePort && server.protocol == protocol;
-            let is_it = is_it && (!is_local || server.is_local());
-            if is_it {
-                vec![server.address.port().to_string()]
-            } else {
-                Vec::new()
-            }
-        })
-    };
-    vec![
-        of("KUBE-CLUSTER-IP", FRONTENDS, "cluster IPs", &|server| {
-            server.address_if(server.kind == Kind::ClusterIP)
-        }),
-        of(
-            "KUBE-LOOP-BACK",
-            HAIRPINS,
-            "endpoints on this node, twice",
-            &Server::hairpins,
-        ),
-        of("KUBE-EXTERNAL-IP", FRONTENDS, "external IPs", &|server| {
-            server.address_if(server.kind == Kind::ExternalIP)
-        }),
-        of(
-            "KUBE-LOAD-BALANCER",
-            FRONTENDS,
-            "load balancers' addresses",
-            &|server| server.address_if(balancer(server)),
-        ),
-        of(
-            "KUBE-LOAD-BALANCER-LOCAL",
-            FRONTENDS,
-            "of those, with nobody masqueraded",
-            &|server| server.address_if(balancer(server) && server.is_local()),
-        ),
-        of(
-            "KUBE-LOAD-BALANCER-FW",
-            FRONTENDS,
-            "of those, with source ranges",
-            &|server| server.address_if(guarded(server)),
-        ),
-        of(
-            "KUBE-LOAD-BALANCER-SOURCE-CIDR",
-            RANGES,
-            "load balancers' addresses and who may connect there",
-            &|server| {
-                if balancer(server) {
-                    server.ranges()
-                } else {
-                    Vec::new()
-                }
-            },
-        ),
-        node_port("KUBE-NODE-PORT-TCP", "TCP node ports", Protocol::Tcp, false),
-        node_port(
-            "KUBE-NODE-PORT-LOCAL-TCP",
-            "of those, with nobody masqueraded",
-            Protocol::Tcp,
-            true,
-        ),
-        node_port("KUBE-NODE-PORT-UDP", "UDP node ports", Protocol::Udp, false),
-        node_port(
-            "KUBE-NODE-PORT-LOCAL-UDP",
-            "of those, with nobody masqueraded",
-            Protocol::Udp,
-            true,
-        ),
-    ]
+/// kube-proxy's sets, and which of a virtual server's addresses, ports or endpoints are in each.
+const IPSETS: [(&str, fn(&Server) -> Vec<String>); 11] = [
+    ("KUBE-CLUSTER-IP", |it| {
+        it.address_if(it.kind == Kind::ClusterIP)
+    }),
+    ("KUBE-LOOP-BACK", Server::hairpins),
+    ("KUBE-EXTERNAL-IP", |it| {
+        it.address_if(it.kind == Kind::ExternalIP)
+    }),
+    ("KUBE-LOAD-BALANCER", |it| it.address_if(it.is_balancer())),
+    ("KUBE-LOAD-BALANCER-LOCAL", |it| {
+        it.address_if(it.is_balancer() && it.is_local())
+    }),
+    ("KUBE-LOAD-BALANCER-FW", |it| {
+        it.address_if(it.is_balancer() && !it.source_ranges.is_empty())
+    }),
+    ("KUBE-LOAD-BALANCER-SOURCE-CIDR", Server::ranges),
+    ("KUBE-NODE-PORT-TCP", |it| {
+        it.port_if(it.is_node_port(Protocol::Tcp))
+    }),
+    ("KUBE-NODE-PORT-LOCAL-TCP", |it| {
+        it.port_if(it.is_node_port(Protocol::Tcp) && it.is_local())
+    }),
+    ("KUBE-NODE-PORT-UDP", |it| {
+        it.port_if(it.is_node_port(Protocol::Udp))
+    }),
+    ("KUBE-NODE-PORT-LOCAL-UDP", |it| {
+        it.port_if(it.is_node_port(Protocol::Udp) && it.is_local())
+    }),
+];
+
+// === impl View ===
+
+impl View {
+    /// Of what is programmed, and only that.
+    fn new(table: &Table, nft: Vec<NftSet>) -> Self {
+        let programmed = || table.virtual_servers.iter().filter(|it| it.programmed);
+        let ipset = |(name, members): (&'static str, fn(&Server) -> Vec<String>)| IpSet {
+            name,
+            nft: nft
+                .iter()
+                .filter(|set| set.kube_proxy.split(", ").any(|it| it == name))
+                .map(|set| set.ours.clone())
+                .collect(),
+            members: sorted(programmed().flat_map(members)),
+        };
+        Self {
+            ipsets: IPSETS.into_iter().map(ipset).collect(),
+            nft,
+        }
+    }
+
+    /// A line for each member, with its set on the first. Wide are the nft sets too.
+    fn print(&self, format: Format) -> String {
+        let mut rows = Vec::new();
+        for set in &self.ipsets {
+            let heads = [set.name.to_owned(), set.nft.join(", ")];
+            lines(&mut rows, &set.members, heads);
+        }
+        let ipsets = columns(["KUBE-PROXY", "MEMBERS", "NFT"], &rows);
+        if format != Format::Wide {
+            return ipsets;
+        }
+        rows.clear();
+        for set in &self.nft {
+            let heads = [set.ours.clone(), set.purpose.clone()];
+            lines(&mut rows, &set.members, heads);
+        }
+        format!(
+            "{ipsets}\n{}",
+            columns(["NFT", "MEMBERS", "PURPOSE"], &rows)
+        )
+    }
+}
+
+/// Each member in the middle, between what is said of its set on the first line.
+fn lines(rows: &mut Vec<[String; 3]>, members: &[String], heads: [String; 2]) {
+    let [mut name, mut last] = heads;
+    let none = ["-".to_owned()];
+    let members = if members.is_empty() { &none } else { members };
+    for member in members {
+        rows.push([
+            std::mem::take(&mut name),
+            member.clone(),
+            std::mem::take(&mut last),
+        ]);
+    }
 }
 
 /// Each once: a virtual server may be there for each audience. IPv4 first, by number.
@@ -136,31 +156,6 @@ fn sorted(members: impl Iterator<Item = String>) -> Vec<String> {
     };
     let members: BTreeSet<_> = members.map(key).collect();
     members.into_iter().map(|(.., member)| member).collect()
-}
-
-/// A line for each member, with its set's name on the first.
-fn print(sets: &[Set], format: Format) -> String {
-    let mut rows = Vec::new();
-    for set in sets {
-        let mut names = [set.name, set.nft, set.elements];
-        let none = ["-".to_owned()];
-        let members = if set.members.is_empty() {
-            &none[..]
-        } else {
-            &set.members
-        };
-        for member in members {
-            let [name, nft, elements] = names.map(str::to_owned);
-            rows.push([name, member.clone(), nft, elements]);
-            names = [""; 3];
-        }
-    }
-    columns_for(
-        format,
-        3,
-        ["KUBE-PROXY", "MEMBERS", "NFT", "ELEMENTS"],
-        &rows,
-    )
 }
 
 #[cfg(test)]

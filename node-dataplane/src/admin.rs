@@ -1,4 +1,4 @@
-//! The node's own routes on the metrics server: `/proxyMode`, `/configz`, `/healthz`, `/snapshot`, `/resources/{type}`, `/virtualservers`.
+//! The node's own routes on the metrics server: `/proxyMode`, `/configz`, `/sets`, `/snapshot`, `/resources/{type}`, `/virtualservers`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,10 +23,11 @@ use prometheus_client::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::spawn_blocking,
     time::timeout,
 };
 
-use crate::program::run;
+use crate::{kernel::nftables, program::run};
 
 /// How long the table may take to be read.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,6 +61,7 @@ pub(crate) fn router(
     let ours = Router::new()
         .route("/proxyMode", get(proxy_mode))
         .route("/configz", get(configz))
+        .route("/sets", get(sets))
         .route("/snapshot", get(snapshot))
         .route("/resources/{kind}", get(resources))
         .route("/virtualservers", get(virtual_servers))
@@ -78,6 +80,19 @@ async fn proxy_mode(State(shared): State<Shared>) -> &'static str {
 
 async fn configz(State(shared): State<Shared>) -> Json<serde_json::Value> {
     Json(shared.about.configz.clone())
+}
+
+/// The sets of the nft table with their members; none where the mode has no such table.
+async fn sets(State(shared): State<Shared>) -> Response {
+    if !matches!(shared.about.mode, "ipvs" | "nftables") {
+        return Json([(); 0]).into_response();
+    }
+    let refusal = |error: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"));
+    match spawn_blocking(nftables::sets).await {
+        Ok(Ok(sets)) => Json(sets).into_response(),
+        Ok(Err(error)) => refusal(error.to_string()).into_response(),
+        Err(error) => refusal(error.to_string()).into_response(),
+    }
 }
 
 async fn snapshot(State(shared): State<Shared>) -> Json<Standing> {

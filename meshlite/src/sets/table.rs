@@ -62,6 +62,20 @@ impl Server {
         self.masquerade == Masquerade::Never
     }
 
+    pub(super) fn is_balancer(&self) -> bool {
+        self.kind == Kind::LoadBalancer
+    }
+
+    pub(super) fn is_node_port(&self, protocol: Protocol) -> bool {
+        self.kind == Kind::NodePort && self.protocol == protocol
+    }
+
+    /// `30080`, or nothing.
+    pub(super) fn port_if(&self, is_member: bool) -> Vec<String> {
+        let port = || self.address.port().to_string();
+        is_member.then(port).into_iter().collect()
+    }
+
     /// `10.96.0.10,udp:53`, or nothing.
     pub(super) fn address_if(&self, is_member: bool) -> Vec<String> {
         let place = || self.place(self.address);

@@ -44,8 +44,8 @@ fn table() -> Table {
 }
 
 fn members(name: &str) -> Vec<String> {
-    let sets = sets(&table());
-    let set = sets.into_iter().find(|set| set.name == name);
+    let view = View::new(&table(), Vec::new());
+    let set = view.ipsets.into_iter().find(|set| set.name == name);
     set.unwrap().members
 }
 
@@ -113,23 +113,47 @@ fn kube_node_port_local_udp_has_ports_whose_clients_keep_their_address() {
     assert_eq!(members("KUBE-NODE-PORT-LOCAL-UDP"), ["30054"]);
 }
 
+/// As a node answers `/sets`.
+fn nft() -> Vec<NftSet> {
+    let sets = json!([
+        { "kube_proxy": "KUBE-CLUSTER-IP, KUBE-EXTERNAL-IP", "ours": "frontends-ip", "purpose": "every virtual server",
+          "members": ["10.96.0.1 . 6 . 443 : 4"] },
+        { "kube_proxy": "KUBE-LOOP-BACK", "ours": "hairpins-ip", "purpose": "endpoints", "members": [] },
+    ]);
+    serde_json::from_value(sets).unwrap()
+}
+
 #[test]
 fn there_is_a_line_for_each_member_and_for_each_set() {
-    let text = print(&sets(&table()), Format::Text);
+    let text = View::new(&table(), nft()).print(Format::Text);
     let lines: Vec<_> = text.lines().take(5).collect();
     assert_eq!(
         lines,
         [
             "KUBE-PROXY                      MEMBERS                          NFT",
-            "KUBE-CLUSTER-IP                 10.96.0.1,tcp:443                frontends-ip, frontends-ip6",
+            "KUBE-CLUSTER-IP                 10.96.0.1,tcp:443                frontends-ip",
             "                                10.96.0.10,udp:53",
             "                                fd00::1,tcp:443",
-            "KUBE-LOOP-BACK                  10.244.0.7,udp:5353,10.244.0.7   hairpins-ip, hairpins-ip6",
+            "KUBE-LOOP-BACK                  10.244.0.7,udp:5353,10.244.0.7   hairpins-ip",
         ]
     );
-    let empty = sets(&Table {
+    let empty = Table {
         virtual_servers: Vec::new(),
-    });
-    let text = print(&empty, Format::Text);
+    };
+    let text = View::new(&empty, Vec::new()).print(Format::Text);
     assert_eq!(text.lines().count(), 12);
+}
+
+#[test]
+fn wide_are_the_sets_of_the_kernel_too() {
+    let text = View::new(&table(), nft()).print(Format::Wide);
+    let (_, kernel) = text.split_once("\n\n").unwrap();
+    assert_eq!(
+        kernel,
+        "\
+NFT           MEMBERS                  PURPOSE
+frontends-ip  10.96.0.1 . 6 . 443 : 4  every virtual server
+hairpins-ip   -                        endpoints
+"
+    );
 }

@@ -98,6 +98,11 @@ fn people_see_where_everybody_stands_and_what_is_installed() {
     );
     let endpoints = ask(0, &["get", "endpoints", "web", "-o", "wide"]);
     assert!(endpoints.contains("Ready"), "{endpoints}");
+    let sets = prints(0, &["node", "sets", "--node", &node]);
+    let (ip, port) = (mesh.virtual_ip.ip(), mesh.virtual_ip.port());
+    assert!(sets.contains(&format!("{ip},tcp:{port}")), "{sets}");
+    let is_configuration = |answer: &str| answer.contains("\"kind\":\"KubeProxyConfiguration\"");
+    get(&metrics, "/configz", is_configuration);
     let ingress = format!("http://{admin}");
     let routes = prints(0, &["get", "routes", "--node", &ingress]);
     assert!(routes.contains("Ingress default/web"), "{routes}");

@@ -102,6 +102,7 @@ impl Mesh {
             format!("--metrics-bind-address={ANY}"),
             format!("--healthz-bind-address={ANY}"),
             "--nodeport-addresses=127.0.0.1".to_owned(),
+            "--mode=userspace".to_owned(),
         ];
         let node = self.data_plane("node", &bind);
         let metrics = node.said("node bound", "metrics").await;

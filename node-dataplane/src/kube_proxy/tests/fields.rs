@@ -228,6 +228,16 @@ fn each_field_of_another_type_is_a_mistake() {
 }
 
 #[test]
+fn each_field_is_in_the_documentation() {
+    let text = include_str!("../../../../docs/kube-proxy.md");
+    for field in FIELDS {
+        let is_there = text.contains(&format!("`{}`", field.path));
+        let is_head = matches!(field.path, "apiVersion" | "kind");
+        assert!(is_there || is_head, "{}", field.path);
+    }
+}
+
+#[test]
 fn fields_are_sorted_and_each_is_there_once() {
     assert!(FIELDS.is_sorted_by(|a, b| a.path.to_lowercase() < b.path.to_lowercase()));
 }
