@@ -4,6 +4,7 @@
 //! do it says, for each step, as what to do next.
 
 pub(crate) mod ipvs;
+pub(crate) mod localhost;
 pub(crate) mod memory;
 pub(crate) mod nftables;
 pub(crate) mod print;

@@ -34,6 +34,7 @@ use crate::{
     health_checks::HealthChecks,
     kernel::{
         Kernel,
+        localhost::Localhost,
         memory::Memory,
         nftables::Nftables,
         userspace::{Context, Userspace},
@@ -144,21 +145,36 @@ impl Node {
             }
             Backend::Nftables => {
                 let kernel = Nftables::start().map_err(RunError::Thread)?;
-                Box::pin(self.program(kernel, Metrics::new(), stop)).await
+                self.carry(kernel, stop).await
             }
             Backend::Userspace => {
                 let metrics = Metrics::new();
-                let context = Context {
-                    low_port_offset: self.config.low_port_offset,
-                    loopback_only: self.config.loopback_only,
-                    udp_idle_timeout: self.config.udp_idle_timeout,
-                    max_udp_flows: MAX_UDP_FLOWS,
-                    traffic: metrics.0.traffic.clone(),
-                    stop: stop.clone(),
-                };
-                Box::pin(self.program(Userspace::new(context), metrics, stop)).await
+                let proxy = self.proxy(&metrics.0, &stop);
+                Box::pin(self.program(proxy, metrics, stop)).await
             }
         }
+    }
+
+    /// Runs the loop on a kernel that leaves out loopback, which is served from user space where that is asked for.
+    async fn carry<K: Kernel>(self, kernel: K, stop: CancellationToken) -> Result<(), RunError> {
+        let metrics = Metrics::new();
+        if !self.config.localhost_node_ports {
+            return Box::pin(self.program(kernel, metrics, stop)).await;
+        }
+        let proxy = self.proxy(&metrics.0, &stop);
+        let kernel = Localhost::new(kernel, proxy, self.config.drain_timeout);
+        Box::pin(self.program(kernel, metrics, stop)).await
+    }
+
+    fn proxy(&self, metrics: &Metrics, stop: &CancellationToken) -> Userspace {
+        Userspace::new(Context {
+            low_port_offset: self.config.low_port_offset,
+            loopback_only: self.config.loopback_only,
+            udp_idle_timeout: self.config.udp_idle_timeout,
+            max_udp_flows: MAX_UDP_FLOWS,
+            traffic: metrics.traffic.clone(),
+            stop: stop.clone(),
+        })
     }
 
     /// Runs the loop and the servers around it.

@@ -182,7 +182,7 @@ async fn many_virtual_servers_are_programmed_in_one_batch<K: Kernel>(
     settle(kernel, &mk_table([])).await;
 }
 
-fn userspace() -> Userspace {
+pub(super) fn userspace() -> Userspace {
     Userspace::new(Context {
         low_port_offset: None,
         loopback_only: false,

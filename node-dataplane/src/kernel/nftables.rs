@@ -37,7 +37,7 @@ use super::{
 use crate::{
     Config,
     plan::Step,
-    table::{Key, Observed, ObservedRealServer, ObservedServer, Owner, Scheduler},
+    table::{Key, Observed, Scheduler},
 };
 
 /// nftables of the network namespace in which it was made.
@@ -115,24 +115,6 @@ pub(crate) fn sets() -> Result<Vec<Listed>, KernelError> {
 }
 
 fn observe(rules: &Rules<Balanced>) -> Observed {
-    let server = |entry: &Balanced| ObservedServer {
-        owner: Owner::Ours,
-        origin: entry.origin.clone(),
-        settings: entry.settings.clone(),
-        real_servers: entry
-            .real_servers
-            .iter()
-            .map(|(address, real)| {
-                let observed = ObservedRealServer {
-                    weight: real.weight,
-                    is_local: real.is_local,
-                    connections: 0,
-                };
-                (*address, observed)
-            })
-            .collect(),
-        bound: None,
-    };
     let clients = rules.clients();
     Observed {
         inside: clients.inside.clone(),
@@ -140,7 +122,7 @@ fn observe(rules: &Rules<Balanced>) -> Observed {
         virtual_servers: rules
             .entries()
             .iter()
-            .map(|(key, entry)| (*key, server(entry)))
+            .map(|(key, entry)| (*key, entry.observed()))
             .collect(),
     }
 }
@@ -148,14 +130,9 @@ fn observe(rules: &Rules<Balanced>) -> Observed {
 fn apply(rules: &mut Rules<Balanced>, steps: &[Step]) -> Vec<Result<(), KernelError>> {
     let mut draft = Draft::new(rules.entries(), rules.clients());
     let mut results: Vec<_> = steps.iter().map(|step| draft.step(step)).collect();
-    let Draft {
-        clients,
-        are_clients_new,
-        changes,
-        ..
-    } = draft;
+    let (clients, changes) = draft.finish();
     let stale = stale::Moved::between(rules.entries(), &changes);
-    let outcome = rules.apply(are_clients_new.then_some(clients), changes);
+    let outcome = rules.apply(clients, changes);
     for (step, result) in steps.iter().zip(&mut results) {
         let error = match step.key() {
             Some(key) => outcome.failed.get(key),

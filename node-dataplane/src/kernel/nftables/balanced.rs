@@ -18,7 +18,10 @@ use crate::{
         name::{Place, Shape},
         value::{endpoint, read_endpoint, vip, vip_and},
     },
-    table::{Key, Masquerade, Origin, RealServer, Scheduler, Settings, VirtualAddress, WhenEmpty},
+    table::{
+        Key, Masquerade, ObservedRealServer, ObservedServer, Origin, Owner, RealServer, Scheduler,
+        Settings, VirtualAddress, WhenEmpty,
+    },
 };
 
 /// A virtual server as nftables has it.
@@ -35,6 +38,37 @@ pub(crate) struct Balanced {
 const DRAINED: u32 = 1 << 31;
 
 impl Balanced {
+    /// What is to be of it.
+    pub(super) fn wanted(server: &ObservedServer, is_closed: bool) -> Self {
+        let real =
+            |(address, real): (&SocketAddr, &ObservedRealServer)| (*address, real.programmed());
+        Self {
+            origin: server.origin.clone(),
+            settings: server.settings.clone(),
+            real_servers: server.real_servers.iter().map(real).collect(),
+            is_closed,
+        }
+    }
+
+    /// What is there of it.
+    pub(super) fn observed(&self) -> ObservedServer {
+        let real = |(address, real): (&SocketAddr, &RealServer)| {
+            let observed = ObservedRealServer {
+                weight: real.weight,
+                is_local: real.is_local,
+                connections: 0,
+            };
+            (*address, observed)
+        };
+        ObservedServer {
+            owner: Owner::Ours,
+            origin: self.origin.clone(),
+            settings: self.settings.clone(),
+            real_servers: self.real_servers.iter().map(real).collect(),
+            bound: None,
+        }
+    }
+
     /// What the shared rules do for it.
     fn helper(&self, is_served: bool) -> Helper {
         let settings = &self.settings;
