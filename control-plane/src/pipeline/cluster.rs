@@ -158,3 +158,6 @@ impl ClusterPipeline {
         output.publish(&turn.delta, turn.changed, findings, compiler, followed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+//! What counts of what clients report.
+
 use std::net::IpAddr;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What reports come to over time.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is counted of which Services.
+
 use super::*;
 use crate::{
     desired::Changed,

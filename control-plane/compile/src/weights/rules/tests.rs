@@ -1,3 +1,5 @@
+//! Which rule counts, and what is wrong with those that do not.
+
 use k8s_openapi::api::discovery::v1 as k8s;
 use meshlite_snapshot::Finding;
 
