@@ -70,6 +70,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "meshlite-ipvs",
             "meshlite-kubernetes",
             "meshlite-manifests",
+            "meshlite-nft",
             "meshlite-node",
             "meshlite-proto",
             "meshlite-runtime",
