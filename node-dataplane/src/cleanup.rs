@@ -177,7 +177,7 @@ mod tests {
             );
             let mut nftables = Nftables::connect().unwrap();
             let drops = firewalls::forward_drops(&mut nftables).unwrap();
-            assert_eq!(firewalls::open(&mut nftables, drops).unwrap().len(), 1);
+            assert_eq!(firewalls::open(&mut nftables, &drops).unwrap().len(), 1);
             let ours = ["10.96.0.1", "10.97.0.1", "fd00:96::1"].map(|a| a.parse().unwrap());
             let mut network = Network::connect().unwrap();
             assert!(

@@ -17,6 +17,7 @@ mod network;
 pub(crate) mod sysctl;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod watch;
 
 pub(crate) use conntrack::{Conntrack, Flow, Serving, Tuple};
 pub(crate) use error::{HostError, Undone};

@@ -56,19 +56,19 @@ pub(crate) fn forward_drops(nftables: &mut Nftables) -> Result<Vec<ForwardDrop>,
 /// Adds our answer to each that has none. Gives those that were changed.
 pub(crate) fn open(
     nftables: &mut Nftables,
-    drops: Vec<ForwardDrop>,
+    drops: &[ForwardDrop],
 ) -> Result<Vec<ChainKey>, FirewallError> {
     let mut changed = Vec::new();
     for ForwardDrop { chain, is_open, .. } in drops {
-        if is_open {
+        if *is_open {
             continue;
         }
         let mut transaction = Transaction::new();
-        for rule in rule::accepts(&chain) {
+        for rule in rule::accepts(chain) {
             transaction.add_rule(&rule);
         }
         nftables.commit(&transaction)?;
-        changed.push(chain);
+        changed.push(chain.clone());
     }
     Ok(changed)
 }

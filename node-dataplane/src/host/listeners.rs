@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, BufRead as _, BufReader},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -31,17 +32,28 @@ pub(crate) struct Listener {
 /// The sockets of this host at these ports. Those at loopback addresses are left out: NodePorts are not there.
 pub(crate) fn at(ports: &BTreeSet<(Protocol, u16)>) -> io::Result<BTreeSet<Listener>> {
     let mut found = BTreeSet::new();
+    if ports.is_empty() {
+        return Ok(found);
+    }
     for (protocol, file) in FILES {
-        let text = match fs::read_to_string(file) {
+        let file = match fs::File::open(file) {
             // This kernel has no IPv6.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            text => text?,
+            file => file?,
         };
-        let listeners = text.lines().filter_map(|line| listener(protocol, line));
-        found.extend(listeners.filter(|listener| {
+        for line in BufReader::new(file).lines().skip(1) {
+            let Some(listener) = listener(protocol, &line?) else {
+                // The kernel lists the sockets of TCP that listen before all others, of which there may be very many.
+                if protocol == Protocol::Tcp {
+                    break;
+                }
+                continue;
+            };
             let place = (protocol, listener.address.port());
-            ports.contains(&place) && !listener.address.ip().is_loopback()
-        }));
+            if ports.contains(&place) && !listener.address.ip().is_loopback() {
+                found.insert(listener);
+            }
+        }
     }
     Ok(found)
 }

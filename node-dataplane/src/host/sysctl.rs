@@ -146,7 +146,7 @@ fn of_ipvs(kernel: KernelVersion) -> Vec<Sysctl> {
     list
 }
 
-/// As kube-proxy has them.
+/// As kube-proxy has them: timeouts as they are configured, and room for connections at least.
 fn of_conntrack(conntrack: &Conntrack, cpus: u32) -> Vec<Sysctl> {
     let mut list = Vec::new();
     let most = conntrack.max_per_core.saturating_mul(cpus);
@@ -182,7 +182,7 @@ fn of_conntrack(conntrack: &Conntrack, cpus: u32) -> Vec<Sysctl> {
     for (path, timeout, why) in timeouts {
         let seconds = timeout.map_or(0, |timeout: Duration| timeout.as_secs());
         if seconds > 0 {
-            list.push(at_least(path, seconds, why));
+            list.push(exactly(path, seconds, why));
         }
     }
     if conntrack.tcp_be_liberal {

@@ -23,7 +23,7 @@ fn drops() -> Vec<String> {
 fn open_all() -> usize {
     let mut nftables = nftables();
     let drops = forward_drops(&mut nftables).unwrap();
-    open(&mut nftables, drops).unwrap().len()
+    open(&mut nftables, &drops).unwrap().len()
 }
 
 const FOREIGN: &str = "
