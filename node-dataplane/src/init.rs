@@ -142,7 +142,7 @@ mod tests {
         let notices = said(Mode::Ipvs, &[], |_| {});
         assert_eq!(failures(&notices), ["ip_vs", "dummy", "ip_vs_rr"]);
         let notices = said(Mode::Ipvs, &[], |config| {
-            config.vip_binding = VipBinding::Route
+            config.vip_binding = VipBinding::Route;
         });
         assert_eq!(failures(&notices), ["ip_vs", "ip_vs_rr"]);
         for mode in [Mode::Auto, Mode::Nftables] {
@@ -168,7 +168,7 @@ mod tests {
         );
         assert!(!text.contains("ip_vs"), "{text}");
         let text = lines(said(Mode::Nftables, &[forward], |config| {
-            config.sysctls = false
+            config.sysctls = false;
         }));
         assert!(
             text.contains("is 0, should be 1, and was left so"),

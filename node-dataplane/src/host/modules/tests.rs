@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
-/// A host with ip_vs loaded, ip_vs_rr in the kernel, and a program that can load only ip_vs_wrr.
+/// A host with `ip_vs` loaded, `ip_vs_rr` in the kernel, and a program that can load only `ip_vs_wrr`.
 fn host() -> (tempfile::TempDir, Modules) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
