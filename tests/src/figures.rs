@@ -17,6 +17,11 @@ impl Figures {
             .push((key.to_owned(), value.into(), meaning.to_owned()));
     }
 
+    /// Whether there is a figure of this name.
+    pub fn has(&self, key: &str) -> bool {
+        self.rows.iter().any(|(known, ..)| known == key)
+    }
+
     /// Prints the table and then the JSON line.
     pub fn print(&self, title: &str, mut out: impl Write) -> std::io::Result<()> {
         writeln!(out, "{title}")?;

@@ -20,7 +20,7 @@ use crate::{
     objects::NODE,
     relay,
     scene::Scene,
-    watch::{Mode, Proxy, Watch},
+    watch::{Mode, Proxy, Watch, pause},
 };
 
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
@@ -123,6 +123,18 @@ impl Arena {
         ensure!(program.is_file(), "{} is not there", program.display());
         let config = format!("--config={}", path.display());
         Ok(self.node().start(&program, [config])?)
+    }
+
+    /// Waits until its first pass is over: it may do more in it than is counted in the kernel.
+    pub(crate) fn first_sync(&self) -> anyhow::Result<Duration> {
+        let deadline = Instant::now() + Duration::from_mins(3);
+        loop {
+            match self.syncs() {
+                Ok(syncs) => return Ok(Duration::from_secs_f64(syncs.seconds)),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                Err(_) => pause(Duration::from_millis(100)),
+            }
+        }
     }
 
     /// How long its passes took so far.

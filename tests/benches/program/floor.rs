@@ -19,9 +19,14 @@ use meshlite_tests::{
 
 use crate::objects::{PORT, Size, TARGET, vip};
 
+/// A word of rules that nft 1.0.6 prints and does not read: there are a few, however many Services.
+const UNREADABLE: &str = "ct original proto-dst";
+
 /// How long `nft -f` takes for the table that a node has, on a node that has none.
 pub(crate) fn nft(node: &Host, rounds: u16) -> anyhow::Result<Duration> {
-    let rules = node.output("nft", &["list", "table", "inet", "meshlite"])?;
+    let table = node.output("nft", &["list", "table", "inet", "meshlite"])?;
+    let readable = table.lines().filter(|line| !line.contains(UNREADABLE));
+    let rules = readable.collect::<Vec<_>>().join("\n");
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("rules");
     fs::write(&file, rules)?;

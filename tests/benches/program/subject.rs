@@ -78,8 +78,8 @@ pub(crate) fn measure_and<T>(
         eprintln!("{proxy:?} {:?}: {:?}", scene.size, running.took);
         took.push(running.took);
         cpu.push(running.cpu);
+        first_sync.push(arena.first_sync()?);
         pause(SETTLE);
-        first_sync.push(Duration::from_secs_f64(arena.syncs()?.seconds));
         left -= 1;
         if left == 0 {
             outcome.took = median(took);

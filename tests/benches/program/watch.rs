@@ -60,7 +60,7 @@ impl Proxy {
     /// Its map of Services.
     fn services(self) -> Result<SetKey, InvalidName> {
         let (family, table, set) = match self {
-            Self::Ours(_) => (Family::Inet, "meshlite", "vips-ip"),
+            Self::Ours(_) => (Family::Inet, "meshlite", "servers-ip"),
             Self::KubeProxy(_) => (Family::Ipv4, "kube-proxy", "service-ips"),
         };
         let name = table.parse()?;

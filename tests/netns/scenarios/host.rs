@@ -10,8 +10,9 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 6] = [
+pub(super) const SCENARIOS: [Scenario; 7] = [
     Scenario::new("what_is_not_ours_is_left_alone", what_is_not_ours),
+    Scenario::new("cleanup_removes_all_of_ours_and_nothing_else", cleanup),
     Scenario::new(
         "tables_of_others_can_be_flushed_under_load",
         others_are_flushed,
@@ -73,6 +74,47 @@ fn what_is_not_ours(backend: Backend) {
         let listed = run(node, "ipvsadm", "-Ln");
         assert!(listed.contains("192.0.2.4:56"), "{listed}");
     }
+}
+
+/// Everything that a backend could have changed.
+fn state(backend: Backend, node: &Host) -> String {
+    let mut state = run(node, "nft", "-s list ruleset");
+    for what in [
+        "-o link",
+        "-o address",
+        "-4 route show table all",
+        "-6 route show table all",
+    ] {
+        state += &run(node, "ip", what);
+    }
+    if backend == Backend::Ipvs {
+        state += &run(node, "ipvsadm", "-Sn");
+    }
+    state
+}
+
+fn cleanup(backend: Backend) {
+    let mut cluster = Cluster::new(backend, &[2]);
+    cluster.is_ready(0);
+    cluster.kill_node(0);
+    cluster.run_on(0, &["node", "cleanup"]);
+    add_theirs(cluster.world.node(0));
+    if backend == Backend::Ipvs {
+        run(cluster.world.node(0), "ipvsadm", "-A -t 192.0.2.4:56 -s rr");
+    }
+    let before = state(backend, cluster.world.node(0));
+    cluster.start_node(0);
+    let endpoint = [Endpoint::ready(0, 0)];
+    let service = Service::new(54).port(Protocol::Tcp, PORT);
+    let service = service.node_port(NODE_PORT).load_balancer("VIP");
+    let service = service.to(&endpoint);
+    cluster.apply(&service);
+    for family in Family::BOTH {
+        cluster.answers(cluster.world.pod(0, 1), service.at(family, PORT), &endpoint);
+    }
+    cluster.kill_node(0);
+    cluster.run_on(0, &["node", "cleanup"]);
+    assert_eq!(state(backend, cluster.world.node(0)), before);
 }
 
 fn others_are_flushed(backend: Backend) {

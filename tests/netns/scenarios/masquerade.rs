@@ -100,7 +100,7 @@ fn without_pod_networks(backend: Backend) {
     );
 }
 
-/// kube-proxy's, for a Service with an endpoint on this node and one on another.
+/// kube-proxy's.
 fn oracle(told: Told, client: Client, at: At, is_local: bool) -> Seen {
     let masquerades = match at {
         At::ClusterIp if told.masquerade_all => true,
@@ -122,7 +122,9 @@ fn matrix(cluster: &Cluster, told: Told) {
         let route = format!("route add {range} via {node}\n");
         cluster.world.router().ip_batch(&route).expect("a route");
     }
-    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
+    let mut endpoints = vec![Endpoint::ready(0, 0)];
+    // Where outside clients are not masqueraded, a pod of another node answers them past this one.
+    endpoints.extend(told.knows_pods.then(|| Endpoint::ready(1, 0)));
     let service = balanced(cluster).to(&endpoints);
     for field in [
         None,
