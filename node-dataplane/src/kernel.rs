@@ -40,7 +40,8 @@ pub(crate) trait Kernel: Send + 'static {
     /// Everything that is programmed, also by others where they share the kernel.
     fn read(&mut self) -> impl Future<Output = Result<Observed, KernelError>> + Send;
 
-    /// Applies steps in order, as one batch where the kernel has batches. Answers for each, in the same order.
+    /// Applies the steps of one phase in order, as one batch where the kernel has batches. Answers for each, in the same
+    /// order.
     fn apply(
         &mut self,
         steps: &[Step],

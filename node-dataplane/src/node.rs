@@ -32,6 +32,7 @@ use crate::{
     facts::{self, Facts},
     health::{self, HealthState},
     health_checks::HealthChecks,
+    host::watch::Watch,
     kernel::{
         Kernel,
         localhost::Localhost,
@@ -185,6 +186,7 @@ impl Node {
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         let config = self.config;
+        let is_kernel = !matches!(self.choice.backend, Backend::Userspace | Backend::Memory);
         let readiness = Readiness::default();
         let ready = readiness.task("snapshot");
         let parts = Parts {
@@ -194,10 +196,7 @@ impl Node {
                 local_addresses: facts::local_addresses().map_err(RunError::Addresses)?,
                 node_port_ranges: node_port_ranges(&config),
                 node_port_primary: config.node_port_primary,
-                loopback_node_ports: matches!(
-                    self.choice.backend,
-                    Backend::Userspace | Backend::Memory
-                ),
+                loopback_node_ports: !is_kernel,
                 masquerade_all: config.masquerade_all,
                 detect_local: config.detect_local.clone(),
                 scheduler: config.scheduler,
@@ -245,6 +244,8 @@ impl Node {
                 .then(|| HealthChecks::new(health.clone(), stop.clone())),
             health,
             unbound: Vec::new(),
+            watch: is_kernel.then(|| Watch::new(&config)),
+            noticed: Vec::new(),
             leftovers,
             sync_period: config.sync_period,
             min_sync_period: config.min_sync_period,

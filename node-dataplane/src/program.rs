@@ -34,6 +34,7 @@ use self::{checks::Checks, findings::Problems, mirror::Mirror};
 use crate::{
     desired::{Changed, Desired, Sources},
     facts::{self, Facts},
+    host::watch::Look,
     kernel::{Capabilities, Kernel, KernelError},
     metrics::{Metrics, PolicyLabel},
     plan::Drains,
@@ -78,6 +79,8 @@ pub(crate) struct Program<K> {
     findings_due: bool,
     findings: Vec<Finding>,
     health_checks_due: bool,
+    /// The host is to be looked at because of what the last passes did.
+    host_due: HostDue,
     backoff: Backoff,
     /// When what failed is tried again.
     retry_at: Option<Instant>,
@@ -94,6 +97,15 @@ pub(crate) struct Parts<K> {
     pub(crate) check_endpoints: bool,
     pub(crate) metrics: Metrics,
     pub(crate) printer: Option<Box<dyn Write + Send>>,
+}
+
+/// What calls for a look at the host.
+#[derive(Clone, Copy, Debug, Default)]
+struct HostDue {
+    /// The kernel was read.
+    is_full: bool,
+    /// Endpoints of UDP virtual servers came or went.
+    udp_changed: bool,
 }
 
 // === impl Program ===
@@ -131,6 +143,7 @@ impl<K: Kernel> Program<K> {
             findings_due: true,
             findings: Vec::new(),
             health_checks_due: true,
+            host_due: HostDue::default(),
             backoff: Backoff::new(FIRST_RETRY, sync_period),
             retry_at: None,
             look_at: None,
@@ -227,11 +240,8 @@ impl<K: Kernel> Program<K> {
             return true;
         };
         let generation = i64::try_from(*generation).unwrap_or(i64::MAX);
+        self.heed(others);
         self.metrics.generation.set(generation);
-        if self.problems.others != others {
-            self.problems.others = others;
-            self.findings_due = true;
-        }
         let started = Instant::now();
         self.must_read |= self.retry_at.is_some_and(|at| at <= started);
         let is_full = self.must_read;
@@ -253,8 +263,38 @@ impl<K: Kernel> Program<K> {
             warn!(%error, "kernel cannot be programmed");
             return false;
         }
+        self.host_due.is_full |= is_full;
         self.take_stock();
         true
+    }
+
+    /// Takes note of what else is wrong with Services on this node.
+    pub(crate) fn note(&mut self, others: Vec<Finding>) {
+        self.heed(others);
+        self.take_stock();
+    }
+
+    /// What the host is to be looked at for, where there is reason to.
+    pub(crate) fn look(&mut self) -> Option<Look<'_>> {
+        let HostDue {
+            is_full,
+            udp_changed,
+        } = std::mem::take(&mut self.host_due);
+        let (_, snapshot) = self.snapshot.as_ref()?;
+        (is_full || udp_changed).then_some(Look {
+            snapshot,
+            table: self.desired.table(),
+            facts: &self.facts,
+            is_full,
+            udp_changed,
+        })
+    }
+
+    fn heed(&mut self, others: Vec<Finding>) {
+        if self.problems.others != others {
+            self.problems.others = others;
+            self.findings_due = true;
+        }
     }
 
     fn time(&mut self, pass: Duration, is_full: bool) {
@@ -294,6 +334,8 @@ impl<K: Kernel> Program<K> {
             self.dead
                 .retain(|endpoint| checks.dead().contains(endpoint));
         }
+        let is_udp = |key: &Key| key.frontend.protocol == Protocol::Udp;
+        self.host_due.udp_changed |= touched.keys.iter().any(is_udp);
         self.due.extend(touched.keys);
         self.findings_due |= touched.findings;
         self.health_checks_due |= touched.health_checks;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock, desired::Changed, facts, health::HealthState, health_checks::HealthChecks,
-    kernel::Kernel,
+    host::watch::Watch, kernel::Kernel,
 };
 
 /// How often what other backends left is looked at, while it keeps connections.
@@ -45,6 +45,10 @@ pub(crate) struct Runner<K> {
     pub(crate) health_checks: Option<HealthChecks>,
     /// Health checks that could not be bound.
     pub(crate) unbound: Vec<Finding>,
+    /// None where the kernel does not carry the traffic.
+    pub(crate) watch: Option<Watch>,
+    /// What is wrong with the host.
+    pub(crate) noticed: Vec<Finding>,
     /// What other backends left on this node.
     pub(crate) leftovers: Option<Leftovers>,
     pub(crate) sync_period: Duration,
@@ -172,7 +176,7 @@ impl<K: Kernel> Runner<K> {
 
     async fn pass(&mut self, course: &mut Course) {
         self.serve_health().await;
-        let is_done = self.program.pass(self.unbound.clone()).await;
+        let is_done = self.program.pass(self.others()).await;
         course.pending_at = None;
         course.rests_until = Instant::now() + self.min_sync_period;
         if is_done {
@@ -181,7 +185,22 @@ impl<K: Kernel> Runner<K> {
             if is_first {
                 course.tend_at = Some(Instant::now());
             }
+            self.look_around().await;
         }
+    }
+
+    /// Looks at the host once what is asked for is programmed, so that nothing waits for it.
+    async fn look_around(&mut self) {
+        if let Some(watch) = &mut self.watch
+            && let Some(look) = self.program.look()
+        {
+            self.noticed = watch.look(look).await;
+            self.program.note(self.others());
+        }
+    }
+
+    fn others(&self) -> Vec<Finding> {
+        [&self.unbound[..], &self.noticed].concat()
     }
 
     /// Retires what other backends left, once this one carries the traffic. Says when to look again.

@@ -2,7 +2,10 @@
 
 mod sequences;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use meshlite_snapshot::{Name, Resource, ResourceType, Snapshot};
 use proptest::prelude::*;
@@ -288,11 +291,13 @@ proptest! {
     }
 }
 
-/// Asks every endpoint three times; those that are named do not answer.
-async fn check_all(program: &mut Program<Memory>, dead: &[&str]) {
-    for _ in 0..3 * 2 {
+/// Asks both endpoints three times or more; those that are named do not answer.
+async fn check_both(program: &mut Program<Memory>, dead: &[&str]) {
+    let mut asked = BTreeMap::new();
+    while asked.len() < 2 || asked.values().any(|times| *times < 3) {
         tokio::time::sleep_until(program.check_at().unwrap()).await;
         while let Some(endpoint) = program.next_check() {
+            *asked.entry(endpoint).or_insert(0) += 1;
             let is_alive = !dead.contains(&endpoint.to_string().as_str());
             program.checked(endpoint, Some(is_alive));
         }
@@ -329,8 +334,38 @@ async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_b
         (&[two], [1, 0]),
         (&[], [1, 1]),
     ] {
-        check_all(&mut program, dead).await;
+        check_both(&mut program, dead).await;
         assert_eq!(weights(&program), expected, "{dead:?} are dead");
     }
     assert_eq!(program.metrics.repairs.get(), 0);
+}
+
+#[tokio::test]
+async fn the_host_is_looked_at_after_a_full_pass_and_where_udp_changed() {
+    let mut program = mk_program(Memory::default()).await;
+    assert!(program.look().is_none(), "nothing is known yet");
+    let mut dns = mk_service("dns", "10.96.0.10");
+    dns.ports[0].protocol = Protocol::Udp;
+    let mut dns_group = mk_group("dns", &[("10.244.0.1", "n1")]);
+    dns_group.ports[0].protocol = Protocol::Udp;
+    let web_group = mk_group("web", &[("10.244.0.2", "n1")]);
+    let services = vec![dns, mk_service("web", "10.96.0.1")];
+    let mut snapshot = mk_snapshot(services, vec![dns_group.clone(), web_group.clone()]);
+    program.set_snapshot(1, snapshot.clone(), &Changed::default());
+    program.pass(vec![]).await;
+    let why = |program: &mut Program<Memory>| {
+        let look = program.look();
+        look.map(|look| (look.is_full, look.udp_changed))
+    };
+    assert_eq!(why(&mut program), Some((true, true)));
+    for (mut group, expected) in [(web_group, None), (dns_group, Some((false, true)))] {
+        group.endpoints.clear();
+        let name = Name::part("default", &group.service, &group.slice).unwrap();
+        let mut changed = Changed::default();
+        changed.resource(ResourceType::EndpointGroup, &name);
+        snapshot.insert(name, Resource::EndpointGroup(group.into()));
+        program.set_snapshot(2, snapshot.clone(), &changed);
+        program.pass(vec![]).await;
+        assert_eq!(why(&mut program), expected);
+    }
 }

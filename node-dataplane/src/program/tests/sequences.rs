@@ -113,7 +113,9 @@ proptest! {
             assert_eq!(follower.program.metrics.repairs.get(), 0);
         });
     }
+}
 
+proptest! {
     #[test]
     fn a_kernel_that_fails_at_every_nth_step_converges_and_leaves_no_live_service_without_endpoints(
         changes in proptest::collection::vec(any_change(), 1..20),
