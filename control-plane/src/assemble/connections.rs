@@ -87,7 +87,11 @@ fn http() -> Builder<TokioExecutor> {
     http
 }
 
-/// One connection to its end. No `async fn`: that would hold the connection twice, and there are thousands.
+/// One connection to its end.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would hold the connection twice, and there are thousands"
+)]
 fn until_closed<S>(
     mut connection: http2::Connection<TokioIo<Connection>, Answering<S>, TokioExecutor>,
     stop: CancellationToken,
@@ -102,12 +106,11 @@ where
             closed = &mut connection => Some(closed),
             () = stop.cancelled() => None,
         };
-        let closed = match closed {
-            Some(closed) => closed,
-            None => {
-                Pin::new(&mut connection).graceful_shutdown();
-                (&mut connection).await
-            }
+        let closed = if let Some(closed) = closed {
+            closed
+        } else {
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         };
         if let Err(error) = closed {
             debug!(%error, "a connection broke");

@@ -110,7 +110,10 @@ impl Client {
             let Some(view) = views.borrow_and_update().clone() else {
                 return "nothing is published";
             };
-            if let Err(reason) = self.send_next(&view).await {
+            let sent = self.send_next(&view).await;
+            // Whoever waits keeps nothing that is published no longer.
+            drop(view);
+            if let Err(reason) = sent {
                 return reason;
             }
             place.update(self.session.standing(), None);
@@ -135,7 +138,8 @@ impl Client {
                         return "stream broke";
                     }
                 },
-                changed = views.changed() => if changed.is_err() {
+                // What comes meanwhile goes into the next commit, and that waits for the acknowledgement.
+                changed = views.changed(), if !self.session.is_in_flight() => if changed.is_err() {
                     return STOPPED;
                 },
                 permit = self.place.granted() => match permit {
@@ -143,7 +147,7 @@ impl Client {
                     Err(_closed) => return STOPPED,
                 },
                 () = self.outbox.closed() => return "client closed the stream",
-                () = sleep_until(deadline) => if let Err(reason) = self.on_deadline(&view) {
+                () = sleep_until(deadline) => if let Err(reason) = self.on_deadline() {
                     return reason;
                 },
             }
@@ -158,7 +162,7 @@ impl Client {
             .fold(self.session.deadline(), Instant::min)
     }
 
-    fn on_deadline(&mut self, view: &View) -> Result<(), &'static str> {
+    fn on_deadline(&mut self) -> Result<(), &'static str> {
         let now = Instant::now();
         if self.expires.is_some_and(|at| now >= at) {
             self.drain("the credentials of this stream expire");
@@ -166,7 +170,10 @@ impl Client {
         }
         self.outbox.check(now).map_err(|Gone| STALLED)?;
         match self.session.due(now) {
-            Some(Due::Heartbeat) => self.beat(view),
+            Some(Due::Heartbeat) => match self.service.view() {
+                Ok(view) => self.beat(&view),
+                Err(_nothing_published) => Ok(()),
+            },
             Some(Due::Silence) => {
                 self.outbox.refuse(Status::deadline_exceeded(format!(
                     "nothing was heard for {} s",

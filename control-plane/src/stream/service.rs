@@ -24,7 +24,7 @@ use super::{Discovery, wire::PieceBody};
 const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
 
 /// What a stream's buffer for requests holds at first, and at least later, in bytes. Most streams are idle.
-const BUFFER: usize = 1024;
+const BUFFER: usize = 512;
 
 /// `FetchSnapshot`.
 #[derive(Debug)]

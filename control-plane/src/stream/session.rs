@@ -217,6 +217,11 @@ impl Session {
         }
     }
 
+    /// A commit was sent and is not acknowledged: nothing else is sent before.
+    pub(super) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// Where the client stands.
     pub(super) fn standing(&self) -> &Standing {
         &self.standing

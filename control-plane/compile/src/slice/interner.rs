@@ -22,14 +22,16 @@ pub(super) struct Place {
 /// Values of one type.
 #[derive(Debug)]
 struct Shared<T: ?Sized> {
-    #[expect(
-        clippy::disallowed_types,
-        reason = "three look-ups for each endpoint: with a BTreeSet, a sixth of all time; no order of it is seen"
-    )]
-    values: std::collections::HashSet<Arc<T>>,
+    values: Set<T>,
     /// How many there are to be before they are swept again.
     sweep_at: usize,
 }
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "three look-ups for each endpoint: with a BTreeSet, a sixth of all time; no order of it is seen"
+)]
+type Set<T> = std::collections::HashSet<Arc<T>>;
 
 impl Interner {
     /// The one copy of this name; none for one that says nothing.
@@ -72,7 +74,7 @@ impl<T: Hash + Eq + ?Sized> Shared<T> {
 impl<T: ?Sized> Default for Shared<T> {
     fn default() -> Self {
         Self {
-            values: Default::default(),
+            values: Set::default(),
             sweep_at: 0,
         }
     }
