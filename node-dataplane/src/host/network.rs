@@ -53,16 +53,6 @@ impl Network {
         })
     }
 
-    /// All links.
-    pub(crate) fn links(&mut self) -> Result<Vec<Link>, HostError> {
-        let list = |sequence, out: &mut Vec<u8>| write(&Message::ListLinks, sequence, false, out);
-        let take = |payload: &[u8], links: &mut Vec<Link>| {
-            links.push(codec::link(payload)?);
-            Ok(())
-        };
-        Ok(self.exchange.list(list, take)?)
-    }
-
     /// The link of a name.
     pub(crate) fn link(&mut self, name: &str) -> Result<Option<Link>, HostError> {
         let ask =

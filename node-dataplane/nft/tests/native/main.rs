@@ -10,6 +10,7 @@ mod service;
 mod steps;
 
 mod atomic;
+mod ipv6;
 mod listing;
 mod namespace;
 mod read_back;

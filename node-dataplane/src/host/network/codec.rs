@@ -45,7 +45,6 @@ const ROUTE_HEADER: usize = 12;
 /// What is said to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message<'a> {
-    ListLinks,
     GetLink { name: &'a str },
     AddDummy { name: &'a str },
     RemoveLink { index: u32 },
@@ -75,11 +74,6 @@ pub(super) fn write(
         sequence,
     };
     match *message {
-        Message::ListLinks => {
-            let mut w = Writer::begin(out, header, &link_header(0));
-            w.put_u32_ne(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-            w.end()
-        }
         Message::GetLink { name } => {
             let mut w = Writer::begin(out, header, &link_header(0));
             w.put_str(IFLA_IFNAME, cut(name));
@@ -127,7 +121,6 @@ impl Message<'_> {
     fn kind(&self) -> (u16, u16) {
         let make = flags::NLM_F_CREATE | flags::NLM_F_EXCL;
         match self {
-            Self::ListLinks => (RTM_GETLINK, flags::NLM_F_DUMP),
             Self::GetLink { .. } => (RTM_GETLINK, 0),
             Self::AddDummy { .. } => (RTM_NEWLINK, make),
             Self::RemoveLink { .. } => (RTM_DELLINK, 0),
