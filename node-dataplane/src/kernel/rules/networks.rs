@@ -114,3 +114,48 @@ fn last_of(family: AddressFamily) -> IpAddr {
         AddressFamily::Ipv6 => Ipv6Addr::from_bits(u128::MAX).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn network() -> impl Strategy<Value = IpNet> {
+        // Few addresses, so that networks meet.
+        let v4 = (any::<[u8; 2]>(), 0u8..=32).prop_map(|(end, length)| {
+            let ip = Ipv4Addr::new(10, 0, end[0] & 3, end[1]);
+            IpNet::new(ip.into(), length).unwrap()
+        });
+        let v6 = (any::<u8>(), 0u8..=128).prop_map(|(end, length)| {
+            let ip = Ipv6Addr::from_bits(u128::MAX - u128::from(end));
+            IpNet::new(ip.into(), length).unwrap()
+        });
+        prop_oneof![v4, v6]
+    }
+
+    proptest! {
+        #[test]
+        fn networks_are_read_back_as_few_as_there_can_be(
+            networks in prop::collection::btree_set(network(), 0..20),
+        ) {
+            let mut read_back = BTreeSet::new();
+            for family in [AddressFamily::Ipv4, AddressFamily::Ipv6] {
+                let elements = elements(&networks, family);
+                let ends = elements.iter().map(|it| (it.key.clone(), it.interval_end));
+                let ends: BTreeSet<_> = ends.collect();
+                prop_assert_eq!(ends.len(), elements.len());
+                read_back.extend(read(&elements, family).unwrap());
+            }
+            prop_assert_eq!(read_back, fewest(&networks));
+        }
+    }
+
+    #[test]
+    fn a_range_without_a_beginning_makes_no_sense() {
+        let networks = ["10.0.0.0/8".parse().unwrap()].into();
+        let mut elements = elements(&networks, AddressFamily::Ipv4);
+        elements.remove(0);
+        assert_eq!(read(&elements, AddressFamily::Ipv4), None);
+    }
+}

@@ -40,14 +40,13 @@ struct Sorted {
 impl<E: Entry> Rules<E> {
     /// Reads what is there, unless it is what our last transaction left: then there is nothing to do.
     pub(crate) fn read(&mut self) -> Result<(), KernelError> {
-        let failed = |error: Error| kernel_error(&error);
         for _ in 0..TRIES {
-            let before = self.nftables.generation().map_err(failed)?;
+            let before = self.nftables.generation().map_err(|it| self.refused(&it))?;
             if self.generation == Some(before) {
                 return Ok(());
             }
-            let found = self.find().map_err(failed)?;
-            let after = self.nftables.generation().map_err(failed)?;
+            let found = self.find().map_err(|it| self.refused(&it))?;
+            let after = self.nftables.generation().map_err(|it| self.refused(&it))?;
             if before != after {
                 continue;
             }
@@ -63,6 +62,14 @@ impl<E: Entry> Rules<E> {
         }
         let text = format!("nftables: others changed the ruleset {TRIES} times while it was read");
         Err(KernelError::Retry(text))
+    }
+
+    /// What a refusal means. A socket that failed is made anew, for the next time.
+    fn refused(&mut self, error: &Error) -> KernelError {
+        if let (Error::Socket(_), Ok(nftables)) = (error, Nftables::connect()) {
+            self.nftables = nftables;
+        }
+        kernel_error(error)
     }
 
     /// `None` where it is not as it must be, whatever virtual servers there are.
