@@ -19,7 +19,6 @@ mod balanced;
 mod draft;
 mod maps;
 mod slots;
-mod stale;
 #[cfg(test)]
 mod tests;
 mod way;
@@ -131,7 +130,6 @@ fn apply(rules: &mut Rules<Balanced>, steps: &[Step]) -> Vec<Result<(), KernelEr
     let mut draft = Draft::new(rules.entries(), rules.clients());
     let mut results: Vec<_> = steps.iter().map(|step| draft.step(step)).collect();
     let (clients, changes) = draft.finish();
-    let stale = stale::Moved::between(rules.entries(), &changes);
     let outcome = rules.apply(clients, changes);
     for (step, result) in steps.iter().zip(&mut results) {
         let error = match step.key() {
@@ -142,6 +140,5 @@ fn apply(rules: &mut Rules<Balanced>, steps: &[Step]) -> Vec<Result<(), KernelEr
             *result = Err(error.clone());
         }
     }
-    stale.forget();
     results
 }
