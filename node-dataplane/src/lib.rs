@@ -1,9 +1,9 @@
 //! Programs what a snapshot says on one node.
 //!
 //! ```text
-//! Commit ─> desired ─> plan ─> program ─> Kernel (userspace | memory)
-//!            ^          ^                    │
-//!   facts ───┘          └──── observed ──────┘
+//! Commit ─ changes ─> desired ─ keys ─> plan ─ steps ─> Kernel (ipvs | nftables | userspace | memory)
+//!                      ^                 ^                │
+//!   facts, checks ─────┘                 └─ mirror <──────┘ read: at the start, each sync period, after failures
 //! ```
 //!
 //! Input: commits of the node topics, and facts about this node. Output: virtual servers that carry traffic, health

@@ -24,7 +24,7 @@ pub(crate) struct Table {
     pub(crate) virtual_servers: BTreeMap<Key, VirtualServer>,
 }
 
-/// What counts as a Pod: `detectLocalMode` of a KubeProxyConfiguration.
+/// What counts as a Pod: `detectLocalMode` of a `KubeProxyConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LocalDetector {
     /// Nothing says: no client is taken for a Pod.

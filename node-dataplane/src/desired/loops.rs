@@ -57,7 +57,7 @@ fn is_virtual(address: SocketAddr, protocol: Protocol, claims: &Claims, facts: &
     };
     let is_here = || ip.is_loopback() || facts.local_addresses.contains(&ip);
     is_claimed(VirtualAddress::Ip(ip))
-        || (is_claimed(VirtualAddress::EveryNodeAddress(AddressFamily::of(ip))) && is_here())
+        || (is_here() && is_claimed(VirtualAddress::EveryNodeAddress(AddressFamily::of(ip))))
 }
 
 // === impl Endpoints ===

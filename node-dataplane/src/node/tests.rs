@@ -65,8 +65,8 @@ impl Running {
     async fn metric(&self, name: &str) -> String {
         let metrics = get(self.metrics, "/metrics").await.unwrap().1;
         let lines = metrics.lines().filter_map(|line| line.split_once(' '));
-        let found = lines.filter(|(is, _)| *is == name).map(|(_, value)| value);
-        found.last().expect("the metric is there").to_owned()
+        let mut found = lines.filter(|(is, _)| *is == name).map(|(_, value)| value);
+        found.next().expect("the metric is there").to_owned()
     }
 
     async fn has_metrics(&self, lines: &[&str]) {

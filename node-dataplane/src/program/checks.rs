@@ -61,12 +61,7 @@ impl Checks {
         now: Instant,
         mut random: impl FnMut() -> f64,
     ) {
-        let before = if endpoints.is_empty() {
-            self.of.remove(&key)
-        } else {
-            self.of.insert(key, endpoints.clone())
-        };
-        let before = before.unwrap_or_default();
+        let before = self.of.remove(&key).unwrap_or_default();
         for address in endpoints.difference(&before) {
             if let Some(known) = self.endpoints.get_mut(address) {
                 known.users += 1;
@@ -84,6 +79,9 @@ impl Checks {
         }
         for address in before.difference(&endpoints) {
             self.release(*address);
+        }
+        if !endpoints.is_empty() {
+            self.of.insert(key, endpoints);
         }
     }
 

@@ -102,7 +102,8 @@ const WITHOUT_DETECTOR: Matrix = [
 ];
 
 /// Masquerading all is about cluster IPs: everything else is as it was.
-fn masquerading_all(mut matrix: Matrix) -> Matrix {
+fn masquerading_all(matrix: &Matrix) -> Matrix {
+    let mut matrix = *matrix;
     let cluster_ips = matrix
         .iter_mut()
         .filter(|(_, kind, _)| *kind == "ClusterIP");
@@ -169,10 +170,10 @@ fn connect(table: &Table, from: IpAddr, interface: &str, to: SocketAddr) -> Outc
     }
 }
 
-fn check(detector: &DetectLocal, masquerade_all: bool, matrix: Matrix) {
+fn check(detector: &DetectLocal, masquerade_all: bool, matrix: &Matrix) {
     let table = table(detector.clone(), masquerade_all);
     let clients = [(POD, "veth7"), (NODE, "lo"), (OUTSIDE, "eth0")];
-    for (service, kind, outcomes) in matrix {
+    for &(service, kind, outcomes) in matrix {
         let case = CASES.iter().find(|case| case.name == service).unwrap();
         let to = match kind {
             "ClusterIP" => SocketAddr::new(ip(case.cluster_ip), 80),
@@ -198,22 +199,22 @@ fn detectors() -> [DetectLocal; 3] {
 #[test]
 fn clients_reach_the_endpoints_and_keep_the_addresses_that_kube_proxy_gives_them() {
     for detector in detectors() {
-        check(&detector, false, WITH_DETECTOR);
+        check(&detector, false, &WITH_DETECTOR);
     }
 }
 
 #[test]
 fn without_a_detector_pods_are_outside_clients_as_with_kube_proxy() {
-    check(&DetectLocal::Snapshot, false, WITHOUT_DETECTOR);
+    check(&DetectLocal::Snapshot, false, &WITHOUT_DETECTOR);
 }
 
 #[test]
 fn masquerading_all_hides_pods_from_endpoints_at_cluster_ips_only() {
     for detector in detectors() {
-        check(&detector, true, masquerading_all(WITH_DETECTOR));
+        check(&detector, true, &masquerading_all(&WITH_DETECTOR));
     }
-    let expected = masquerading_all(WITHOUT_DETECTOR);
-    check(&DetectLocal::Snapshot, true, expected);
+    let expected = masquerading_all(&WITHOUT_DETECTOR);
+    check(&DetectLocal::Snapshot, true, &expected);
 }
 
 #[test]

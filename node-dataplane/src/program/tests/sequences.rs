@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     plan::Step,
+    table::ObservedRealServer,
     testing::world::{Change, World, any_change},
 };
 
@@ -74,7 +75,7 @@ fn is_usable(real_servers: impl IntoIterator<Item = RealServer>) -> bool {
 
 fn is_live(observed: &Observed, key: &Key) -> bool {
     let server = observed.virtual_servers.get(key);
-    server.is_some_and(|s| is_usable(s.real_servers.values().map(|real| real.programmed())))
+    server.is_some_and(|s| is_usable(s.real_servers.values().map(ObservedRealServer::programmed)))
 }
 
 /// What a node programs that starts with the world as it is.
