@@ -1,8 +1,14 @@
 //! What a client sends, from any bytes to the end of its session, without a network: for fuzzing.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    mem,
+    net::Ipv6Addr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use meshlite_compile::Delta;
+use meshlite_compile::{Delta, ObjectKey};
 use meshlite_proto::v1::{self, discovery_request::Kind};
 use prost::Message as _;
 use tokio::time::Instant;
@@ -11,7 +17,10 @@ use super::{
     hello::Accepted,
     session::{Next, Session},
 };
-use crate::publish::{Publisher, Stamp};
+use crate::{
+    balance::Reports,
+    publish::{Publisher, Stamp},
+};
 
 /// Takes these bytes as the messages of a stream, each after its length as a varint.
 ///
@@ -27,7 +36,7 @@ pub fn requests(mut bytes: &[u8]) {
     let Ok(accepted) = Accepted::new(hello) else {
         return;
     };
-    let (mut publisher, views) = Publisher::new(std::sync::Arc::default());
+    let (mut publisher, views) = Publisher::new(Arc::default());
     let changed = SystemTime::UNIX_EPOCH;
     publisher.publish(&Delta::default(), Stamp { at: now, changed }, Vec::new());
     publisher.announce();
@@ -35,7 +44,12 @@ pub fn requests(mut bytes: &[u8]) {
         return;
     };
     let mut session = Session::new(&accepted, now, Duration::ZERO);
-    while let Some(request) = next() {
+    let reports = mk_reports();
+    let reporter = reports.reporter(accepted.role, &accepted.identity);
+    while let Some(mut request) = next() {
+        if let Some(Kind::Heartbeat(beat)) = &mut request.kind {
+            reporter.report(mem::take(&mut beat.loads));
+        }
         if session.next(&view, now) == Some(Next::Compare) {
             session.asked(now);
         }
@@ -46,6 +60,20 @@ pub fn requests(mut bytes: &[u8]) {
     let client = session.standing().describe(accepted.topics);
     assert!(client.topics.len() <= crate::publish::TOPICS.len());
     assert!(client.installed.len() <= client.topics.len());
+    let sum = reports.sum();
+    assert!(
+        sum.told()
+            .all(|load| load.service == "a/b" && load.active_connections <= 1_000)
+    );
+}
+
+/// Reports on the endpoint ::1 of the Service a/b.
+fn mk_reports() -> Reports {
+    let reports = Reports::new(Arc::default());
+    let bases = BTreeMap::from([(Ipv6Addr::LOCALHOST.into(), 100)]);
+    let web = ObjectKey::new("a", "b");
+    reports.expect(Arc::new(BTreeMap::from([(web, Arc::new(bases))])));
+    reports
 }
 
 #[cfg(test)]
