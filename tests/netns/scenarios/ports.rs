@@ -120,7 +120,7 @@ fn node_port_on_every_node(backend: Backend) {
 }
 
 fn node_port_on_localhost(backend: Backend) {
-    let cluster = Cluster::with_flags(backend, &[1], &["--localhost-node-ports"]);
+    let cluster = Cluster::with_flags(backend, &[1], &["--localhost-nodeports"]);
     let endpoint = [Endpoint::ready(0, 0)];
     let service = Service::new(28).port(Protocol::Tcp, PORT);
     cluster.apply(&service.node_port(NODE_PORT).to(&endpoint));
