@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Config, kernel::nftables};
+use crate::{
+    Config,
+    kernel::{ipvs, nftables},
+};
 
 /// What carries the traffic on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub(crate) struct Choice {
 /// The kernels that this version has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
+    Ipvs,
     Nftables,
     Userspace,
     Memory,
@@ -68,6 +72,11 @@ struct Candidate {
 
 /// What `auto` tries, best first.
 const CANDIDATES: &[Candidate] = &[
+    Candidate {
+        mode: Mode::Ipvs,
+        backend: Backend::Ipvs,
+        probe: ipvs::usable,
+    },
     Candidate {
         mode: Mode::Nftables,
         backend: Backend::Nftables,

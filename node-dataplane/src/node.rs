@@ -33,8 +33,10 @@ use crate::{
     health::{self, HealthState},
     health_checks::HealthChecks,
     host::watch::Watch,
+    init,
     kernel::{
         Kernel,
+        ipvs::{self, Ipvs},
         localhost::Localhost,
         memory::Memory,
         nftables::Nftables,
@@ -144,7 +146,14 @@ impl Node {
             Backend::Memory => {
                 Box::pin(self.program(Memory::default(), Metrics::new(), stop)).await
             }
+            Backend::Ipvs => {
+                init::sysctls(&self.config, true);
+                let options = ipvs::Options::from(&self.config);
+                let kernel = Ipvs::start(options).map_err(RunError::Thread)?;
+                self.carry(kernel, stop).await
+            }
             Backend::Nftables => {
+                init::sysctls(&self.config, false);
                 let kernel = Nftables::start().map_err(RunError::Thread)?;
                 self.carry(kernel, stop).await
             }

@@ -31,7 +31,7 @@ impl Backend {
 
     /// Whether `meshlite node` has it.
     pub(crate) const fn is_built(self) -> bool {
-        matches!(self, Self::Userspace | Self::Nftables)
+        matches!(self, Self::Userspace | Self::Nftables | Self::Ipvs)
     }
 
     /// Whether this is what a client sees whose packets are dropped. A process can only close a connection that it has.

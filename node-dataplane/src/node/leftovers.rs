@@ -1,6 +1,6 @@
 //! Which backends may have left something on this node, by the one that is used.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::info;
@@ -20,7 +20,12 @@ pub(super) async fn find(backend: Backend, config: &Config) -> Option<Leftovers>
         return None;
     }
     let mut retire = Vec::new();
-    match ipvs::Leftovers::find(ipvs::Options::from(config)).await {
+    let mut options = ipvs::Options::from(config);
+    if backend == Backend::Userspace {
+        // What the kernel balances, even to nobody, does not come to this process.
+        options.drain_timeout = Duration::ZERO;
+    }
+    match ipvs::Leftovers::find(options).await {
         Ok(Some(found)) => retire.push(virtual_servers(found)),
         Ok(None) => {}
         Err(error) => info!(%error, "what IPVS may have of an earlier run cannot be looked for"),

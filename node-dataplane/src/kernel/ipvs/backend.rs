@@ -47,6 +47,8 @@ pub(super) struct Backend<D> {
     pub(super) left: BTreeSet<Key>,
     /// Addresses of virtual servers that are not ours.
     pub(super) of_others: BTreeSet<IpAddr>,
+    /// Another backend carries the traffic.
+    pub(super) is_takeover: bool,
     /// What was read has not been tidied up yet.
     pub(super) is_fresh: bool,
 }
@@ -67,6 +69,7 @@ impl<D: Door> Backend<D> {
             retiring: Retiring::default(),
             left: BTreeSet::new(),
             of_others: BTreeSet::new(),
+            is_takeover: false,
             is_fresh: false,
             options,
         })
@@ -87,10 +90,18 @@ impl<D: Door> Backend<D> {
     /// is balanced that would not find its way back.
     fn carry_out(&mut self, steps: &[Step], batch: &mut Batch) -> Result<(), KernelError> {
         self.release(batch)?;
+        if std::mem::take(&mut self.is_takeover) {
+            // All goes by the other backend's rules until ours replace them: so all has to be there first.
+            self.change_places(batch)?;
+            self.bind(batch)?;
+        }
         self.help(steps, batch);
         self.change_places(batch)?;
-        let marking = self.remark(batch);
-        self.change_marked(batch, &marking)?;
+        let mut marking = self.remark(batch);
+        if !self.change_marked(batch, &marking)? {
+            // Packets go on to where they went until it is read what there is.
+            marking = Marking::default();
+        }
         for (key, mark) in &marking.marks {
             self.helpers.mark(key, *mark);
         }
@@ -211,11 +222,9 @@ impl<D: Door> Backend<D> {
         )
     }
 
-    /// What marked packets get.
-    fn change_marked(&mut self, batch: &mut Batch, marking: &Marking) -> Result<(), KernelError> {
-        if marking.changes.is_empty() {
-            return Ok(());
-        }
+    /// What marked packets get. Says whether all of it is as it should be.
+    fn change_marked(&mut self, batch: &mut Batch, marking: &Marking) -> Result<bool, KernelError> {
+        let mut is_done = true;
         let changes: Vec<Change> = marking.changes.iter().map(|(_, change)| *change).collect();
         let mut there = BTreeMap::new();
         for failure in self.send(changes)? {
@@ -227,7 +236,10 @@ impl<D: Door> Backend<D> {
                 (Error::Exists(_), (Some(service), _)) => {
                     there.insert(service, *key);
                 }
-                (error, _) => batch.fail_place(key, value::error(error)),
+                (error, _) => {
+                    batch.fail_place(key, value::error(error));
+                    is_done = false;
+                }
             }
         }
         for (service, key) in there {
@@ -238,9 +250,10 @@ impl<D: Door> Backend<D> {
                 && let Err(error) = self.converge(service, &content)
             {
                 batch.fail_place(&key, error);
+                is_done = false;
             }
         }
-        Ok(())
+        Ok(is_done)
     }
 
     /// Makes a virtual server that is there what it should be, by edits alone: its connections stay. Real servers that

@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use meshlite_nft::Nftables;
+
 use super::{mark::Mark, programmed::Server};
 use crate::{
     kernel::{
         KernelError,
-        rules::{Changes, Clients, Helper, Outcome, Rules, family_of},
+        rules::{Changes, Clients, Helper, Outcome, Rules, family_of, kernel_error, name::table},
     },
     plan::Step,
     table::{Key, VipKind},
@@ -46,6 +48,16 @@ impl Helpers {
         self.changes.clear();
         self.clients = None;
         self.rules.read()
+    }
+
+    /// Whether there are rules, of another backend: it balances what comes until ours replace them.
+    pub(super) fn are_of_another_backend(&self) -> Result<bool, KernelError> {
+        if self.places().next().is_some() {
+            return Ok(false);
+        }
+        let tables = || Nftables::connect()?.tables();
+        let tables = tables().map_err(|error| kernel_error(&error))?;
+        Ok(tables.iter().any(|entry| entry.table.key == table()))
     }
 
     /// The places that they know, as last read and changed since.

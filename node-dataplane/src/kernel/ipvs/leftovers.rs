@@ -1,18 +1,26 @@
 //! What IPVS has of ours once something else carries the traffic, or nothing is to.
 
-use std::{collections::BTreeSet, net::IpAddr, time::Instant};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use meshlite_ipvs::{Change, Error};
 
 use super::{Options, Thread, backend::Backend, binding::Binding, door::Door, mark::Mark, value};
 use crate::{
     config::VipBinding,
-    kernel::{KernelError, rules, worker::Worker},
+    kernel::{
+        KernelError, rules,
+        worker::{Ended, Worker},
+    },
     table::Key,
 };
 
 /// What is left of IPVS while another backend carries the traffic. It is to be found before that one programs anything,
-/// and tended from then on: no new connection comes here any more, and those that are there go on until they end.
+/// which may take the record of what is ours away, and tended once it has: no new connection comes here then, and those
+/// that are there go on until they end.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
     worker: Worker<Thread>,
@@ -28,24 +36,29 @@ impl Leftovers {
             backend: None,
         };
         let worker = Worker::start("ipvs-leftovers", thread);
-        let worker = worker.map_err(|error| KernelError::Retry(format!("no thread: {error}")))?;
+        let worker = worker.map_err(|error| KernelError::Retry(error.to_string()))?;
         let find = |thread: &mut Thread| match thread.backend() {
             Ok(backend) => backend.give_up(),
             Err(KernelError::Unsupported(_)) => Ok(false),
             Err(error) => Err(error),
         };
-        let found = worker.run(find).await;
-        let found = found.map_err(|ended| KernelError::Retry(ended.to_string()))??;
+        let found = flat(worker.run(find).await)?;
         Ok(found.then_some(Self { worker }))
     }
 
-    /// Lets go of what has no connections any more, or had them for as long as a drain may take. To be called every few
-    /// seconds, until it says that nothing is left.
+    /// Lets go of what has no connections any more, or had them for as long as a drain may take. To be called
+    /// now and then, until it says that nothing is left.
     pub(crate) async fn tend(&self) -> Result<bool, KernelError> {
-        let tend = |thread: &mut Thread| thread.backend()?.let_go();
-        let tended = self.worker.run(tend).await;
-        tended.map_err(|ended| KernelError::Retry(ended.to_string()))?
+        flat(
+            self.worker
+                .run(|thread: &mut Thread| thread.backend()?.let_go())
+                .await,
+        )
     }
+}
+
+fn flat<R>(done: Result<Result<R, KernelError>, Ended>) -> Result<R, KernelError> {
+    done.map_err(|ended| KernelError::Retry(ended.to_string()))?
 }
 
 /// Takes away everything of ours: virtual servers, with their connections, addresses and rules. Nothing of others is
@@ -63,7 +76,7 @@ pub(crate) fn remove() -> Result<(), KernelError> {
         vip_binding: VipBinding::Route,
         exclude_cidrs: Vec::new(),
         timeouts: meshlite_ipvs::Timeouts::default(),
-        drain_timeout: std::time::Duration::ZERO,
+        drain_timeout: Duration::ZERO,
     };
     Backend::<meshlite_ipvs::Ipvs>::new(options)?.remove()
 }

@@ -91,6 +91,7 @@ impl<D: Door> Backend<D> {
         let others = listing.left.iter().chain(listing.foreign.keys());
         self.of_others = others.map(|frontend| frontend.address.ip()).collect();
         self.left = listing.left.iter().copied().map(Key::everyone).collect();
+        self.is_takeover = self.helpers.are_of_another_backend()?;
         self.is_fresh = true;
         let clients = self.helpers.clients();
         let mut virtual_servers = servers.observed;
