@@ -156,8 +156,7 @@ impl<D: Door> Backend<D> {
         self.helpers.set_inside(steps);
         for key in &batch.changed {
             if let Some(server) = self.programmed.get(key) {
-                let is_own = self.binding.is_elsewhere(key.frontend.address.ip());
-                self.helpers.set(key, server, is_own);
+                self.helpers.set(key, server, &self.binding);
             }
         }
         let failed = self.commit(batch);

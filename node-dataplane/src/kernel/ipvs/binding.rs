@@ -9,6 +9,8 @@ use std::{
     net::IpAddr,
 };
 
+use ipnet::IpNet;
+
 use crate::{
     config::VipBinding,
     host::{HostError, LOOPBACK, LinkAddress, Network, Undone},
@@ -80,6 +82,11 @@ impl Binding {
     /// Whether somebody else has given it to this host.
     pub(super) fn is_elsewhere(&self, address: IpAddr) -> bool {
         self.elsewhere.contains(&address)
+    }
+
+    /// Whether somebody else has given this host an address within it.
+    pub(super) fn has_another_in(&self, range: &IpNet) -> bool {
+        self.elsewhere.iter().any(|address| range.contains(address))
     }
 
     /// All addresses that we or an earlier run have bound.

@@ -1,10 +1,15 @@
 //! The nft rules that help IPVS: one transaction for what has changed, none where nothing has.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
+use ipnet::IpNet;
 use meshlite_nft::Nftables;
 
-use super::{mark::Mark, programmed::Server};
+use super::{binding::Binding, mark::Mark, programmed::Server};
 use crate::{
     kernel::{
         KernelError,
@@ -92,13 +97,12 @@ impl Helpers {
         }
     }
 
-    /// Makes them help a virtual server as it is now. `is_own`: its address is this node's, whatever Services there are.
-    /// Its packets keep the mark that they have.
-    pub(super) fn set(&mut self, key: &Key, server: &Server, is_own: bool) {
+    /// Makes them help a virtual server as it is now. Its packets keep the mark that they have.
+    pub(super) fn set(&mut self, key: &Key, server: &Server, binding: &Binding) {
         let known = self.rules.entries().get(key);
         let helper = Helper {
             mark: known.and_then(|helper| helper.mark),
-            ..helper(server, is_own)
+            ..helper(key, server, binding)
         };
         if known != Some(&helper) {
             self.changes.insert(*key, Some(helper));
@@ -137,17 +141,42 @@ impl Helpers {
 }
 
 /// What rules do for a virtual server, but for its mark.
-pub(super) fn helper(server: &Server, is_own: bool) -> Helper {
+pub(super) fn helper(key: &Key, server: &Server, binding: &Binding) -> Helper {
+    let address = key.frontend.address.ip();
     let kind = server.origin.as_ref().map(|origin| origin.kind);
     let local = server.real_servers.iter().filter(|(_, real)| real.is_local);
     Helper {
         origin: server.origin.clone(),
         masquerade: server.settings.masquerade,
-        source_ranges: Arc::clone(&server.settings.source_ranges),
+        source_ranges: with_host(&server.settings.source_ranges, address, binding),
         when_empty: server.settings.when_empty,
         is_served: server.is_usable(),
-        is_closed: kind != Some(VipKind::NodePort) && !is_own,
+        is_closed: kind != Some(VipKind::NodePort) && !binding.is_elsewhere(address),
         local: local.map(|(address, _)| *address).collect(),
         mark: None,
     }
+}
+
+/// This host connects to an address of its own from that same address: so that may connect where one of its others may.
+fn with_host(
+    ranges: &Arc<BTreeSet<IpNet>>,
+    address: IpAddr,
+    binding: &Binding,
+) -> Arc<BTreeSet<IpNet>> {
+    let is_in = ranges.iter().any(|range| range.contains(&address));
+    if is_in || !ranges.iter().any(|range| binding.has_another_in(range)) {
+        return Arc::clone(ranges);
+    }
+    let itself = [IpNet::from(address)];
+    Arc::new(ranges.iter().copied().chain(itself).collect())
+}
+
+/// The ranges without what [`with_host`] adds.
+pub(super) fn without_host(helper: &Helper, address: IpAddr) -> Arc<BTreeSet<IpNet>> {
+    let itself = IpNet::from(address);
+    if !helper.source_ranges.contains(&itself) {
+        return Arc::clone(&helper.source_ranges);
+    }
+    let others = helper.source_ranges.iter().filter(|range| **range != itself);
+    Arc::new(others.copied().collect())
 }

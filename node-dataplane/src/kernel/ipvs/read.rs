@@ -96,7 +96,7 @@ impl<D: Door> Backend<D> {
         let clients = self.helpers.clients();
         let mut virtual_servers = servers.observed;
         for (frontend, listed) in &listing.foreign {
-            let (server, _) = assemble(listed, None, &listed.destinations);
+            let (server, _) = assemble(&Key::everyone(*frontend), listed, None, &listed.destinations);
             let foreign = ObservedServer {
                 owner: Owner::Foreign,
                 ..server
@@ -198,7 +198,7 @@ impl Assembly {
         let by_mark = mark.and_then(|mark| marked.get(&mark));
         let shared = by_mark.map_or(&[][..], |listed| &listed.destinations);
         let destinations = [&listed.destinations, shared].concat();
-        let (mut server, mut own) = assemble(listed, recorded, &destinations);
+        let (mut server, mut own) = assemble(&key, listed, recorded, &destinations);
         own.mark = mark.filter(|mark| marked.contains_key(mark));
         // What marked packets get is not seen by the plan: so that it is edited here.
         if mark.is_some() && by_mark.map(Listed::content) != Some(Content::of(&own)) {
@@ -213,8 +213,7 @@ impl Assembly {
     /// is shown with something that nobody wants, so that it is edited.
     fn doubt(&mut self, record: &BTreeMap<Key, Recorded>, binding: &Binding) {
         for (key, own) in &mut self.programmed {
-            let is_own = binding.is_elsewhere(key.frontend.address.ip());
-            let wanted = helpers::helper(own, is_own);
+            let wanted = helpers::helper(key, own, binding);
             let fits = record.get(key).is_some_and(|recorded| {
                 let mark = recorded.helper.mark;
                 recorded.helper == Helper { mark, ..wanted }
@@ -237,7 +236,7 @@ impl Assembly {
         let Some(listed) = listed else {
             return;
         };
-        let (server, mut own) = assemble(listed, Some(recorded), &listed.destinations);
+        let (server, mut own) = assemble(&key, listed, Some(recorded), &listed.destinations);
         own.mark = recorded.mark;
         self.observed.insert(key, server);
         self.programmed.insert(key, own);
@@ -247,6 +246,7 @@ impl Assembly {
 /// A virtual server as the plan and as later steps see it. `destinations` also has those that are there by a mark: what
 /// they are used for counts.
 fn assemble(
+    key: &Key,
     listed: &Listed,
     recorded: Option<&Recorded>,
     destinations: &[DestinationEntry],
@@ -256,7 +256,9 @@ fn assemble(
     let settings = Settings {
         scheduler,
         persistence,
-        source_ranges: helper.map_or_else(Default::default, |h| h.source_ranges.clone()),
+        source_ranges: helper.map_or_else(Default::default, |helper| {
+            helpers::without_host(helper, key.frontend.address.ip())
+        }),
         when_empty: helper.map_or(WhenEmpty::Reject, |h| h.when_empty),
         masquerade: helper.map_or(Masquerade::Never, |h| h.masquerade),
     };
