@@ -1,13 +1,13 @@
 //! IPVS and what helps it, programmed in the order in which nothing is ever half there.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::{IpAddr, SocketAddr},
-    time::Instant,
 };
 
 use meshlite_ipvs::{Change, Error, ServiceKey};
 use meshlite_snapshot::Protocol;
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
     host::{Conntrack, Serving},
     kernel::KernelError,
     plan::Step,
-    table::{Audience, Key, Observed, VipKind, VirtualAddress},
+    table::{Audience, Key, VipKind, VirtualAddress},
 };
 
 /// Everything that is programmed for IPVS in one network namespace.
@@ -63,7 +63,7 @@ impl<D: Door> Backend<D> {
             is_broken: false,
             helpers: Helpers::new()?,
             binding: Binding::new(options.vip_binding)?,
-            conntrack: Conntrack::connect().map_err(binding::failed)?,
+            conntrack: Conntrack::connect().map_err(|error| binding::failed(&error))?,
             programmed: Programmed::default(),
             numbers: Numbers::default(),
             retiring: Retiring::default(),
@@ -378,12 +378,12 @@ impl<D: Door> Backend<D> {
         for (key, address) in of {
             let mut sum = 0;
             for service in self.services_of(key) {
-                let counts = match known.get(&service) {
-                    Some(counts) => counts,
-                    None => {
+                let counts = match known.entry(service) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => {
                         let found = self.door.destinations(service);
                         let found = found.map_err(|error| value::error(&error))?;
-                        known.entry(service).or_insert(counted(&found))
+                        unknown.insert(counted(&found))
                     }
                 };
                 sum += counts.get(address).copied().unwrap_or(0);

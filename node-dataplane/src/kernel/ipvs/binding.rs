@@ -39,7 +39,7 @@ impl Binding {
     /// Of the network namespace of this thread. Nothing is read or changed yet.
     pub(super) fn new(how: VipBinding) -> Result<Self, KernelError> {
         Ok(Self {
-            network: Network::connect().map_err(failed)?,
+            network: Network::connect().map_err(|error| failed(&error))?,
             how,
             bound: BTreeSet::new(),
             otherwise: BTreeSet::new(),
@@ -49,19 +49,22 @@ impl Binding {
 
     /// Looks which addresses this host has.
     pub(super) fn read(&mut self) -> Result<(), KernelError> {
-        let link = self.network.link(LINK).map_err(failed)?;
+        let link = self.network.link(LINK).map_err(|error| failed(&error))?;
         let link = link.map(|link| link.index);
         let (ours, others): (Vec<_>, Vec<_>) = self
             .network
             .addresses()
-            .map_err(failed)?
+            .map_err(|error| failed(&error))?
             .into_iter()
             .partition(|address| Some(address.link) == link);
         let ips = |all: Vec<LinkAddress>| all.into_iter().map(|one| one.address);
         self.elsewhere = ips(others).collect();
         // A link that is up has one of its own.
         let on_link = ips(ours).filter(|ip| !is_link_local(*ip)).collect();
-        let routed = self.network.local_routes().map_err(failed)?;
+        let routed = self
+            .network
+            .local_routes()
+            .map_err(|error| failed(&error))?;
         (self.bound, self.otherwise) = match self.how {
             VipBinding::Address => (on_link, routed),
             VipBinding::Route => (routed, on_link),
@@ -106,12 +109,15 @@ impl Binding {
         }
         let undone = match self.how {
             VipBinding::Address => {
-                let link = self.network.ensure_dummy(LINK).map_err(failed)?;
+                let link = self
+                    .network
+                    .ensure_dummy(LINK)
+                    .map_err(|error| failed(&error))?;
                 self.network.add_addresses(link.index, &missing)
             }
             VipBinding::Route => self.network.add_local_routes(LOOPBACK, &missing),
         };
-        let failures = named(&missing, undone.map_err(failed)?);
+        let failures = named(&missing, undone.map_err(|error| failed(&error))?);
         let done = missing.into_iter().filter(|ip| !failures.contains_key(ip));
         let done: Vec<IpAddr> = done.collect();
         self.bound.extend(&done);
@@ -144,24 +150,32 @@ impl Binding {
 
     /// Removes all of our routes, whatever they are for.
     pub(super) fn remove_routes(&mut self) -> Result<(), KernelError> {
-        let routed = self.network.local_routes().map_err(failed)?;
+        let routed = self
+            .network
+            .local_routes()
+            .map_err(|error| failed(&error))?;
         let routed: Vec<IpAddr> = routed.into_iter().collect();
-        let undone = self.network.remove_local_routes(&routed).map_err(failed)?;
+        let undone = self
+            .network
+            .remove_local_routes(&routed)
+            .map_err(|error| failed(&error))?;
         match undone.into_iter().next() {
             None => Ok(()),
-            Some(Undone { error, .. }) => Err(failed(error)),
+            Some(Undone { error, .. }) => Err(failed(&error)),
         }
     }
 
     /// Removes the link once nobody has an address on it.
     pub(super) fn remove_link_if_unused(&mut self) -> Result<(), KernelError> {
-        let Some(link) = self.network.link(LINK).map_err(failed)? else {
+        let Some(link) = self.network.link(LINK).map_err(|error| failed(&error))? else {
             return Ok(());
         };
-        let addresses = self.network.addresses().map_err(failed)?;
+        let addresses = self.network.addresses().map_err(|error| failed(&error))?;
         let is_used = |one: &LinkAddress| one.link == link.index && !is_link_local(one.address);
         if !addresses.iter().any(is_used) {
-            self.network.remove_link(LINK).map_err(failed)?;
+            self.network
+                .remove_link(LINK)
+                .map_err(|error| failed(&error))?;
         }
         Ok(())
     }
@@ -195,18 +209,18 @@ impl Binding {
         addresses: &[IpAddr],
     ) -> Result<BTreeMap<IpAddr, KernelError>, KernelError> {
         let undone = match how {
-            VipBinding::Address => match self.network.link(LINK).map_err(failed)? {
+            VipBinding::Address => match self.network.link(LINK).map_err(|error| failed(&error))? {
                 Some(link) => self.network.remove_addresses(link.index, addresses),
                 None => Ok(Vec::new()),
             },
             VipBinding::Route => self.network.remove_local_routes(addresses),
         };
-        Ok(named(addresses, undone.map_err(failed)?))
+        Ok(named(addresses, undone.map_err(|error| failed(&error))?))
     }
 }
 
 fn named(addresses: &[IpAddr], undone: Vec<Undone>) -> BTreeMap<IpAddr, KernelError> {
-    let name = |undone: Undone| Some((*addresses.get(undone.index)?, failed(undone.error)));
+    let name = |undone: Undone| Some((*addresses.get(undone.index)?, failed(&undone.error)));
     undone.into_iter().filter_map(name).collect()
 }
 
@@ -215,7 +229,7 @@ fn is_link_local(ip: IpAddr) -> bool {
 }
 
 /// What to do about it.
-pub(super) fn failed(error: HostError) -> KernelError {
+pub(super) fn failed(error: &HostError) -> KernelError {
     let text = error.to_string();
     match error {
         HostError::NotSupported(_) => KernelError::Unsupported(text),

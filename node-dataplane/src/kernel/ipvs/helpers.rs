@@ -177,6 +177,9 @@ pub(super) fn without_host(helper: &Helper, address: IpAddr) -> Arc<BTreeSet<IpN
     if !helper.source_ranges.contains(&itself) {
         return Arc::clone(&helper.source_ranges);
     }
-    let others = helper.source_ranges.iter().filter(|range| **range != itself);
+    let others = helper
+        .source_ranges
+        .iter()
+        .filter(|range| **range != itself);
     Arc::new(others.copied().collect())
 }

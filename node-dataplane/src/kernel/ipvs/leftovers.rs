@@ -1,12 +1,9 @@
 //! What IPVS has of ours once something else carries the traffic, or nothing is to.
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use meshlite_ipvs::{Change, Error};
+use tokio::time::Instant;
 
 use super::{Options, Thread, backend::Backend, binding::Binding, door::Door, mark::Mark, value};
 use crate::{

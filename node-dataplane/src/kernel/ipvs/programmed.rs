@@ -116,11 +116,6 @@ impl Programmed {
         self.servers.get(key)
     }
 
-    /// All virtual servers.
-    pub(super) fn servers(&self) -> &BTreeMap<Key, Server> {
-        &self.servers
-    }
-
     /// Whether any virtual server is at this address.
     pub(super) fn has_address(&self, address: IpAddr) -> bool {
         let first = Key::everyone(Frontend {
@@ -152,14 +147,12 @@ impl Programmed {
 
     /// Says what a virtual server by mark does from now on, and returns what it did.
     pub(super) fn set_content(&mut self, mark: Mark, content: Content) -> Option<Content> {
-        let keys = BTreeSet::new();
-        match self.marked.get_mut(&mark) {
-            Some(marked) => Some(std::mem::replace(&mut marked.content, content)),
-            None => {
-                self.marked.insert(mark, Marked { content, keys });
-                None
-            }
+        if let Some(marked) = self.marked.get_mut(&mark) {
+            return Some(std::mem::replace(&mut marked.content, content));
         }
+        let keys = BTreeSet::new();
+        self.marked.insert(mark, Marked { content, keys });
+        None
     }
 
     /// Gives a place a mark, or none.

@@ -5,10 +5,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
-    time::Instant,
 };
 
 use meshlite_ipvs::{DestinationEntry, Forwarding, Service};
+use tokio::time::Instant;
 
 use super::{
     Options,
@@ -96,7 +96,12 @@ impl<D: Door> Backend<D> {
         let clients = self.helpers.clients();
         let mut virtual_servers = servers.observed;
         for (frontend, listed) in &listing.foreign {
-            let (server, _) = assemble(&Key::everyone(*frontend), listed, None, &listed.destinations);
+            let (server, _) = assemble(
+                &Key::everyone(*frontend),
+                listed,
+                None,
+                &listed.destinations,
+            );
             let foreign = ObservedServer {
                 owner: Owner::Foreign,
                 ..server

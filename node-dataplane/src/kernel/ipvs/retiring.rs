@@ -1,12 +1,10 @@
 //! Virtual servers that get no new connections and keep those that they have: until these end, or for as long as a drain
 //! may take.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use meshlite_ipvs::{Change, Destination, DestinationEntry, DestinationSettings, ServiceKey};
+use tokio::time::Instant;
 
 /// Virtual servers on their way out, and since when.
 #[derive(Debug, Default)]
@@ -85,7 +83,7 @@ mod tests {
     use super::*;
     use crate::kernel::ipvs::{mark::Mark, value};
 
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
 
     fn entry(address: &str, weight: u16, active_connections: u32) -> DestinationEntry {
         let address: SocketAddr = address.parse().unwrap();

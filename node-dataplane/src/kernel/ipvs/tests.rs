@@ -25,7 +25,7 @@ fn options() -> Options {
         vip_binding: VipBinding::Address,
         exclude_cidrs: vec!["192.0.2.0/24".parse().unwrap()],
         timeouts: meshlite_ipvs::Timeouts::default(),
-        drain_timeout: Duration::from_secs(60),
+        drain_timeout: Duration::from_mins(1),
     }
 }
 
