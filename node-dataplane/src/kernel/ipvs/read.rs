@@ -26,7 +26,7 @@ use crate::{
     kernel::{KernelError, rules::Helper},
     table::{
         Audience, Frontend, Key, Masquerade, Observed, ObservedRealServer, ObservedServer, Owner,
-        RealServer, Settings, WhenEmpty,
+        RealServer, Scheduler, Settings, WhenEmpty,
     },
 };
 
@@ -73,10 +73,18 @@ impl<D: Door> Backend<D> {
         }
         servers.doubt(&record, &self.binding);
         let used: BTreeSet<Mark> = servers.programmed.values().filter_map(|s| s.mark).collect();
+        let places: BTreeMap<Mark, Frontend> = record
+            .iter()
+            .filter_map(|(key, recorded)| Some((recorded.mark?, key.frontend)))
+            .collect();
+        let content = |(mark, listed): (&Mark, &Listed)| {
+            let place = places.get(mark).and_then(|place| listing.places.get(place));
+            (*mark, listed.content(place))
+        };
         let (marked, unused): (BTreeMap<_, _>, BTreeMap<_, _>) = listing
             .marked
             .iter()
-            .map(|(mark, listed)| (*mark, listed.content()))
+            .map(content)
             .partition(|(mark, _)| used.contains(mark));
         for key in self.retiring.keys() {
             if Mark::of_service(key).is_some_and(|mark| !unused.contains_key(&mark)) {
@@ -99,6 +107,7 @@ impl<D: Door> Backend<D> {
             let (server, _) = assemble(
                 &Key::everyone(*frontend),
                 listed,
+                listed.behaviour(None),
                 None,
                 &listed.destinations,
             );
@@ -203,10 +212,18 @@ impl Assembly {
         let by_mark = mark.and_then(|mark| marked.get(&mark));
         let shared = by_mark.map_or(&[][..], |listed| &listed.destinations);
         let destinations = [&listed.destinations, shared].concat();
-        let (mut server, mut own) = assemble(&key, listed, recorded, &destinations);
+        let (mut server, mut own) = assemble(
+            &key,
+            listed,
+            listed.behaviour(None),
+            recorded,
+            &destinations,
+        );
         own.mark = mark.filter(|mark| marked.contains_key(mark));
         // What marked packets get is not seen by the plan: so that it is edited here.
-        if mark.is_some() && by_mark.map(Listed::content) != Some(Content::of(&own)) {
+        if mark.is_some()
+            && by_mark.map(|by_mark| by_mark.content(Some(listed))) != Some(Content::of(&own))
+        {
             server.settings.persistence = value::STRANGE;
             own.settings.persistence = value::STRANGE;
         }
@@ -241,7 +258,13 @@ impl Assembly {
         let Some(listed) = listed else {
             return;
         };
-        let (server, mut own) = assemble(&key, listed, Some(recorded), &listed.destinations);
+        let (server, mut own) = assemble(
+            &key,
+            listed,
+            listed.behaviour(listing.places.get(&key.frontend)),
+            Some(recorded),
+            &listed.destinations,
+        );
         own.mark = recorded.mark;
         self.observed.insert(key, server);
         self.programmed.insert(key, own);
@@ -253,11 +276,11 @@ impl Assembly {
 fn assemble(
     key: &Key,
     listed: &Listed,
+    (scheduler, persistence): (Scheduler, Option<u32>),
     recorded: Option<&Recorded>,
     destinations: &[DestinationEntry],
 ) -> (ObservedServer, Server) {
     let helper = recorded.map(|recorded| &recorded.helper);
-    let (scheduler, persistence) = value::behaviour(&listed.service);
     let settings = Settings {
         scheduler,
         persistence,
@@ -320,8 +343,14 @@ impl Listed {
         self.destinations.iter().map(weight)
     }
 
-    fn content(&self) -> Content {
-        let (scheduler, persistence) = value::behaviour(&self.service);
+    /// Its scheduler and persistence; those of a place of its where it does not tell them.
+    fn behaviour(&self, place: Option<&Self>) -> (Scheduler, Option<u32>) {
+        let told = place.filter(|_| value::is_sticky(&self.service));
+        value::behaviour(&told.unwrap_or(self).service)
+    }
+
+    fn content(&self, place: Option<&Self>) -> Content {
+        let (scheduler, persistence) = self.behaviour(place);
         Content {
             scheduler,
             persistence,

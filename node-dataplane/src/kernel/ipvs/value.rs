@@ -87,16 +87,31 @@ pub(super) fn service(key: ServiceKey, wanted: &Settings) -> Service {
     service_of(key, wanted.scheduler, wanted.persistence)
 }
 
+/// How a virtual server by mark behaves whose clients stay. A persistent one sends them to the port that they asked for,
+/// whatever port the real server has (`ip_vs_sched_persist` of Linux), so that they stay where their address leads them.
+const STICKY: ServiceSettings = ServiceSettings {
+    scheduler: meshlite_ipvs::Scheduler::MH,
+    flags: ServiceFlags::MH_FALLBACK,
+    persistence: None,
+};
+
 /// A virtual server with this scheduler and persistence, in seconds.
 pub(super) fn service_of(key: ServiceKey, wanted: Scheduler, persistence: Option<u32>) -> Service {
-    Service {
-        key,
-        settings: ServiceSettings {
-            scheduler: scheduler(wanted),
-            flags: flags(wanted),
-            persistence: persistence.map(|timeout| Persistence::per_address(key.family(), timeout)),
-        },
-    }
+    let usual = ServiceSettings {
+        scheduler: scheduler(wanted),
+        flags: flags(wanted),
+        persistence: persistence.map(|timeout| Persistence::per_address(key.family(), timeout)),
+    };
+    let settings = match key {
+        ServiceKey::Mark { .. } if persistence.is_some() => STICKY,
+        ServiceKey::Mark { .. } | ServiceKey::Address { .. } => usual,
+    };
+    Service { key, settings }
+}
+
+/// Whether it is one by mark whose clients stay. How long, and what they asked for, is known by its places.
+pub(super) fn is_sticky(service: &Service) -> bool {
+    service.settings == STICKY
 }
 
 /// The scheduler and the persistence of a virtual server.

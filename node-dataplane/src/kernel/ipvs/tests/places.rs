@@ -126,7 +126,7 @@ async fn affinity_over_several_addresses_is_one_virtual_server_by_mark() {
     };
     settle(&mut ipvs, &both(&real)).await;
     let shown = ipvsadm();
-    let mark = format!("FWM {} rr persistent 10800", 0x6d00_0000);
+    let mark = format!("FWM {} mh (mh-fallback)", 0x6d00_0000);
     assert_eq!(shown[6], mark, "{shown:?}");
     assert_eq!(shown.len(), 9, "{shown:?}");
     settle(&mut ipvs, &both(&real[..1])).await;
