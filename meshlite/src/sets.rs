@@ -110,7 +110,7 @@ impl View {
         }
     }
 
-    /// A line for each member, with its set on the first. Wide are the nft sets too.
+    /// A line for each member, with its set on the first. Wide are the nft sets that do the work of those too.
     fn print(&self, format: Format) -> String {
         let mut rows = Vec::new();
         for set in &self.ipsets {
@@ -122,7 +122,7 @@ impl View {
             return ipsets;
         }
         rows.clear();
-        for set in &self.nft {
+        for set in self.nft.iter().filter(|set| !set.kube_proxy.is_empty()) {
             let heads = [set.ours.clone(), set.purpose.clone()];
             lines(&mut rows, &set.members, heads);
         }

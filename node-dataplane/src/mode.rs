@@ -41,9 +41,6 @@ pub enum ModeError {
         /// What is missing.
         why: String,
     },
-    /// This version of Meshlite does not have it.
-    #[error("mode {0} is not built into this version; use auto or userspace")]
-    NotBuilt(Mode),
 }
 
 /// What carries the traffic, and why it was taken.
@@ -107,9 +104,11 @@ fn choose_among(candidates: &[Candidate], config: &Config) -> Result<Choice, Mod
         Mode::Auto => Ok(best(candidates, config)),
         Mode::Memory => Ok(choice(Backend::Memory, "configured")),
         Mode::Ipvs | Mode::Nftables | Mode::Userspace => {
+            let not_usable = |why| ModeError::NotUsable { mode, why };
             let candidate = candidates.iter().find(|candidate| candidate.mode == mode);
-            let candidate = candidate.ok_or(ModeError::NotBuilt(mode))?;
-            (candidate.probe)(config).map_err(|why| ModeError::NotUsable { mode, why })?;
+            let candidate =
+                candidate.ok_or_else(|| not_usable("this version does not have it".to_owned()))?;
+            (candidate.probe)(config).map_err(not_usable)?;
             Ok(choice(candidate.backend, "configured"))
         }
     }

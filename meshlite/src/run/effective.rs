@@ -61,7 +61,12 @@ pub(crate) fn say(remarks: &[Remark]) {
         message,
     } in remarks
     {
-        warn!(line, field, "kube-proxy's configuration: {message}");
+        warn!(
+            line,
+            field,
+            detail = message,
+            "kube-proxy's configuration does not apply as it is"
+        );
     }
 }
 

@@ -118,6 +118,7 @@ fn nft() -> Vec<NftSet> {
     let sets = json!([
         { "kube_proxy": "KUBE-CLUSTER-IP, KUBE-EXTERNAL-IP", "ours": "frontends-ip", "purpose": "every virtual server",
           "members": ["10.96.0.1 . 6 . 443 : 4"] },
+        { "kube_proxy": "", "ours": "slots-ip", "purpose": "by slot", "members": ["0x0"] },
         { "kube_proxy": "KUBE-LOOP-BACK", "ours": "hairpins-ip", "purpose": "endpoints", "members": [] },
     ]);
     serde_json::from_value(sets).unwrap()
@@ -145,7 +146,7 @@ fn there_is_a_line_for_each_member_and_for_each_set() {
 }
 
 #[test]
-fn wide_are_the_sets_of_the_kernel_too() {
+fn wide_are_the_sets_of_the_kernel_that_do_the_same_work_too() {
     let text = View::new(&table(), nft()).print(Format::Wide);
     let (_, kernel) = text.split_once("\n\n").unwrap();
     assert_eq!(
