@@ -79,7 +79,7 @@ impl Plan {
         sizes: &[1_000, 10_000],
         ipvs_sizes: &[500],
         runs: 1,
-        guest: Duration::from_secs(80),
+        guest: Duration::from_secs(100),
         idle: Duration::from_secs(15),
     };
 
