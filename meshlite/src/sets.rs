@@ -58,8 +58,11 @@ async fn read<T: DeserializeOwned>(url: &str, path: &str) -> anyhow::Result<T> {
     serde_json::from_slice(&body).with_context(|| format!("{url}{path} cannot be read"))
 }
 
+/// What a set has of a virtual server.
+type Members = fn(&Server) -> Vec<String>;
+
 /// kube-proxy's sets, and which of a virtual server's addresses, ports or endpoints are in each.
-const IPSETS: [(&str, fn(&Server) -> Vec<String>); 11] = [
+const IPSETS: [(&str, Members); 11] = [
     ("KUBE-CLUSTER-IP", |it| {
         it.address_if(it.kind == Kind::ClusterIP)
     }),
@@ -95,7 +98,7 @@ impl View {
     /// Of what is programmed, and only that.
     fn new(table: &Table, nft: Vec<NftSet>) -> Self {
         let programmed = || table.virtual_servers.iter().filter(|it| it.programmed);
-        let ipset = |(name, members): (&'static str, fn(&Server) -> Vec<String>)| IpSet {
+        let ipset = |(name, members): (&'static str, Members)| IpSet {
             name,
             nft: nft
                 .iter()

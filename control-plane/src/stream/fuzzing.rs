@@ -67,7 +67,7 @@ pub fn requests(mut bytes: &[u8]) {
     );
 }
 
-/// Reports on the endpoint ::1 of the Service a/b.
+/// Reports on the endpoint `::1` of the Service `a/b`.
 fn mk_reports() -> Reports {
     let reports = Reports::new(Arc::default());
     let bases = BTreeMap::from([(Ipv6Addr::LOCALHOST.into(), 100)]);

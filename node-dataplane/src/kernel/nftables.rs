@@ -23,7 +23,7 @@ mod slots;
 mod tests;
 mod way;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use meshlite_snapshot::Protocol;
 
@@ -116,7 +116,7 @@ pub(crate) fn sets() -> Result<Vec<Listed>, KernelError> {
 fn observe(rules: &Rules<Balanced>) -> Observed {
     let clients = rules.clients();
     Observed {
-        inside: clients.inside.clone(),
+        inside: Arc::clone(&clients.inside),
         pods: clients.pods.clone(),
         virtual_servers: rules
             .entries()

@@ -39,8 +39,8 @@ impl<T: 'static> Worker<T> {
     ) -> Result<R, Ended> {
         let (reply, result) = oneshot::channel();
         let job: Job<T> = Box::new(move |owned| drop(reply.send(job(owned))));
-        self.jobs.send(job).map_err(|_| Ended)?;
-        result.await.map_err(|_| Ended)
+        self.jobs.send(job).map_err(|_gone| Ended)?;
+        result.await.map_err(|_gone| Ended)
     }
 }
 

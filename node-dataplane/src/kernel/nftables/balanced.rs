@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use meshlite_nft::{Data, Element, Field, UserData};
@@ -76,7 +77,7 @@ impl Balanced {
         Helper {
             origin: self.origin.clone(),
             masquerade: settings.masquerade,
-            source_ranges: settings.source_ranges.clone(),
+            source_ranges: Arc::clone(&settings.source_ranges),
             when_empty: settings.when_empty,
             is_served,
             is_closed: self.is_closed,
@@ -301,7 +302,7 @@ impl Entry for Balanced {
             settings: Settings {
                 scheduler: Scheduler::Lblcr,
                 persistence: None,
-                source_ranges: Default::default(),
+                source_ranges: Arc::default(),
                 when_empty: WhenEmpty::Reject,
                 masquerade: Masquerade::Never,
             },

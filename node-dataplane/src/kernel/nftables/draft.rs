@@ -1,6 +1,9 @@
 //! Steps as what virtual servers are to be in the end: those that make no sense are refused one by one. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::balanced::Balanced;
 use crate::{
@@ -26,7 +29,7 @@ impl<'a> Draft<'a> {
         Self {
             entries,
             table: Observed {
-                inside: clients.inside.clone(),
+                inside: Arc::clone(&clients.inside),
                 pods: clients.pods.clone(),
                 virtual_servers: BTreeMap::new(),
             },
@@ -60,7 +63,7 @@ impl<'a> Draft<'a> {
             }
         }
         let clients = Clients {
-            inside: self.table.inside.clone(),
+            inside: Arc::clone(&self.table.inside),
             pods: self.table.pods.clone(),
         };
         let change = |key: Key| {

@@ -92,11 +92,12 @@ mod tests {
             let shares = shares(Scheduler::Wrr, &weights);
             let total: usize = shares.iter().sum();
             prop_assert!(total <= 1024);
-            let sum: u64 = weights.iter().copied().map(u64::from).sum();
+            let part = |of: usize, all: usize| of * 1_000 / all;
+            let sum: usize = weights.iter().copied().map(usize::from).sum();
             for (share, weight) in shares.into_iter().zip(weights) {
                 prop_assert!(share > 0);
-                let (is, should) = (share as f64 / total as f64, f64::from(weight) / sum as f64);
-                prop_assert!((is - should).abs() < 0.04, "{is} {should}");
+                let (is, should) = (part(share, total), part(weight.into(), sum));
+                prop_assert!(is.abs_diff(should) < 40, "{is} and {should} of 1,000");
             }
         }
     }

@@ -108,9 +108,9 @@ impl Way {
                 let timeout = Duration::from_secs(seconds.into());
                 rules.extend([
                     self.known(timeout),
-                    self.new(slots, Some(timeout)),
+                    self.unknown(slots, Some(timeout)),
                     // There is no room to remember more clients.
-                    self.new(slots, None),
+                    self.unknown(slots, None),
                 ]);
             }
         }
@@ -217,7 +217,7 @@ impl Way {
     }
 
     /// Others go anywhere, and may be remembered.
-    fn new(self, slots: u32, timeout: Option<Duration>) -> Vec<Expression> {
+    fn unknown(self, slots: u32, timeout: Option<Duration>) -> Vec<Expression> {
         let number = after_vip(self.family);
         let mut steps = self.load_client();
         if timeout.is_some() {

@@ -1,6 +1,6 @@
 //! What the table has, taken apart by virtual servers, and compared with what it must have.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshlite_nft::{Error, Nftables};
 
@@ -179,7 +179,7 @@ fn same(one: &[Placed], other: &[Placed]) -> bool {
 
 fn has_sets(nftables: &mut Nftables, skeleton: &Skeleton) -> Result<bool, Error> {
     let found = nftables.sets(&skeleton.table.key)?;
-    let found: HashMap<_, _> = found.iter().map(|it| (&it.set.key.name, &it.set)).collect();
+    let found: BTreeMap<_, _> = found.iter().map(|it| (&it.set.key.name, &it.set)).collect();
     let is_there = |set: &meshlite_nft::Set| found.get(&set.key.name) == Some(&set);
     Ok(found.len() == skeleton.sets.len() && skeleton.sets.iter().all(|(_, _, set)| is_there(set)))
 }
@@ -190,12 +190,12 @@ fn find_branches<E: Entry>(
     skeleton: &Skeleton,
 ) -> Result<Option<BTreeSet<E::Branch>>, Error> {
     let key = &skeleton.table.key;
-    let mut rules: HashMap<_, Vec<_>> = HashMap::new();
+    let mut rules: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for entry in nftables.rules(key)? {
         let of_chain = rules.entry(entry.rule.chain.name).or_default();
         of_chain.push(entry.rule.expressions);
     }
-    let fixed: HashMap<_, _> = skeleton
+    let fixed: BTreeMap<_, _> = skeleton
         .chains
         .iter()
         .map(|it| (it.name.as_str(), it))

@@ -141,7 +141,7 @@ fn verdict(behaviour: Behaviour, set: SetId) -> Verdict {
 fn check(audience: Audience, family: AddressFamily) -> ChainOfRules {
     let mut rules = Vec::new();
     for of in audiences_of(audience) {
-        rules.push([load_vip(family), frontend(family, of, Place::Vip)].concat());
+        rules.push([load_vip(family), frontend(family, *of, Place::Vip)].concat());
     }
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
         let is_it = Expression::equal(
@@ -161,7 +161,7 @@ fn check(audience: Audience, family: AddressFamily) -> ChainOfRules {
         let steps = [
             is_to_this_node(family),
             load_node_place(family),
-            frontend(family, of, Place::Node),
+            frontend(family, *of, Place::Node),
         ];
         rules.push(steps.concat());
     }
@@ -176,8 +176,8 @@ pub(crate) fn audiences_of(audience: Audience) -> &'static [Audience] {
     }
 }
 
-fn frontend(family: AddressFamily, audience: &Audience, place: Place) -> Vec<Expression> {
-    let frontends = SetId::for_audience(FRONTENDS, family, *audience);
+fn frontend(family: AddressFamily, audience: Audience, place: Place) -> Vec<Expression> {
+    let frontends = SetId::for_audience(FRONTENDS, family, audience);
     let checks = SetId {
         name: CHECKS,
         place,
