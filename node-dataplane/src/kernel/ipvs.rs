@@ -16,6 +16,7 @@ mod backend;
 mod batch;
 mod binding;
 mod door;
+mod edits;
 mod helpers;
 mod leftovers;
 mod mark;

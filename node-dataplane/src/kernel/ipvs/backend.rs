@@ -96,6 +96,7 @@ impl<D: Door> Backend<D> {
             self.bind(batch)?;
         }
         self.help(steps, batch);
+        self.edit_places(batch)?;
         self.change_places(batch)?;
         let mut marking = self.remark(batch);
         if !self.change_marked(batch, &marking)? {
@@ -107,14 +108,16 @@ impl<D: Door> Backend<D> {
         }
         self.commit(batch);
         self.retire(marking.retired)?;
-        for key in batch.gone() {
+        // What could not be removed stays on record as ours.
+        let stuck = batch.stuck();
+        for key in batch.gone().filter(|key| !stuck.contains(key)) {
             self.helpers.remove(&key);
         }
         self.commit(batch);
         self.bind(batch)?;
         self.forget_flows(batch);
         if std::mem::take(&mut self.is_fresh) {
-            self.tidy()?;
+            self.tidy(&stuck)?;
         }
         Ok(())
     }
@@ -164,7 +167,7 @@ impl<D: Door> Backend<D> {
     }
 
     /// Changes rules, and tells for which places they were not.
-    fn commit(&mut self, batch: &mut Batch) -> BTreeMap<Key, KernelError> {
+    pub(super) fn commit(&mut self, batch: &mut Batch) -> BTreeMap<Key, KernelError> {
         let outcome = self.helpers.commit();
         for (key, error) in &outcome.failed {
             batch.fail_place(key, error.clone());
@@ -351,8 +354,9 @@ impl<D: Door> Backend<D> {
     }
 
     /// Takes away what an interrupted run has left: helping rules and addresses without a virtual server.
-    fn tidy(&mut self) -> Result<(), KernelError> {
-        let is_stale = |key: &&Key| self.programmed.get(key).is_none() && !self.left.contains(*key);
+    fn tidy(&mut self, stuck: &BTreeSet<Key>) -> Result<(), KernelError> {
+        let is_known = |key: &Key| self.programmed.get(key).is_some() || self.left.contains(key);
+        let is_stale = |key: &&Key| !is_known(key) && !stuck.contains(*key);
         let stale: Vec<Key> = self.helpers.places().filter(is_stale).copied().collect();
         for key in stale {
             self.helpers.remove(&key);

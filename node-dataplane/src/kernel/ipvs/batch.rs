@@ -114,6 +114,16 @@ impl Batch {
         gone.copied()
     }
 
+    /// Those of them whose virtual servers could not be removed.
+    pub(super) fn stuck(&self) -> BTreeSet<Key> {
+        let is_stuck = |key: &Key| {
+            let last = self.last.get(key);
+            let result = last.and_then(|index| self.results.get(*index));
+            result.is_some_and(Result::is_err)
+        };
+        self.gone().filter(is_stuck).collect()
+    }
+
     /// Leaves places out: what they need first has failed.
     pub(super) fn leave_out(&mut self, failed: &BTreeMap<Key, KernelError>, steps: &[Step]) {
         if failed.is_empty() {

@@ -16,7 +16,7 @@ use crate::{
         rules::{Changes, Clients, Helper, Outcome, Rules, family_of, kernel_error, name::table},
     },
     plan::Step,
-    table::{Key, VipKind},
+    table::{Key, VipKind, WhenEmpty},
 };
 
 /// Rules, and what is to become of them.
@@ -106,6 +106,18 @@ impl Helpers {
         };
         if known != Some(&helper) {
             self.changes.insert(*key, Some(helper));
+        }
+    }
+
+    /// Drops new connections to a place until it is [set](Self::set) again.
+    pub(super) fn hold(&mut self, key: &Key) {
+        if let Some(helper) = self.rules.entries().get(key) {
+            let held = Helper {
+                is_served: false,
+                when_empty: WhenEmpty::Drop,
+                ..helper.clone()
+            };
+            self.changes.insert(*key, Some(held));
         }
     }
 

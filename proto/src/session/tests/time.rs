@@ -50,6 +50,7 @@ fn a_heartbeat_says_what_endpoints_carry_where_anything_was_asked_for() {
     client.session.report([load.clone()].into());
     client.advance(HEARTBEAT);
     client.session.report(Arc::default());
+    client.receive([response(Kind::Heartbeat(v1::Heartbeat::default()))]);
     client.advance(HEARTBEAT);
     let heartbeats = client.heartbeats();
     let loads: Vec<_> = heartbeats.into_iter().map(|beat| beat.loads).collect();

@@ -116,7 +116,8 @@ async fn a_kernel_that_fails_now_and_then_is_programmed_in_the_end() {
     if !is_in_namespace() {
         return;
     }
-    for period in [2, 3, 5, 7] {
+    // Not 2: a new virtual server by mark takes two changes, of which one would always fail.
+    for period in [3, 5, 7] {
         let mut kernel = Direct(Backend::new(options()).unwrap());
         for table in tables() {
             kernel.0.door.period = period;
