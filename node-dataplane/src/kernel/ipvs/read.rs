@@ -182,9 +182,8 @@ fn standing(
     };
     let is_here = binding.has(ip) || binding.is_elsewhere(ip);
     match is_recorded {
-        true if is_here => Standing::Ours,
-        // Its address was taken off: so that it is added again, with its address.
-        true => Standing::Left,
+        // Its address may have been taken off: then it is doubted, and gets it again or goes.
+        true => Standing::Ours,
         false if options.excludes(frontend) => Standing::Foreign,
         false if binding.has(ip) => Standing::Ours,
         false if is_here && listed.destinations.iter().all(masquerades) => Standing::Left,
@@ -240,7 +239,9 @@ impl Assembly {
                 let mark = recorded.helper.mark;
                 recorded.helper == Helper { mark, ..wanted }
             });
-            if !fits || binding.is_otherwise(key.frontend.address.ip()) {
+            let ip = key.frontend.address.ip();
+            let is_bound = binding.has(ip) || binding.is_elsewhere(ip);
+            if !fits || !is_bound || binding.is_otherwise(ip) {
                 own.settings.persistence = value::STRANGE;
                 if let Some(server) = self.observed.get_mut(key) {
                     server.settings.persistence = value::STRANGE;
