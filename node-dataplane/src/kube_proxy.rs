@@ -9,7 +9,6 @@
 
 mod apply;
 mod document;
-mod duration;
 mod fields;
 mod place;
 mod show;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use meshlite_snapshot::duration;
+
 use crate::{ObjectKey, report::About, values};
 
 /// On a Service: the IPVS scheduler that balances it.
@@ -94,67 +96,13 @@ pub(crate) fn milliseconds(text: &str) -> Result<u32, &'static str> {
             .ok()
             .and_then(|seconds| seconds.checked_mul(1_000_000_000))
     } else {
-        Some(go_duration(text).ok_or(FORM)?)
+        Some(duration::parse(text).ok_or(FORM)?.as_nanos())
     };
     match nanoseconds.map(|ns| u32::try_from(ns.div_ceil(1_000_000))) {
         Some(Ok(0)) => Err("must be longer than 0"),
         Some(Ok(ms)) => Ok(ms),
         Some(Err(_)) | None => Err("is longer than 49 days"),
     }
-}
-
-/// Reads a positive duration as Go's `time.ParseDuration` does, in nanoseconds.
-fn go_duration(text: &str) -> Option<u128> {
-    const UNITS: [(&str, u128); 8] = [
-        ("ns", 1),
-        ("us", 1_000),
-        ("\u{b5}s", 1_000),
-        ("\u{3bc}s", 1_000),
-        ("ms", 1_000_000),
-        ("s", 1_000_000_000),
-        ("m", 60_000_000_000),
-        ("h", 3_600_000_000_000),
-    ];
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total: u128 = 0;
-    while !rest.is_empty() {
-        let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(number_end);
-        let unit_end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_end);
-        let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
-        total = total.checked_add(times(number, *size)?)?;
-        rest = tail;
-    }
-    Some(total)
-}
-
-/// A decimal number of things of this size, rounded down. Digits past the tenth decimal do not count.
-fn times(number: &str, size: u128) -> Option<u128> {
-    const DECIMALS: usize = 10;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let is_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
-        return None;
-    }
-    let whole = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
-    let mut scale = 1;
-    let mut decimals: u128 = 0;
-    for digit in fraction.bytes().take(DECIMALS) {
-        decimals = decimals * 10 + u128::from(digit - b'0');
-        scale *= 10;
-    }
-    size.checked_mul(whole)?
-        .checked_add(size * decimals / scale)
 }
 
 #[cfg(test)]

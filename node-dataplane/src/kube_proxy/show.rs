@@ -1,12 +1,10 @@
 //! A node's configuration as a `KubeProxyConfiguration`, for `/configz`.
 
 use ipnet::IpNet;
+use meshlite_snapshot::duration;
 use serde_json::{Value, json};
 
-use super::{
-    document::{API_VERSION, KIND},
-    duration,
-};
+use super::document::{API_VERSION, KIND};
 use crate::{Config, DetectLocal, Mode};
 
 /// The fields that apply, as kube-proxy answers them. [`configure`](super::configure) reads the object back.

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use meshlite_snapshot::duration;
 use yaml_serde::{Mapping, Value as Yaml};
 
 use super::{
     Mistake, Remark,
     document::Document,
-    duration,
     fields::{self, Field, Found, Kind},
     place,
 };

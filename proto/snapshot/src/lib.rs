@@ -11,6 +11,7 @@
 mod buckets;
 mod cluster;
 mod digest;
+pub mod duration;
 mod endpoints;
 mod finding;
 mod name;

@@ -1,4 +1,4 @@
-//! Lengths of time as Kubernetes writes them: `1h30m`, `1.5s`, `250ms`.
+//! Lengths of time as Kubernetes writes them, which is as Go does: `1h30m`, `1.5s`, `250ms`.
 
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ const UNITS: [(&str, u64); 8] = [
     ("h", 3600 * 1_000_000_000),
 ];
 
-/// One or more decimal numbers, each with its unit, or `0`. Nothing else, and nothing below 0.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+/// One or more decimal numbers, each with its unit, or `0`. Nothing else, nothing below 0, and nothing above 292 years.
+/// Source: Go's `time.ParseDuration`.
+pub fn parse(text: &str) -> Option<Duration> {
     let text = text.strip_prefix('+').unwrap_or(text);
     if text == "0" {
         return Some(Duration::ZERO);
@@ -51,7 +52,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 }
 
 /// The duration as Go prints it from a second on: `1h30m0s`.
-pub(super) fn print(duration: Duration) -> String {
+pub fn print(duration: Duration) -> String {
     let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let fraction = format!("{seconds}.{nanoseconds:09}");
