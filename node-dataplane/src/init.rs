@@ -4,7 +4,7 @@
 //! Config ─> modules ─> sysctls ─> Notice for each
 //! ```
 
-use std::{path::Path, thread};
+use std::{collections::BTreeSet, path::Path, thread};
 
 use tracing::warn;
 
@@ -43,7 +43,8 @@ fn init_with(config: &Config, modules: &Modules, root: &Path) -> Vec<Notice> {
     }
     // IPVS has a table of nftables to help it.
     wanted.extend(modules::of_nftables());
-    wanted.dedup();
+    let mut seen = BTreeSet::new();
+    wanted.retain(|module| seen.insert(module.clone()));
     let reports = modules.load(&wanted);
     let has_ipvs = reports
         .iter()

@@ -133,7 +133,12 @@ impl Network {
                 found.extend(codec::local_route(payload)?);
                 Ok(())
             };
-            routes.extend(self.exchange.list(list, take)?);
+            match self.exchange.list(list, take) {
+                Ok(found) => routes.extend(found),
+                // Before a network namespace has its first address there is no such table.
+                Err(Error::Refused(refusal)) if refusal.errno == libc::ENOENT => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(routes)
     }

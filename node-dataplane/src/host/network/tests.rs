@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use nix::sched::{CloneFlags, unshare};
+
 use super::*;
 use crate::host::testing::{in_namespace, ip, not_tested};
 
@@ -144,6 +146,15 @@ fn addresses_that_cannot_be_given_are_named_and_the_others_are_given() {
             ),
             "{nowhere:?}"
         );
+    });
+}
+
+#[test]
+fn where_there_is_no_routing_table_yet_there_are_no_routes_of_ours() {
+    in_namespace(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let routes = Network::connect().unwrap().local_routes().unwrap();
+        assert_eq!(routes, BTreeSet::new());
     });
 }
 
