@@ -23,6 +23,17 @@ pub(crate) fn in_namespace(test: impl FnOnce() + Send) {
 /// Says what could not be tested. In CI that is a failure.
 pub(crate) fn not_tested(reason: &str) {
     assert!(std::env::var_os("CI").is_none(), "not tested: {reason}");
+    say(reason);
+}
+
+/// Says what this machine's kernel lacks for a test that `tests/vm/ipvs` runs in one that has it: there it is a failure.
+pub(crate) fn not_in_this_kernel(reason: &str) {
+    let promised = std::env::var_os("IPVS_REQUIRED").is_some();
+    assert!(!promised, "a kernel with IPVS was promised: {reason}");
+    say(&format!("{reason}; `tests/vm/ipvs` tests it"));
+}
+
+fn say(reason: &str) {
     // Not by a macro: the test harness would keep that to itself.
     let said = std::io::stderr().write_all(format!("NOT TESTED: {reason}\n").as_bytes());
     said.expect("somewhere to say it");

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
-use crate::host::testing::{in_namespace, ip, not_tested};
+use crate::host::testing::{in_namespace, ip, not_in_this_kernel};
 
 fn addresses(range: std::ops::Range<u32>) -> Vec<IpAddr> {
     let v4 = |n| IpAddr::from(Ipv4Addr::from(0x0a60_0000 + n));
@@ -52,7 +52,7 @@ fn a_dummy_is_made_once_and_is_down() {
         let mut network = Network::connect().unwrap();
         let made = match network.ensure_dummy("kube-ipvs0") {
             Err(HostError::NotSupported(_)) => {
-                return not_tested("this kernel has no dummy links; tests/vm/run has");
+                return not_in_this_kernel("no dummy links");
             }
             made => made.unwrap(),
         };
