@@ -2,6 +2,7 @@
 
 mod headers;
 mod redirect;
+mod response;
 mod upgrade;
 
 use std::{cell::Cell, future::Future, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
@@ -16,13 +17,17 @@ use tokio::{
 };
 use tracing::{Level, debug, enabled};
 
-pub(crate) use self::headers::Client;
-use self::upgrade::Upgrade;
+pub(crate) use self::{
+    headers::Client,
+    response::{BodyError, Upstream},
+};
+use self::{response::respond, upgrade::Upgrade};
 use crate::{
     balance::{Turn, balance},
     listen::{Reset, Worker},
+    policy::{self, Admitted, Answered},
     pool::{Lease, RequestBody, Upload},
-    respond::{self, Body, Refusal, respond},
+    respond::{self, Body, Refusal},
     sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
 };
@@ -50,11 +55,25 @@ pub(crate) struct Connection {
 
 /// What the phases of one request share.
 #[derive(Clone, Copy, Debug)]
-struct Exchange<'a> {
-    connection: &'a Connection,
-    table: &'a Table,
-    listener: &'a ListenerTable,
-    started: Instant,
+pub(crate) struct Exchange<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) table: &'a Table,
+    pub(crate) listener: &'a ListenerTable,
+    pub(crate) started: Instant,
+    pub(crate) notes: &'a Notes,
+}
+
+/// What became of a request, noted as it happens.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Where it was sent last.
+    pub(crate) endpoint: Cell<Option<SocketAddr>>,
+    /// How often it was sent, or tried to be.
+    pub(crate) tries: Cell<usize>,
+    /// When the head of the endpoint's response came.
+    pub(crate) answered: Cell<Option<Instant>>,
+    /// Why the ingress answered itself.
+    pub(crate) refusal: Cell<Option<Refusal>>,
 }
 
 /// Serves one request.
@@ -74,15 +93,11 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
         table: &table,
         listener,
         started,
+        notes: &Notes::default(),
     };
     let asked = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
     let answered = exchange.run(request).await;
-    let mut reason = None;
-    let mut response = answered.unwrap_or_else(|refusal| {
-        let response = refusal.response();
-        reason = Some(refusal);
-        response
-    });
+    let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
     let (status, took) = (response.status(), started.elapsed());
     if connection.is_closing.get()
         && version != Version::HTTP_2
@@ -92,6 +107,7 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
         response.headers_mut().insert(header::CONNECTION, close);
     }
     if let Some((method, uri)) = asked {
+        let reason = exchange.notes.refusal.take();
         debug!(listener = %listener.name, %method, path = uri.path(), %status, ?took, ?reason, "request answered");
     }
     listener.metrics.count(status);
@@ -104,14 +120,43 @@ impl Exchange<'_> {
         let upgrade = Upgrade::take(&mut request);
         let (mut parts, body) = request.into_parts();
         sanitise(&mut parts, self.connection.local)?;
-        let version = parts.version;
         let route = self.route(&parts)?;
-        match &route.filters.action {
-            Some(Action::Respond(status)) => return Ok(respond::text(*status, String::new())),
-            Some(Action::Redirect(to)) => return Ok(redirect::redirect(to, self, route, &parts)),
-            None => {}
+        // A redirect to HTTPS comes before anybody is asked for a password.
+        let ready = match &route.filters.action {
+            Some(Action::Respond(status)) => Some(respond::text(*status, String::new())),
+            Some(Action::Redirect(to)) => Some(redirect::redirect(to, self, route, &parts)),
+            None => None,
+        };
+        if let Some(ready) = ready {
+            return Ok(policy::finish(&self, route, Admitted::default(), ready));
         }
-        let cluster = self.cluster(route)?;
+        let admitted = match policy::admit(&self, route, &mut parts).await {
+            Ok(admitted) => admitted,
+            Err(Answered(response)) => return Ok(*response),
+        };
+        let answered = self.pass_on(route, &admitted, parts, body, upgrade).await;
+        let response = answered.unwrap_or_else(|refusal| self.refuse(refusal));
+        Ok(policy::finish(&self, route, admitted, response))
+    }
+
+    /// The ingress's own answer, and a note why.
+    fn refuse(self, refusal: Refusal) -> Response<Body> {
+        let response = refusal.response();
+        self.notes.refusal.set(Some(refusal));
+        response
+    }
+
+    /// Sends a request that may pass to an endpoint, and gives its answer.
+    async fn pass_on(
+        self,
+        route: &Route,
+        admitted: &Admitted,
+        mut parts: Parts,
+        body: Incoming,
+        upgrade: Option<Upgrade>,
+    ) -> Result<Response<Body>, Refusal> {
+        let version = parts.version;
+        let cluster = self.cluster(route, admitted)?;
         let upgrade = upgrade.filter(|_| !cluster.is_h2c);
         self.prepare(&mut parts, route, cluster, upgrade.as_ref());
         let upload = Upload::new(self.started);
@@ -154,9 +199,10 @@ impl Exchange<'_> {
         route.map(AsRef::as_ref).ok_or(Refusal::NoRoute)
     }
 
-    /// The cluster of a route, by weight.
-    fn cluster(&self, route: &Route) -> Result<&Cluster, Refusal> {
-        let cluster = route.cluster(|below| fastrand::u64(..below));
+    /// The cluster that was decided on, else one of the route's, by weight.
+    fn cluster(&self, route: &Route, admitted: &Admitted) -> Result<&Cluster, Refusal> {
+        let decided = admitted.cluster();
+        let cluster = decided.or_else(|| route.cluster(|below| fastrand::u64(..below)));
         let cluster = self.table.cluster(cluster.ok_or(Refusal::NoBackend)?);
         cluster.map(AsRef::as_ref).ok_or(Refusal::NoEndpoints)
     }
@@ -188,7 +234,10 @@ impl Exchange<'_> {
                 None
             };
             let mut failed = match lease.send(request).await {
-                Ok(response) => return Ok((response, lease)),
+                Ok(response) => {
+                    self.notes.answered.set(Some(Instant::now()));
+                    return Ok((response, lease));
+                }
                 Err(failed) => failed,
             };
             let error = failed.error().to_string();
@@ -224,6 +273,8 @@ impl Exchange<'_> {
         let worker = &self.connection.worker;
         let metrics = &worker.shared.metrics;
         let address = turn.endpoint(passed_over)?;
+        self.notes.endpoint.set(Some(address));
+        self.notes.tries.set(self.notes.tries.get() + 1);
         if may_reuse && let Some(lease) = worker.pool.reuse(address, cluster.is_h2c, self.started) {
             return Some(lease);
         }

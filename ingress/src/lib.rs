@@ -21,6 +21,7 @@ mod ingress;
 mod install;
 mod listen;
 mod metrics;
+mod policy;
 mod pool;
 mod respond;
 mod sanitise;
