@@ -184,7 +184,7 @@ impl Installer {
     fn prepare(&mut self, fresh: &mut Fresh) -> Vec<Rejection> {
         self.rename();
         let mut rejections = self.builder.build(&self.snapshot);
-        let listeners = Arc::clone(&self.snapshot.listeners);
+        let listeners = self.snapshot.listeners.clone();
         fresh.retain(|name, _| listeners.contains_key(name));
         // Where two want the same port, the one that has it keeps it.
         let has_it = |name: &Name, listener: &Listener| {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use meshlite_compile::{Compiled, Inputs, ObjectKey, Settings, compile};
-use meshlite_snapshot::{Finding, Name, PathMatch, Route, Snapshot};
+use meshlite_snapshot::{Finding, Name, PathMatch, Route, Snapshot, Table};
 use mutate::{Mutation, mutation};
 use proptest::{prelude::*, sample::Index};
 use serde::Deserialize as _;
@@ -123,7 +123,7 @@ fn check(compiled: &Compiled) -> Result<(), TestCaseError> {
         findings,
     } = compiled;
     prop_assert!(findings.is_sorted_by(|a, b| a < b), "sorted, each once");
-    for (name, table) in &*snapshot.route_tables {
+    for (name, table) in snapshot.route_tables.iter() {
         prop_assert!(table.routes.is_sorted_by(|a, b| a.rank < b.rank), "{name}");
         for listener in &table.listeners {
             prop_assert!(snapshot.listeners.contains_key(listener), "{listener}");
@@ -144,7 +144,7 @@ fn check(compiled: &Compiled) -> Result<(), TestCaseError> {
             prop_assert!(snapshot.tls_secrets.contains_key(name), "{name}");
         }
     }
-    for (name, weights) in &*snapshot.weights {
+    for (name, weights) in snapshot.weights.iter() {
         prop_assert!(snapshot.services.contains_key(name), "{name}");
         let addresses = weights.endpoints.iter().map(|endpoint| endpoint.address);
         prop_assert!(addresses.is_sorted_by(|a, b| a < b), "{name}");
@@ -167,45 +167,53 @@ fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
     match kind {
         "Service" => {
             let service = Name::new(&own).unwrap();
-            Arc::make_mut(&mut rest.services).remove(&service);
+            rest.services.remove(&service);
             let not_its = |name: &Name| !name.as_str().starts_with(&prefix);
-            Arc::make_mut(&mut rest.endpoint_groups).retain(|name, _| not_its(name));
-            Arc::make_mut(&mut rest.clusters).retain(|name, _| not_its(name));
-            Arc::make_mut(&mut rest.weights).remove(&service);
+            retain(&mut rest.endpoint_groups, |name, _| not_its(name));
+            retain(&mut rest.clusters, |name, _| not_its(name));
+            rest.weights.remove(&service);
         }
         "EndpointSlice" => {
             // Those of its Service are about it too.
-            rest.weights = Arc::default();
-            Arc::make_mut(&mut rest.endpoint_groups)
-                .retain(|_, group| (&group.namespace, &group.slice) != (&key.namespace, &key.name));
+            rest.weights = Table::default();
+            retain(&mut rest.endpoint_groups, |_, group| {
+                (&group.namespace, &group.slice) != (&key.namespace, &key.name)
+            });
         }
         "Secret" => {
-            Arc::make_mut(&mut rest.tls_secrets).retain(|name, _| name.as_str() != own);
+            retain(&mut rest.tls_secrets, |name, _| name.as_str() != own);
             // It may be the default certificate.
-            Arc::make_mut(&mut rest.listeners).clear();
+            rest.listeners = Table::default();
         }
-        "Factors" => rest.weights = Arc::default(),
+        "Factors" => rest.weights = Table::default(),
         "Node" => {
-            Arc::make_mut(&mut rest.nodes).retain(|name, _| name.as_str() != key.name);
+            retain(&mut rest.nodes, |name, _| name.as_str() != key.name);
         }
         "Namespace" => {
-            Arc::make_mut(&mut rest.namespaces).retain(|name, _| name.as_str() != key.name);
+            retain(&mut rest.namespaces, |name, _| name.as_str() != key.name);
         }
         // Which Ingresses are served depends on it.
         "IngressClass" => {
-            rest.route_tables = Arc::default();
-            rest.clusters = Arc::default();
-            rest.tls_secrets = Arc::default();
+            rest.route_tables = Table::default();
+            rest.clusters = Table::default();
+            rest.tls_secrets = Table::default();
         }
         other => panic!("no law for {other}"),
     }
     rest
 }
 
+fn retain<T>(table: &mut Table<T>, wanted: impl Fn(&Name, &T) -> bool) {
+    let kept = table.iter().filter(|(name, value)| wanted(name, value));
+    *table = kept
+        .map(|(name, value)| (name.clone(), Arc::clone(value)))
+        .collect();
+}
+
 /// Each host's routes but those of one Ingress. A route for every path hides a default backend, so `/` is left out.
 fn routes_of_others(snapshot: &Snapshot, ingress: &ObjectKey) -> BTreeMap<Name, Vec<Route>> {
     let mut tables = BTreeMap::new();
-    for (name, table) in &*snapshot.route_tables {
+    for (name, table) in snapshot.route_tables.iter() {
         let mut routes = table.routes.clone();
         routes.retain(|route| {
             let is_root = route.path.kind == PathMatch::Prefix && route.path.value == "/";
@@ -299,12 +307,12 @@ proptest! {
             routes_of_others(&before.snapshot, &key),
             routes_of_others(&after.snapshot, &key)
         );
-        for (name, cluster) in &*before.snapshot.clusters {
+        for (name, cluster) in before.snapshot.clusters.iter() {
             let still = after.snapshot.clusters.get(name);
             // The cluster of a default backend goes with its route.
             prop_assert!(still.is_none_or(|still| still == cluster), "{}", name);
         }
-        for (name, secret) in &*before.snapshot.tls_secrets {
+        for (name, secret) in before.snapshot.tls_secrets.iter() {
             let still = after.snapshot.tls_secrets.get(name);
             for binding in &secret.bindings {
                 let is_kept = still.is_some_and(|still| still.bindings.contains(binding));

@@ -92,10 +92,10 @@ impl Builder {
     pub(crate) fn build(&mut self, snapshot: &Snapshot) -> Vec<Rejection> {
         let mut rejections = Vec::new();
         self.build_clusters(snapshot, &mut rejections);
-        if !Arc::ptr_eq(&self.snapshot.route_tables, &snapshot.route_tables) {
+        if !self.snapshot.route_tables.is_same(&snapshot.route_tables) {
             self.build_hosts(snapshot, &mut rejections);
         }
-        if !Arc::ptr_eq(&self.snapshot.tls_secrets, &snapshot.tls_secrets) {
+        if !self.snapshot.tls_secrets.is_same(&snapshot.tls_secrets) {
             self.build_certificates(snapshot, &mut rejections);
         }
         let mut table = Table {
@@ -146,8 +146,11 @@ impl Builder {
     }
 
     fn build_clusters(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
-        let same_groups = Arc::ptr_eq(&self.snapshot.endpoint_groups, &snapshot.endpoint_groups);
-        if same_groups && Arc::ptr_eq(&self.snapshot.clusters, &snapshot.clusters) {
+        let same_groups = self
+            .snapshot
+            .endpoint_groups
+            .is_same(&snapshot.endpoint_groups);
+        if same_groups && self.snapshot.clusters.is_same(&snapshot.clusters) {
             return;
         }
         let changed = changed_services(&self.snapshot.endpoint_groups, &snapshot.endpoint_groups);
@@ -310,7 +313,7 @@ fn changed_services<'a>(
     new: &'a Resources<EndpointGroup>,
 ) -> BTreeSet<(&'a str, &'a str)> {
     let mut changed = BTreeSet::new();
-    if Arc::ptr_eq(old, new) {
+    if old.is_same(new) {
         return changed;
     }
     let (mut olds, mut news) = (old.iter().peekable(), new.iter().peekable());

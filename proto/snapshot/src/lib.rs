@@ -20,6 +20,7 @@ mod resource;
 mod route;
 mod secret;
 mod service;
+mod snapshot;
 mod table;
 mod topic;
 
@@ -43,5 +44,6 @@ pub use service::{
     Balance, IpFamilyPolicy, LoadBalancerAddress, LoadBalancerIpMode, Protocol, Service,
     ServicePort, ServiceType, TargetPort, TrafficDistribution, TrafficPolicy,
 };
-pub use table::{Snapshot, Table};
+pub use snapshot::Snapshot;
+pub use table::Table;
 pub use topic::{ResourceType, Scope, Topic};

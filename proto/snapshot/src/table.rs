@@ -1,190 +1,230 @@
-//! A whole snapshot: every resource by type and name.
+//! The resources of one type by name: a persistent map, whose clones share what they have alike.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
-
-use serde::Serialize;
-
-use crate::{
-    Cluster, EndpointGroup, Listener, Name, Namespace, Node, Resource, ResourceType, RouteTable,
-    Service, TlsSecret, Weights,
+use std::{
+    borrow::Borrow,
+    fmt,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
 };
 
-/// The resources of one type by name. Cheap to clone; copied only when it is changed while somebody else holds it.
-pub type Table<T> = Arc<BTreeMap<Name, Arc<T>>>;
+use rpds::RedBlackTreeMapSync;
+use serde::{Serialize, Serializer};
 
-/// What the mesh should be, or the part of it that one client subscribed to. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "each field is its type")]
-pub struct Snapshot {
-    pub namespaces: Table<Namespace>,
-    pub nodes: Table<Node>,
-    pub services: Table<Service>,
-    pub endpoint_groups: Table<EndpointGroup>,
-    pub weights: Table<Weights>,
-    pub tls_secrets: Table<TlsSecret>,
-    pub clusters: Table<Cluster>,
-    pub route_tables: Table<RouteTable>,
-    pub listeners: Table<Listener>,
-}
+use crate::Name;
 
-impl Snapshot {
-    /// Puts a resource in, in place of one of the same type and name.
-    pub fn insert(&mut self, name: Name, resource: Resource) {
-        fn put<T>(table: &mut Table<T>, name: Name, value: Arc<T>) {
-            Arc::make_mut(table).insert(name, value);
-        }
-        match resource {
-            Resource::Service(value) => put(&mut self.services, name, value),
-            Resource::EndpointGroup(value) => put(&mut self.endpoint_groups, name, value),
-            Resource::Node(value) => put(&mut self.nodes, name, value),
-            Resource::Namespace(value) => put(&mut self.namespaces, name, value),
-            Resource::Weights(value) => put(&mut self.weights, name, value),
-            Resource::Listener(value) => put(&mut self.listeners, name, value),
-            Resource::RouteTable(value) => put(&mut self.route_tables, name, value),
-            Resource::Cluster(value) => put(&mut self.clusters, name, value),
-            Resource::TlsSecret(value) => put(&mut self.tls_secrets, name, value),
-        }
+/// The resources of one type by name, in order. Cheap to clone, whatever it holds; a change of a clone copies the way to
+/// what it changes, which is about as long as the number of resources has binary digits.
+pub struct Table<T>(RedBlackTreeMapSync<Name, Arc<T>>);
+
+// === impl Table ===
+
+impl<T> Table<T> {
+    /// Puts a resource in, in place of one of the same name.
+    pub fn insert(&mut self, name: Name, resource: Arc<T>) {
+        self.0.insert_mut(name, resource);
     }
 
     /// Takes a resource out, if it is there.
-    pub fn remove(&mut self, kind: ResourceType, name: &Name) {
-        fn take<T>(table: &mut Table<T>, name: &Name) {
-            if table.contains_key(name) {
-                Arc::make_mut(table).remove(name);
-            }
-        }
-        match kind {
-            ResourceType::Service => take(&mut self.services, name),
-            ResourceType::EndpointGroup => take(&mut self.endpoint_groups, name),
-            ResourceType::Node => take(&mut self.nodes, name),
-            ResourceType::Namespace => take(&mut self.namespaces, name),
-            ResourceType::Weights => take(&mut self.weights, name),
-            ResourceType::Listener => take(&mut self.listeners, name),
-            ResourceType::RouteTable => take(&mut self.route_tables, name),
-            ResourceType::Cluster => take(&mut self.clusters, name),
-            ResourceType::TlsSecret => take(&mut self.tls_secrets, name),
+    pub fn remove(&mut self, name: &Name) {
+        // Looking is cheaper than copying the way to something that is not there.
+        if self.0.contains_key(name) {
+            self.0.remove_mut(name);
         }
     }
 
-    /// The resource of this type and name.
-    pub fn get(&self, kind: ResourceType, name: &Name) -> Option<Resource> {
-        match kind {
-            ResourceType::Service => self.services.get(name).cloned().map(Resource::Service),
-            ResourceType::EndpointGroup => self
-                .endpoint_groups
-                .get(name)
-                .cloned()
-                .map(Resource::EndpointGroup),
-            ResourceType::Node => self.nodes.get(name).cloned().map(Resource::Node),
-            ResourceType::Namespace => self.namespaces.get(name).cloned().map(Resource::Namespace),
-            ResourceType::Weights => self.weights.get(name).cloned().map(Resource::Weights),
-            ResourceType::Listener => self.listeners.get(name).cloned().map(Resource::Listener),
-            ResourceType::RouteTable => self
-                .route_tables
-                .get(name)
-                .cloned()
-                .map(Resource::RouteTable),
-            ResourceType::Cluster => self.clusters.get(name).cloned().map(Resource::Cluster),
-            ResourceType::TlsSecret => self.tls_secrets.get(name).cloned().map(Resource::TlsSecret),
-        }
+    /// The resource of this name.
+    pub fn get<N>(&self, name: &N) -> Option<&Arc<T>>
+    where
+        Name: Borrow<N>,
+        N: Ord + ?Sized,
+    {
+        self.0.get(name)
     }
 
-    /// Every resource of one type, by name.
-    pub fn of_type(&self, kind: ResourceType) -> Box<dyn Iterator<Item = (&Name, Resource)> + '_> {
-        fn all<T>(
-            table: &Table<T>,
-            wrap: fn(Arc<T>) -> Resource,
-        ) -> Box<dyn Iterator<Item = (&Name, Resource)> + '_> {
-            Box::new(
-                table
-                    .iter()
-                    .map(move |(name, value)| (name, wrap(Arc::clone(value)))),
-            )
-        }
-        match kind {
-            ResourceType::Service => all(&self.services, Resource::Service),
-            ResourceType::EndpointGroup => all(&self.endpoint_groups, Resource::EndpointGroup),
-            ResourceType::Node => all(&self.nodes, Resource::Node),
-            ResourceType::Namespace => all(&self.namespaces, Resource::Namespace),
-            ResourceType::Weights => all(&self.weights, Resource::Weights),
-            ResourceType::Listener => all(&self.listeners, Resource::Listener),
-            ResourceType::RouteTable => all(&self.route_tables, Resource::RouteTable),
-            ResourceType::Cluster => all(&self.clusters, Resource::Cluster),
-            ResourceType::TlsSecret => all(&self.tls_secrets, Resource::TlsSecret),
-        }
+    /// Whether there is a resource of this name.
+    pub fn contains_key<N>(&self, name: &N) -> bool
+    where
+        Name: Borrow<N>,
+        N: Ord + ?Sized,
+    {
+        self.0.contains_key(name)
     }
 
-    /// Every resource, in the order of [`ResourceType::ALL`], by name within a type.
-    pub fn iter(&self) -> impl Iterator<Item = (&Name, Resource)> {
-        ResourceType::ALL
-            .into_iter()
-            .flat_map(|kind| self.of_type(kind))
+    /// How many resources there are.
+    pub fn len(&self) -> usize {
+        self.0.size()
     }
 
-    /// The endpoint groups of one Service, by name.
-    pub fn endpoint_groups_of<'a>(
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every resource, by name.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&Name, &Arc<T>)> {
+        self.0.iter()
+    }
+
+    /// Every name, in order.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Name> {
+        self.0.keys()
+    }
+
+    /// Every resource, in the order of their names.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &Arc<T>> {
+        self.0.values()
+    }
+
+    /// The resources whose names begin like this, by name.
+    pub(crate) fn beginning_with<'a>(
         &'a self,
-        namespace: &str,
-        service: &str,
-    ) -> impl Iterator<Item = (&'a Name, &'a Arc<EndpointGroup>)> + use<'a> {
-        let prefix = format!("{namespace}/{service}/");
-        self.endpoint_groups
-            .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+        prefix: &str,
+    ) -> impl Iterator<Item = (&'a Name, &'a Arc<T>)> + use<'a, T> {
+        let prefix = prefix.to_owned();
+        self.0
+            .range(AtLeast(prefix.clone()))
             .take_while(move |(name, _)| name.as_str().starts_with(&prefix))
+    }
+
+    /// Whether both are clones of the same table, and neither was changed since. Two that were made apart are not the
+    /// same, though they may be equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self(RedBlackTreeMapSync::new_sync())
+    }
+}
+
+impl<T: PartialEq> PartialEq for Table<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_same(other) || (self.len() == other.len() && self.iter().eq(other.iter()))
+    }
+}
+
+impl<T: Eq> Eq for Table<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<T: Serialize> Serialize for Table<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<T> FromIterator<(Name, Arc<T>)> for Table<T> {
+    fn from_iter<I: IntoIterator<Item = (Name, Arc<T>)>>(resources: I) -> Self {
+        let mut table = Self::default();
+        for (name, resource) in resources {
+            table.insert(name, resource);
+        }
+        table
+    }
+}
+
+/// Names from this one on.
+struct AtLeast(String);
+
+impl RangeBounds<str> for AtLeast {
+    fn start_bound(&self) -> Bound<&str> {
+        Bound::Included(&self.0)
+    }
+
+    fn end_bound(&self) -> Bound<&str> {
+        Bound::Unbounded
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::AddressFamily;
 
-    fn group(service: &str, slice: &str) -> (Name, Resource) {
-        let group = EndpointGroup {
-            namespace: "default".into(),
-            service: service.into(),
-            slice: slice.into(),
-            address_family: AddressFamily::Ipv4,
-            ports: vec![],
-            endpoints: vec![],
-        };
-        (
-            Name::part("default", service, slice).unwrap(),
-            Resource::EndpointGroup(Arc::new(group)),
-        )
+    fn name(number: usize) -> Name {
+        Name::new(format!("n{number:05}")).unwrap()
+    }
+
+    fn mk_table(resources: usize) -> Table<usize> {
+        (0..resources).map(|n| (name(n), Arc::new(n))).collect()
+    }
+
+    /// How many places of a table hold a resource in a place of their own.
+    fn copied(table: &Table<usize>) -> usize {
+        table
+            .values()
+            .filter(|it| Arc::strong_count(it) > 1)
+            .count()
     }
 
     #[test]
-    fn the_groups_of_a_service_are_not_those_of_one_whose_name_begins_alike() {
-        let mut snapshot = Snapshot::default();
-        for (service, slice) in [
-            ("web", "web-2"),
-            ("web", "web-1"),
-            ("web-2", "web-2-1"),
-            ("we", "we-1"),
-        ] {
-            let (name, resource) = group(service, slice);
-            snapshot.insert(name, resource);
+    fn a_change_of_a_clone_copies_no_resource_of_the_others() {
+        for resources in [1_000, 20_000] {
+            let read = mk_table(resources);
+            let mut changed = read.clone();
+            changed.insert(name(500), Arc::new(0));
+            changed.remove(&name(700));
+            assert_eq!((copied(&read), copied(&changed)), (0, 0), "of {resources}");
+            assert_eq!((read.len(), changed.len()), (resources, resources - 1));
         }
-        let names: Vec<_> = snapshot
-            .endpoint_groups_of("default", "web")
-            .map(|(name, _)| name.as_str())
-            .collect();
-        assert_eq!(names, ["default/web/web-1", "default/web/web-2"]);
     }
 
     #[test]
-    fn a_clone_does_not_see_later_changes() {
-        let mut snapshot = Snapshot::default();
-        let (name, resource) = group("web", "web-1");
-        snapshot.insert(name.clone(), resource.clone());
-        let before = snapshot.clone();
-        snapshot.remove(ResourceType::EndpointGroup, &name);
-        assert_eq!(
-            before.get(ResourceType::EndpointGroup, &name),
-            Some(resource)
-        );
-        assert_eq!(snapshot.get(ResourceType::EndpointGroup, &name), None);
-        assert_eq!(before.iter().count(), 1);
+    fn a_table_is_the_same_until_it_is_changed() {
+        let table = mk_table(3);
+        let mut clone = table.clone();
+        clone.remove(&name(9));
+        assert!(clone.is_same(&table));
+        clone.insert(name(1), Arc::new(1));
+        assert!(!clone.is_same(&table));
+        assert_eq!(clone, table);
+        clone.insert(name(1), Arc::new(2));
+        assert_ne!(clone, table);
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_what_an_ordered_map_is(
+            changes in proptest::collection::vec(("[ab]{1,3}", any::<Option<u8>>()), 0..60),
+            prefix in "[ab]{0,2}",
+        ) {
+            let mut map = std::collections::BTreeMap::new();
+            let mut table = Table::default();
+            let mut clones = Vec::new();
+            for (name, value) in changes {
+                let name = Name::new(name).unwrap();
+                clones.push((map.clone(), table.clone()));
+                match value.map(Arc::new) {
+                    Some(value) => {
+                        map.insert(name.clone(), Arc::clone(&value));
+                        table.insert(name, value);
+                    }
+                    None => {
+                        map.remove(&name);
+                        table.remove(&name);
+                    }
+                }
+            }
+            clones.push((map, table));
+            for (map, table) in clones {
+                prop_assert!(table.iter().eq(map.iter()));
+                prop_assert_eq!(table.len(), map.len());
+                let begin = map.iter().filter(|(name, _)| name.as_str().starts_with(&prefix));
+                prop_assert!(table.beginning_with(&prefix).eq(begin));
+            }
+        }
     }
 }

@@ -302,6 +302,11 @@ impl Staged {
         whole && self.covers(topic)
     }
 
+    /// It names everything that it changes.
+    pub(super) fn says_all(&self) -> bool {
+        matches!(self.replaces, Replaces::Nothing) && self.base == Base::Offered
+    }
+
     pub(super) fn is_full(&self) -> bool {
         matches!(self.replaces, Replaces::Everything)
     }

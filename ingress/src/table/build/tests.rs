@@ -107,7 +107,7 @@ fn a_changed_route_leaves_other_hosts_and_clusters_as_they_are() {
 fn a_cluster_that_comes_after_its_route_is_found_by_it() {
     let mut builder = mk_builder();
     let mut snapshot = mk_snapshot();
-    let resource = Arc::clone(&snapshot.clusters["default/one/80"]);
+    let resource = Arc::clone(snapshot.clusters.get("default/one/80").unwrap());
     let name = Name::new("default/one/80").unwrap();
     snapshot.remove(ResourceType::Cluster, &name);
     assert_eq!(builder.build(&snapshot), []);

@@ -42,7 +42,12 @@ impl Held {
     }
 
     /// Puts into a commit what it says without naming it: what is gone, and what stays as it is installed.
+    ///
+    /// A commit that follows on what was offered says everything by name, and costs no look at what is held.
     pub(in crate::session) fn complete(&self, staged: &mut Staged) {
+        if staged.says_all() {
+            return;
+        }
         let mut implied = Vec::new();
         for (topic, set) in &self.sets {
             for (name, entry) in &set.entries {

@@ -1,5 +1,7 @@
 //! What a commit changes, and when it becomes visible.
 
+use meshlite_snapshot::{Node, Table};
+
 use super::*;
 
 #[test]
@@ -60,6 +62,33 @@ fn a_delta_changes_only_what_it_names() {
         [changed(NODES, "one"), removed(NODES, "three")],
         "two was sent again as it is"
     );
+    client.install();
+    assert_eq!(client.plane, server.snapshot());
+}
+
+#[test]
+fn a_delta_copies_nothing_that_it_does_not_name() {
+    let mut server = Model::new("a");
+    for node in 0..2_000 {
+        server.put(NODES, &format!("n{node}"), &mk_node("n", "z"));
+    }
+    let mut client = Client::following(&mut server);
+    let from = server.generation;
+    server.put(NODES, "n7", &mk_node("n", "y"));
+    server.set(NODES, "n8", None);
+    client.receive(server.commit(2, Some(from)));
+    let (before, offered) = (&client.plane, client.at_plane.as_ref().unwrap());
+    assert_eq!(
+        (before.nodes.len(), offered.snapshot.nodes.len()),
+        (2_000, 1_999)
+    );
+    // The plane before, the plane after and the session hold them; what changed waits in the session too.
+    let copied = |nodes: &Table<Node>| {
+        let counts = nodes.values().map(Arc::strong_count);
+        counts.filter(|count| *count > 1).count()
+    };
+    assert_eq!(copied(&before.nodes), 0);
+    assert_eq!(copied(&offered.snapshot.nodes), 1);
     client.install();
     assert_eq!(client.plane, server.snapshot());
 }
