@@ -20,9 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     tonic_prost_build::configure()
         .bytes(".")
-        // They may hold private keys.
+        // They may hold private keys and passwords.
         .skip_debug([
             "meshlite.discovery.v1.TlsSecret",
+            "meshlite.discovery.v1.Credential",
+            "meshlite.discovery.v1.UpstreamIdentity",
             "meshlite.discovery.v1.ResourceFrame",
             "meshlite.discovery.v1.ResourceChunk",
         ])

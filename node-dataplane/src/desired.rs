@@ -194,7 +194,8 @@ impl Changed {
             | ResourceType::Listener
             | ResourceType::RouteTable
             | ResourceType::Cluster
-            | ResourceType::TlsSecret => {}
+            | ResourceType::TlsSecret
+            | ResourceType::Credential => {}
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Arbitrary resources of every type, for property tests.
 
+mod cluster;
+mod policy;
+
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
@@ -8,13 +11,13 @@ use std::{
 use bytes::Bytes;
 use ipnet::IpNet;
 use meshlite_snapshot::{
-    AddressFamily, Balance, Cluster, Endpoint, EndpointGroup, EndpointPort, EndpointWeight, Filter,
-    HeaderChange, HostMatch, IpFamilyPolicy, Listener, ListenerProtocol, LoadBalancerAddress,
-    LoadBalancerIpMode, LoadBalancing, Name, Namespace, Node, NodeAddress, NodeAddressKind,
+    AddressFamily, Balance, Credential, Endpoint, EndpointGroup, EndpointPort, EndpointWeight,
+    Filter, HeaderChange, HostMatch, Htpasswd, IpFamilyPolicy, Listener, ListenerProtocol,
+    LoadBalancerAddress, LoadBalancerIpMode, Name, Namespace, Node, NodeAddress, NodeAddressKind,
     ObjectRef, PathMatch, PrivateKey, Protocol, Redirect, Resource, Rewrite, Route, RoutePath,
-    RouteTable, RouteTimeouts, Service, ServicePort, ServiceType, SniBinding, TargetPort,
-    TlsPolicy, TlsSecret, TlsVersion, TrafficDistribution, TrafficPolicy, UpstreamProtocol,
-    ValueMatch, WeightedCluster, Weights,
+    RouteTable, RouteTimeouts, Service, ServicePort, ServiceType, SniBinding, Substitution,
+    TargetPort, TlsPolicy, TlsSecret, TlsVersion, TrafficDistribution, TrafficPolicy,
+    UpstreamIdentity, ValueMatch, WeightedCluster, Weights,
 };
 use proptest::{collection::vec, option::of, prelude::*, sample::select};
 
@@ -28,8 +31,9 @@ pub(crate) fn resource() -> impl Strategy<Value = Resource> {
         weights().prop_map(|value| Resource::Weights(value.into())),
         listener().prop_map(|value| Resource::Listener(value.into())),
         table().prop_map(|value| Resource::RouteTable(value.into())),
-        cluster().prop_map(|value| Resource::Cluster(value.into())),
+        cluster::cluster().prop_map(|value| Resource::Cluster(value.into())),
         secret().prop_map(|value| Resource::TlsSecret(value.into())),
+        credential().prop_map(|value| Resource::Credential(value.into())),
     ]
 }
 
@@ -274,39 +278,6 @@ fn node() -> impl Strategy<Value = Node> {
         })
 }
 
-fn cluster() -> impl Strategy<Value = Cluster> {
-    let protocols = vec![
-        UpstreamProtocol::Http1,
-        UpstreamProtocol::H2c,
-        UpstreamProtocol::Https,
-    ];
-    let balancing = vec![
-        LoadBalancing::RoundRobin,
-        LoadBalancing::LeastRequest,
-        LoadBalancing::PeakEwma,
-        LoadBalancing::Ketama,
-    ];
-    (
-        (word(), word(), of(port()), text()),
-        select(protocols),
-        select(balancing),
-        of(word()),
-    )
-        .prop_map(
-            |((namespace, service, port, port_name), protocol, load_balancing, external_name)| {
-                Cluster {
-                    namespace,
-                    service,
-                    port,
-                    port_name,
-                    protocol,
-                    load_balancing,
-                    external_name,
-                }
-            },
-        )
-}
-
 fn listener() -> impl Strategy<Value = Listener> {
     let policy = (
         select(vec![TlsVersion::Tls12, TlsVersion::Tls13]),
@@ -353,10 +324,19 @@ fn value_match() -> impl Strategy<Value = ValueMatch> {
 }
 
 fn rewrite() -> impl Strategy<Value = Rewrite> {
-    (of(text()), of(text()), of(text())).prop_map(|(host, full_path, prefix)| Rewrite {
-        host,
-        full_path,
-        prefix,
+    let substitution = (text(), text(), any::<bool>());
+    let regex = substitution.prop_map(|(pattern, with, ignore_case)| Substitution {
+        pattern,
+        with,
+        ignore_case,
+    });
+    (of(text()), of(text()), of(text()), of(regex)).prop_map(|(host, full_path, prefix, regex)| {
+        Rewrite {
+            host,
+            full_path,
+            prefix,
+            regex,
+        }
     })
 }
 
@@ -372,13 +352,15 @@ fn filter() -> impl Strategy<Value = Filter> {
         of(word()),
         of(port()),
         of(rewrite()),
+        of(word()),
         select(vec![301, 302, 303, 307, 308_u16]),
     )
-        .prop_map(|(scheme, host, port, path, status)| Redirect {
+        .prop_map(|(scheme, host, port, path, location, status)| Redirect {
             scheme,
             host,
             port,
             path,
+            location,
             status,
         });
     prop_oneof![
@@ -405,11 +387,14 @@ fn path() -> impl Strategy<Value = RoutePath> {
 }
 
 fn route() -> impl Strategy<Value = Route> {
-    let timeouts =
-        (of(1..=u32::MAX), of(1..=u32::MAX)).prop_map(|(response_ms, idle_ms)| RouteTimeouts {
+    let timeouts = (positive(), positive(), positive(), positive()).prop_map(
+        |(connect_ms, response_ms, idle_ms, request_ms)| RouteTimeouts {
+            connect_ms,
             response_ms,
             idle_ms,
-        });
+            request_ms,
+        },
+    );
     let matches = (
         path(),
         of(word()),
@@ -417,10 +402,11 @@ fn route() -> impl Strategy<Value = Route> {
         vec(value_match(), 0..2),
     );
     let owner = (text(), text(), text());
-    let actions = (vec(filter(), 0..3), vec(weighted(), 0..3), timeouts);
+    let policy = of(policy::policy().prop_map(Arc::new));
+    let actions = (vec(filter(), 0..3), vec(weighted(), 0..3), timeouts, policy);
     (owner, any::<bool>(), matches, actions).prop_map(|(owner, fallback, matches, actions)| {
         let (path, method, headers, query) = matches;
-        let (filters, backends, timeouts) = actions;
+        let (filters, backends, timeouts, policy) = actions;
         Route {
             owner: ObjectRef::new(owner.0, owner.1, owner.2),
             rank: 0,
@@ -432,13 +418,15 @@ fn route() -> impl Strategy<Value = Route> {
             filters,
             backends,
             timeouts,
+            policy,
         }
     })
 }
 
 fn table() -> impl Strategy<Value = RouteTable> {
-    (vec(name(), 0..3), host(), vec(route(), 0..4), 0..1000_u32).prop_map(
-        |(listeners, host, mut routes, step)| {
+    let routes = (vec(route(), 0..4), 0..1000_u32);
+    (vec(name(), 0..3), host(), routes, of(policy::client_auth())).prop_map(
+        |(listeners, host, (mut routes, step), client_auth)| {
             for (route, rank) in routes.iter_mut().zip((step..).step_by(3)) {
                 route.rank = rank;
             }
@@ -446,13 +434,22 @@ fn table() -> impl Strategy<Value = RouteTable> {
                 listeners,
                 host,
                 routes,
+                client_auth,
             }
         },
     )
 }
 
+/// A number that 0 stands for the absence of.
+fn positive() -> impl Strategy<Value = Option<u32>> {
+    of(1..=u32::MAX)
+}
+
+fn der() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 1..20).prop_map(Bytes::from)
+}
+
 fn secret() -> impl Strategy<Value = TlsSecret> {
-    let der = || vec(any::<u8>(), 1..20).prop_map(Bytes::from);
     let binding = (name(), host()).prop_map(|(listener, host)| SniBinding { listener, host });
     (vec(der(), 0..3), der(), vec(binding, 0..3)).prop_map(
         |(certificate_chain, private_key, bindings)| TlsSecret {
@@ -461,4 +458,20 @@ fn secret() -> impl Strategy<Value = TlsSecret> {
             bindings,
         },
     )
+}
+
+fn credential() -> impl Strategy<Value = Credential> {
+    let identity =
+        (vec(der(), 0..3), der()).prop_map(|(certificate_chain, key)| UpstreamIdentity {
+            certificate_chain,
+            private_key: PrivateKey(key),
+        });
+    let htpasswd = vec(any::<u8>(), 0..20).prop_map(|lines| Htpasswd(lines.into()));
+    (of(htpasswd), vec(der(), 0..3), of(identity)).prop_map(|(htpasswd, authorities, identity)| {
+        Credential {
+            htpasswd,
+            authorities,
+            identity,
+        }
+    })
 }

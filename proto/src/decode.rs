@@ -1,11 +1,13 @@
 //! Messages and bytes to values: parsed at the door, so that inside nothing is optional, unknown or out of range.
 
 mod cluster;
+mod credential;
 mod endpoints;
 mod error;
 mod field;
 mod filter;
 mod node;
+mod policy;
 mod route;
 mod secret;
 mod service;
@@ -129,6 +131,7 @@ fn resource_type(kind: i32) -> Result<ResourceType, DecodeError> {
         v1::ResourceType::RouteTable => ResourceType::RouteTable,
         v1::ResourceType::Cluster => ResourceType::Cluster,
         v1::ResourceType::TlsSecret => ResourceType::TlsSecret,
+        v1::ResourceType::Credential => ResourceType::Credential,
         v1::ResourceType::Unspecified
         | v1::ResourceType::Announcement
         | v1::ResourceType::Workload => return Err(DecodeError::unsupported("type", kind)),
@@ -161,6 +164,7 @@ impl Decoder {
             ResourceType::RouteTable => Body::RouteTable(read(kind, bytes)?),
             ResourceType::Cluster => Body::Cluster(read(kind, bytes)?),
             ResourceType::TlsSecret => Body::TlsSecret(read(kind, bytes)?),
+            ResourceType::Credential => Body::Credential(read(kind, bytes)?),
         })
     }
 
@@ -178,6 +182,7 @@ impl Decoder {
             Body::RouteTable(body) => Resource::RouteTable(route::table(body)?.into()),
             Body::Cluster(body) => Resource::Cluster(cluster::cluster(body)?.into()),
             Body::TlsSecret(body) => Resource::TlsSecret(secret::secret(body)?.into()),
+            Body::Credential(body) => Resource::Credential(credential::credential(body)?.into()),
         })
     }
 }

@@ -1,8 +1,10 @@
 //! Values to messages and bytes: deterministic, so that equal resources have equal bytes.
 
 mod cluster;
+mod credential;
 mod endpoints;
 mod node;
+mod policy;
 mod route;
 mod secret;
 mod service;
@@ -32,14 +34,17 @@ pub fn body(resource: &Resource) -> Bytes {
         Resource::RouteTable(value) => bytes(&route::table(value)),
         Resource::Cluster(value) => bytes(&cluster::cluster(value)),
         Resource::TlsSecret(value) => bytes(&secret::secret(value)),
+        Resource::Credential(value) => bytes(&credential::credential(value)),
     }
 }
 
-/// A resource for people to read. Private keys are left out.
+/// A resource for people to read. Private keys and passwords are left out.
 pub fn readable(topic: Topic, name: &Name, version: Version, resource: &Resource) -> v1::Resource {
     let mut readable = readable_with_private_keys(topic, name, version, resource);
-    if let Some(v1::resource::Body::TlsSecret(secret)) = &mut readable.body {
-        secret.private_key = Bytes::new();
+    match &mut readable.body {
+        Some(v1::resource::Body::TlsSecret(secret)) => secret.private_key = Bytes::new(),
+        Some(v1::resource::Body::Credential(held)) => credential::redact(held),
+        _ => {}
     }
     readable
 }
@@ -62,6 +67,7 @@ pub fn readable_with_private_keys(
         Resource::RouteTable(value) => Body::RouteTable(route::table(value)),
         Resource::Cluster(value) => Body::Cluster(cluster::cluster(value)),
         Resource::TlsSecret(value) => Body::TlsSecret(secret::secret(value)),
+        Resource::Credential(value) => Body::Credential(credential::credential(value)),
     };
     v1::Resource {
         r#type: resource_type(topic.kind).into(),
@@ -121,6 +127,7 @@ pub fn resource_type(kind: ResourceType) -> v1::ResourceType {
         ResourceType::RouteTable => v1::ResourceType::RouteTable,
         ResourceType::Cluster => v1::ResourceType::Cluster,
         ResourceType::TlsSecret => v1::ResourceType::TlsSecret,
+        ResourceType::Credential => v1::ResourceType::Credential,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use meshlite_snapshot::{ResourceType, Scope, Topic};
 
 /// Every set that can be subscribed to, in the order in which a commit sends them.
-pub(crate) const TOPICS: [Topic; 10] = [
+pub(crate) const TOPICS: [Topic; 11] = [
     Topic::all(ResourceType::Namespace),
     Topic::all(ResourceType::Node),
     Topic::all(ResourceType::Service),
@@ -13,6 +13,7 @@ pub(crate) const TOPICS: [Topic; 10] = [
     INGRESS_ENDPOINTS,
     Topic::all(ResourceType::Weights),
     Topic::all(ResourceType::TlsSecret),
+    Topic::all(ResourceType::Credential),
     Topic::all(ResourceType::Cluster),
     Topic::all(ResourceType::RouteTable),
     Topic::all(ResourceType::Listener),

@@ -186,7 +186,9 @@ fn subject(kind: ResourceType, name: &str) -> Option<ObjectRef> {
         | ResourceType::EndpointGroup
         | ResourceType::Weights
         | ResourceType::Cluster => ObjectRef::new("Service", first, second?),
-        ResourceType::TlsSecret => ObjectRef::new("Secret", first, second?),
+        ResourceType::TlsSecret | ResourceType::Credential => {
+            ObjectRef::new("Secret", first, second?)
+        }
         // A listener belongs to a class: `class/http`.
         ResourceType::Listener => ObjectRef::new("IngressClass", "", first),
         ResourceType::Node => ObjectRef::new("Node", "", first),

@@ -117,8 +117,8 @@ impl World {
 /// A data plane that holds what this view holds.
 fn client(id: &str, role: v1::Role, view: &View) -> v1::Client {
     let topics = match role {
-        v1::Role::Ingress => Topic::INGRESS,
-        _ => Topic::NODE,
+        v1::Role::Ingress => &Topic::INGRESS[..],
+        _ => &Topic::NODE[..],
     };
     let digest = |topic: &Topic| crate::stream::digest(view, *topic);
     v1::Client {

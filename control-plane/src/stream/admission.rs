@@ -7,7 +7,7 @@ use std::{
 };
 
 use meshlite_proto::v1;
-use meshlite_snapshot::{ResourceType, Topic};
+use meshlite_snapshot::Topic;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -104,11 +104,11 @@ pub(super) fn authorise(caller: &Caller, accepted: &Accepted) -> Result<(), Refu
     }
 }
 
-/// Private keys go to those that terminate TLS, and to nobody else.
+/// Private keys and passwords go to those that need them, and to nobody else.
 fn may_have(role: v1::Role, topic: Topic) -> bool {
     match role {
         v1::Role::Ingress => true,
-        v1::Role::L4Node => topic.kind != ResourceType::TlsSecret,
+        v1::Role::L4Node => !topic.kind.is_secret(),
         v1::Role::Unspecified => false,
     }
 }
@@ -191,6 +191,7 @@ impl Drop for Admitted {
 
 #[cfg(test)]
 mod tests {
+    use meshlite_snapshot::ResourceType;
     use tonic::Code;
 
     use super::*;
@@ -198,8 +199,8 @@ mod tests {
 
     fn mk_accepted(role: v1::Role) -> Accepted {
         let topics = match role {
-            v1::Role::Ingress => Topic::INGRESS,
-            _ => Topic::NODE,
+            v1::Role::Ingress => &Topic::INGRESS[..],
+            _ => &Topic::NODE[..],
         };
         Accepted::new(mk_hello(role, &topics)).unwrap()
     }
@@ -232,15 +233,16 @@ mod tests {
     }
 
     #[test]
-    fn only_an_ingress_may_have_private_keys() {
-        let secrets = Topic::all(ResourceType::TlsSecret);
-        let anyone = Caller::anyone();
-        let asked = |role| Accepted::new(mk_hello(role, &[secrets])).unwrap();
-        let refused = authorise(&anyone, &asked(v1::Role::L4Node)).unwrap_err();
-        assert_eq!(refused.reason, "role");
-        assert_eq!(refused.status.code(), Code::PermissionDenied);
-        assert!(refused.status.message().ends_with("TlsSecret"));
-        assert!(authorise(&anyone, &asked(v1::Role::Ingress)).is_ok());
+    fn only_an_ingress_may_have_private_keys_and_passwords() {
+        for kind in [ResourceType::TlsSecret, ResourceType::Credential] {
+            let anyone = Caller::anyone();
+            let asked = |role| Accepted::new(mk_hello(role, &[Topic::all(kind)])).unwrap();
+            let refused = authorise(&anyone, &asked(v1::Role::L4Node)).unwrap_err();
+            assert_eq!(refused.reason, "role");
+            assert_eq!(refused.status.code(), Code::PermissionDenied);
+            assert!(refused.status.message().ends_with(kind.as_str()));
+            assert!(authorise(&anyone, &asked(v1::Role::Ingress)).is_ok());
+        }
     }
 
     #[test]

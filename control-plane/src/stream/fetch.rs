@@ -1,13 +1,13 @@
 //! One full snapshot as readable resources, for grpcurl and backups.
 
-use meshlite_proto::{decode, encode, v1, v1::fetch_snapshot_response::Kind, v1::resource::Body};
-use meshlite_snapshot::{Name, Resource, ResourceType, Topic};
+use meshlite_proto::{decode, encode, v1, v1::fetch_snapshot_response::Kind};
+use meshlite_snapshot::{Name, ResourceType, Topic};
 use tonic::Status;
 
 use super::{digest, hello};
 use crate::publish::{Entry, TOPICS, View};
 
-/// Whether private keys are shown: to those that terminate TLS only.
+/// Whether private keys and passwords are shown: to those that need them only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PrivateKeys {
     Shown,
@@ -94,14 +94,12 @@ fn show(topic: Topic, name: &Name, content: &Entry, keys: PrivateKeys) -> v1::Re
             body: None,
         };
     };
-    let mut shown = encode::readable(topic, name, content.version, &resource);
-    if keys == PrivateKeys::Shown
-        && let Resource::TlsSecret(secret) = &resource
-        && let Some(Body::TlsSecret(shown)) = &mut shown.body
-    {
-        shown.private_key = secret.private_key.0.clone();
+    match keys {
+        PrivateKeys::Shown => {
+            encode::readable_with_private_keys(topic, name, content.version, &resource)
+        }
+        PrivateKeys::Hidden => encode::readable(topic, name, content.version, &resource),
     }
-    shown
 }
 
 /// The topics that were asked for; `default` for none.

@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(
             refused.message(),
             "there is no topic SERVICE/ingress; there are NAMESPACE, NODE, SERVICE, ENDPOINT_GROUP, \
-             ENDPOINT_GROUP/ingress, WEIGHTS, TLS_SECRET, CLUSTER, ROUTE_TABLE, LISTENER"
+             ENDPOINT_GROUP/ingress, WEIGHTS, TLS_SECRET, CREDENTIAL, CLUSTER, ROUTE_TABLE, LISTENER"
         );
         assert!(Accepted::new(v1::Hello::default()).is_err());
     }

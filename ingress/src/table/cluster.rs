@@ -42,7 +42,7 @@ impl Cluster {
         let is_h2c = match cluster.protocol {
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::H2c => true,
-            UpstreamProtocol::Https => {
+            UpstreamProtocol::Https | UpstreamProtocol::Https2 => {
                 let message = "HTTPS to endpoints is not served yet; use a port that speaks HTTP";
                 return Err(Refused::Unsupported(message.to_owned()));
             }

@@ -25,6 +25,7 @@ impl Lookup {
                 listeners: vec![name.clone()],
                 host: host.clone(),
                 routes: routes.clone(),
+                client_auth: None,
             };
             let paths = PathIndex::new(&table, |cluster| {
                 clusters.push(cluster.clone());

@@ -150,7 +150,7 @@ async fn an_endpoint_that_does_not_answer_in_time_is_504() {
     let impatient = Route {
         timeouts: RouteTimeouts {
             response_ms: Some(50),
-            idle_ms: None,
+            ..RouteTimeouts::default()
         },
         ..route(PathMatch::Prefix, "/", "web")
     };
@@ -192,8 +192,8 @@ async fn a_response_that_falls_silent_is_cut_off_after_the_idle_timeout() {
     mesh.put_service("web", &[origin.address]);
     let impatient = Route {
         timeouts: RouteTimeouts {
-            response_ms: None,
             idle_ms: Some(50),
+            ..RouteTimeouts::default()
         },
         ..route(PathMatch::Prefix, "/", "web")
     };

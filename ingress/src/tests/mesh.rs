@@ -221,7 +221,7 @@ pub(crate) fn cluster(service: &str, protocol: UpstreamProtocol) -> Resource {
         port_name: "http".into(),
         protocol,
         load_balancing: LoadBalancing::RoundRobin,
-        external_name: None,
+        ..Cluster::default()
     }))
 }
 
@@ -270,6 +270,7 @@ pub(crate) fn route(kind: PathMatch, path: &str, service: &str) -> Route {
             weight: 1,
         }],
         timeouts: RouteTimeouts::default(),
+        policy: None,
     }
 }
 
@@ -278,6 +279,7 @@ pub(crate) fn table(host: HostMatch, routes: Vec<Route>) -> Resource {
         listeners: vec![Name::new(HTTP).unwrap(), Name::new(HTTPS).unwrap()],
         host,
         routes,
+        client_auth: None,
     }))
 }
 

@@ -134,6 +134,7 @@ const fn weight(kind: ResourceType) -> u128 {
         ResourceType::RouteTable => 7,
         ResourceType::Cluster => 8,
         ResourceType::TlsSecret => 9,
+        ResourceType::Credential => 12,
     };
     2 * number + 1
 }

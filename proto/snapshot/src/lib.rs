@@ -10,12 +10,14 @@
 
 mod buckets;
 mod cluster;
+mod credential;
 mod digest;
 pub mod duration;
 mod endpoints;
 mod finding;
 mod name;
 mod node;
+mod policy;
 mod resource;
 mod route;
 mod secret;
@@ -25,7 +27,11 @@ mod table;
 mod topic;
 
 pub use buckets::{Bucket, BucketDigests};
-pub use cluster::{Cluster, LoadBalancing, UpstreamProtocol};
+pub use cluster::{
+    Cluster, HashPart, LoadBalancing, ProxyProtocol, SameSite, StickyCookie, UpstreamProtocol,
+    UpstreamTls,
+};
+pub use credential::{Credential, Htpasswd, UpstreamIdentity};
 pub use digest::{SetDigest, Version};
 pub use endpoints::{
     AddressFamily, Endpoint, EndpointGroup, EndpointPort, EndpointWeight, Weights,
@@ -33,10 +39,14 @@ pub use endpoints::{
 pub use finding::{Finding, ObjectRef, Severity, SourceLocation};
 pub use name::{InvalidName, Name};
 pub use node::{Namespace, Node, NodeAddress, NodeAddressKind};
+pub use policy::{
+    Access, BasicAuth, Canary, CanaryHeader, CanaryMatch, ClientAuth, ClientAuthMode, Cors,
+    ErrorPages, ExternalAuth, Limits, Policy, RateLimit, Retry, RetryOn,
+};
 pub use resource::Resource;
 pub use route::{
     Filter, HeaderChange, HostMatch, Listener, ListenerProtocol, PathMatch, Redirect, Rewrite,
-    Route, RoutePath, RouteTable, RouteTimeouts, TlsPolicy, TlsVersion, ValueMatch,
+    Route, RoutePath, RouteTable, RouteTimeouts, Substitution, TlsPolicy, TlsVersion, ValueMatch,
     WeightedCluster,
 };
 pub use secret::{PrivateKey, SniBinding, TlsSecret};

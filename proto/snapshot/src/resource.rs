@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    Cluster, EndpointGroup, Listener, Namespace, Node, ResourceType, RouteTable, Service,
-    TlsSecret, Weights,
+    Cluster, Credential, EndpointGroup, Listener, Namespace, Node, ResourceType, RouteTable,
+    Service, TlsSecret, Weights,
 };
 
 /// A resource of any type. Cheap to clone.
@@ -23,6 +23,7 @@ pub enum Resource {
     RouteTable(Arc<RouteTable>),
     Cluster(Arc<Cluster>),
     TlsSecret(Arc<TlsSecret>),
+    Credential(Arc<Credential>),
 }
 
 impl Resource {
@@ -38,6 +39,7 @@ impl Resource {
             Self::RouteTable(_) => ResourceType::RouteTable,
             Self::Cluster(_) => ResourceType::Cluster,
             Self::TlsSecret(_) => ResourceType::TlsSecret,
+            Self::Credential(_) => ResourceType::Credential,
         }
     }
 }

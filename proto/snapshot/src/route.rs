@@ -2,11 +2,11 @@
 //!
 //! The model is the union of Ingress and Gateway API, so that the latter needs no other shape.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{Name, ObjectRef};
+use crate::{ClientAuth, Name, ObjectRef, Policy};
 
 /// A port that the ingress serves. Named by its owner: `class/http`, or `namespace/gateway/listener`.
 ///
@@ -67,6 +67,8 @@ pub struct RouteTable {
     pub host: HostMatch,
     /// The routes, by rising [`Route::rank`].
     pub routes: Vec<Route>,
+    /// The certificates that clients show. A request whose server name (SNI) has another rule than its host gets 421.
+    pub client_auth: Option<ClientAuth>,
 }
 
 /// Which hosts a table is for. Names are lower-case and have no trailing dot.
@@ -116,6 +118,8 @@ pub struct Route {
     pub backends: Vec<WeightedCluster>,
     /// Timeouts; absent ones are the ingress's own.
     pub timeouts: RouteTimeouts,
+    /// Everything else; none where nothing of it is set.
+    pub policy: Option<Arc<Policy>>,
 }
 
 /// How a path is matched.
@@ -190,7 +194,10 @@ pub struct Redirect {
     pub port: Option<u16>,
     /// The path.
     pub path: Option<Rewrite>,
-    /// 301, 302, 303, 307 or 308.
+    /// The whole `Location` in place of all of these. `$scheme`, `$host`, `$http_host`, `$request_uri`, `$uri`, `$args`
+    /// and `$is_args`, also in braces, stand for what the request has.
+    pub location: Option<String>,
+    /// 301, 302, 303, 307 or 308; with `location` any 3xx.
     pub status: u16,
 }
 
@@ -203,6 +210,20 @@ pub struct Rewrite {
     pub full_path: Option<String>,
     /// Replaces the matched prefix.
     pub prefix: Option<String>,
+    /// Replaces the whole path by what an expression found in it.
+    pub regex: Option<Substitution>,
+}
+
+/// A path made of parts of another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Substitution {
+    /// The expression; where it is not found in the path, the path stays.
+    pub pattern: String,
+    /// The new path. `$0` to `$9`, also in braces, are what the expression's groups found; a `?` begins parameters that
+    /// come before the request's own.
+    pub with: String,
+    /// The expression is without regard to case.
+    pub ignore_case: bool,
 }
 
 /// A cluster and its share.
@@ -217,8 +238,12 @@ pub struct WeightedCluster {
 /// Timeouts of a route in milliseconds; none for the ingress's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RouteTimeouts {
-    /// From the request's head to the response's head.
+    /// To a connection with an endpoint, TLS included.
+    pub connect_ms: Option<u32>,
+    /// From the request's head to the response's head; while the request's body moves, it does not run.
     pub response_ms: Option<u32>,
     /// Without a byte in either direction.
     pub idle_ms: Option<u32>,
+    /// The whole exchange, to the response's last byte.
+    pub request_ms: Option<u32>,
 }

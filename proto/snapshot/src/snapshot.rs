@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    Cluster, EndpointGroup, Listener, Name, Namespace, Node, Resource, ResourceType, RouteTable,
-    Service, Table, TlsSecret, Weights,
+    Cluster, Credential, EndpointGroup, Listener, Name, Namespace, Node, Resource, ResourceType,
+    RouteTable, Service, Table, TlsSecret, Weights,
 };
 
 /// What the mesh should be, or the part of it that one client subscribed to. Cheap to clone.
@@ -19,6 +19,7 @@ pub struct Snapshot {
     pub endpoint_groups: Table<EndpointGroup>,
     pub weights: Table<Weights>,
     pub tls_secrets: Table<TlsSecret>,
+    pub credentials: Table<Credential>,
     pub clusters: Table<Cluster>,
     pub route_tables: Table<RouteTable>,
     pub listeners: Table<Listener>,
@@ -37,6 +38,7 @@ impl Snapshot {
             Resource::RouteTable(value) => self.route_tables.insert(name, value),
             Resource::Cluster(value) => self.clusters.insert(name, value),
             Resource::TlsSecret(value) => self.tls_secrets.insert(name, value),
+            Resource::Credential(value) => self.credentials.insert(name, value),
         }
     }
 
@@ -52,6 +54,7 @@ impl Snapshot {
             ResourceType::RouteTable => self.route_tables.remove(name),
             ResourceType::Cluster => self.clusters.remove(name),
             ResourceType::TlsSecret => self.tls_secrets.remove(name),
+            ResourceType::Credential => self.credentials.remove(name),
         }
     }
 
@@ -75,6 +78,11 @@ impl Snapshot {
                 .map(Resource::RouteTable),
             ResourceType::Cluster => self.clusters.get(name).cloned().map(Resource::Cluster),
             ResourceType::TlsSecret => self.tls_secrets.get(name).cloned().map(Resource::TlsSecret),
+            ResourceType::Credential => self
+                .credentials
+                .get(name)
+                .cloned()
+                .map(Resource::Credential),
         }
     }
 
@@ -100,6 +108,7 @@ impl Snapshot {
             ResourceType::RouteTable => all(&self.route_tables, Resource::RouteTable),
             ResourceType::Cluster => all(&self.clusters, Resource::Cluster),
             ResourceType::TlsSecret => all(&self.tls_secrets, Resource::TlsSecret),
+            ResourceType::Credential => all(&self.credentials, Resource::Credential),
         }
     }
 

@@ -23,21 +23,30 @@ pub enum ResourceType {
     Cluster,
     /// A certificate with its key and the hosts it serves.
     TlsSecret,
+    /// Passwords, authorities and client certificates that routes and clusters refer to.
+    Credential,
 }
 
 impl ResourceType {
     /// Every type, in the order in which a commit sends them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Namespace,
         Self::Node,
         Self::Service,
         Self::EndpointGroup,
         Self::Weights,
         Self::TlsSecret,
+        Self::Credential,
         Self::Cluster,
         Self::RouteTable,
         Self::Listener,
     ];
+
+    /// Whether its resources hold private keys or passwords: they go to an ingress and to nobody else, stay out of logs
+    /// and dumps, and are kept in memory only.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::TlsSecret | Self::Credential)
+    }
 
     /// The type's name as users see it.
     pub const fn as_str(self) -> &'static str {
@@ -51,6 +60,7 @@ impl ResourceType {
             Self::RouteTable => "RouteTable",
             Self::Cluster => "Cluster",
             Self::TlsSecret => "TlsSecret",
+            Self::Credential => "Credential",
         }
     }
 }
@@ -101,12 +111,13 @@ impl Topic {
     ];
 
     /// What an ingress subscribes to.
-    pub const INGRESS: [Self; 5] = [
+    pub const INGRESS: [Self; 6] = [
         Self {
             kind: ResourceType::EndpointGroup,
             scope: Scope::Ingress,
         },
         Self::all(ResourceType::TlsSecret),
+        Self::all(ResourceType::Credential),
         Self::all(ResourceType::Cluster),
         Self::all(ResourceType::RouteTable),
         Self::all(ResourceType::Listener),

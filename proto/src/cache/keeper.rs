@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use meshlite_snapshot::ResourceType;
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, timeout},
@@ -145,22 +144,21 @@ impl Keeper {
 impl Files {
     fn load(&self) -> Option<Kept> {
         let mut kept = load(&self.snapshot)?;
-        kept.resources
-            .retain(|(topic, ..)| topic.kind != ResourceType::TlsSecret);
+        kept.resources.retain(|(topic, ..)| !topic.kind.is_secret());
         if let Some(secrets) = self.secrets.as_deref().and_then(load) {
             let mut resources = secrets.resources;
-            resources.retain(|(topic, ..)| topic.kind == ResourceType::TlsSecret);
+            resources.retain(|(topic, ..)| topic.kind.is_secret());
             kept.resources.append(&mut resources);
         }
         Some(kept)
     }
 
-    /// Private keys go to their own file or nowhere.
+    /// Private keys and passwords go to their own file or nowhere.
     fn write(&self, mut kept: Kept) -> io::Result<()> {
         let all = std::mem::take(&mut kept.resources);
         let (secrets, others) = all
             .into_iter()
-            .partition(|(topic, ..)| topic.kind == ResourceType::TlsSecret);
+            .partition(|(topic, ..)| topic.kind.is_secret());
         if let Some(file) = &self.secrets {
             kept.resources = secrets;
             disk::write(file, &pack(&kept)?)?;
@@ -193,7 +191,7 @@ fn load(path: &Path) -> Option<Kept> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use meshlite_snapshot::{Name, Topic, Version};
+    use meshlite_snapshot::{Name, ResourceType, Topic, Version};
 
     use super::*;
 
@@ -218,6 +216,7 @@ mod tests {
             resources: vec![
                 resource(ResourceType::Cluster, b"cluster"),
                 resource(ResourceType::TlsSecret, b"hunter2"),
+                resource(ResourceType::Credential, b"hunter3"),
             ],
             ..Kept::default()
         }

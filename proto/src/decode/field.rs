@@ -109,6 +109,19 @@ pub(super) fn object_name(field: &str, value: String) -> Result<String, DecodeEr
     Ok(value)
 }
 
+/// A resource's name, where empty stands for none.
+pub(super) fn optional_name(field: &str, value: &str) -> Result<Option<Name>, DecodeError> {
+    match value {
+        "" => Ok(None),
+        value => name(field, value).map(Some),
+    }
+}
+
+/// Milliseconds or another number, where 0 stands for none.
+pub(super) fn optional_number(value: u32) -> Option<u32> {
+    (value > 0).then_some(value)
+}
+
 /// A text, where empty stands for none.
 pub(super) fn optional(value: String) -> Option<String> {
     (!value.is_empty()).then_some(value)

@@ -1,6 +1,6 @@
 //! Filters of a route.
 
-use meshlite_snapshot::{Filter, HeaderChange, Redirect, Rewrite};
+use meshlite_snapshot::{Filter, HeaderChange, Redirect, Rewrite, Substitution};
 
 use super::{DecodeError, field, route};
 use crate::v1;
@@ -21,10 +21,11 @@ pub(super) fn filter(from: v1::Filter) -> Result<Filter, DecodeError> {
     }
 }
 
+pub(super) fn header(from: v1::Header) -> Result<(String, String), DecodeError> {
+    Ok((field::not_empty("name", from.name)?, from.value))
+}
+
 fn headers(from: v1::HeaderChange) -> Result<HeaderChange, DecodeError> {
-    fn header(from: v1::Header) -> Result<(String, String), DecodeError> {
-        Ok((field::not_empty("name", from.name)?, from.value))
-    }
     Ok(HeaderChange {
         set: field::each("set", from.set, header)?,
         add: field::each("add", from.add, header)?,
@@ -39,6 +40,10 @@ fn redirect(from: v1::Redirect) -> Result<Redirect, DecodeError> {
         303 => 303,
         307 => 307,
         308 => 308,
+        // A whole location may come with any status that has one.
+        300..=399 if !from.location.is_empty() => {
+            field::number("redirect.status", from.status, &(300..=399))?
+        }
         other => {
             return Err(DecodeError::invalid(
                 "redirect.status",
@@ -58,6 +63,7 @@ fn redirect(from: v1::Redirect) -> Result<Redirect, DecodeError> {
         host: field::optional(from.host),
         port: field::optional_port("redirect.port", from.port)?,
         path: from.path.map(rewrite),
+        location: field::optional(from.location),
         status,
     })
 }
@@ -67,5 +73,10 @@ fn rewrite(from: v1::Rewrite) -> Rewrite {
         host: from.host,
         full_path: from.full_path,
         prefix: from.prefix,
+        regex: from.regex.map(|by| Substitution {
+            pattern: by.pattern,
+            with: by.with,
+            ignore_case: by.ignore_case,
+        }),
     }
 }

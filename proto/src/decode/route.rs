@@ -5,7 +5,7 @@ use meshlite_snapshot::{
     TlsPolicy, TlsVersion, ValueMatch, WeightedCluster,
 };
 
-use super::{DecodeError, field, filter, object};
+use super::{DecodeError, field, filter, object, policy};
 use crate::v1;
 
 pub(super) fn listener(from: &v1::Listener) -> Result<Listener, DecodeError> {
@@ -38,6 +38,7 @@ pub(super) fn table(from: v1::RouteTable) -> Result<RouteTable, DecodeError> {
         })?,
         host: host(field::required("host", from.host)?)?,
         routes,
+        client_auth: from.client_auth.map(policy::client_auth).transpose()?,
     })
 }
 
@@ -76,10 +77,8 @@ fn tls(from: &v1::TlsPolicy) -> Result<TlsPolicy, DecodeError> {
         Oldest::Tls13 => TlsVersion::Tls13,
         Oldest::Unspecified => return Err(field::unspecified("tls.min_version")),
     };
-    let default_certificate = match from.default_certificate.as_str() {
-        "" => None,
-        name => Some(field::name("tls.default_certificate", name)?),
-    };
+    let default_certificate =
+        field::optional_name("tls.default_certificate", &from.default_certificate)?;
     Ok(TlsPolicy {
         min_version,
         default_certificate,
@@ -87,7 +86,6 @@ fn tls(from: &v1::TlsPolicy) -> Result<TlsPolicy, DecodeError> {
 }
 
 fn route(from: v1::Route) -> Result<Route, DecodeError> {
-    let milliseconds = |value: u32| (value > 0).then_some(value);
     Ok(Route {
         owner: object(from.owner.unwrap_or_default()),
         rank: from.rank,
@@ -99,9 +97,15 @@ fn route(from: v1::Route) -> Result<Route, DecodeError> {
         filters: field::each("filters", from.filters, filter::filter)?,
         backends: field::each("backends", &from.backends, weighted)?,
         timeouts: RouteTimeouts {
-            response_ms: milliseconds(from.response_timeout_ms),
-            idle_ms: milliseconds(from.idle_timeout_ms),
+            connect_ms: field::optional_number(from.connect_timeout_ms),
+            response_ms: field::optional_number(from.response_timeout_ms),
+            idle_ms: field::optional_number(from.idle_timeout_ms),
+            request_ms: field::optional_number(from.request_timeout_ms),
         },
+        policy: from
+            .policy
+            .map(|from| policy::policy(from).map(Into::into))
+            .transpose()?,
     })
 }
 

@@ -2,18 +2,12 @@
 
 use meshlite_snapshot::{PrivateKey, SniBinding, TlsSecret};
 
-use super::{DecodeError, field, route};
+use super::{DecodeError, credential, field, route};
 use crate::v1;
 
 pub(super) fn secret(from: v1::TlsSecret) -> Result<TlsSecret, DecodeError> {
-    if from.certificate_chain.iter().any(bytes::Bytes::is_empty) {
-        return Err(DecodeError::invalid(
-            "certificate_chain",
-            "an empty certificate",
-        ));
-    }
     Ok(TlsSecret {
-        certificate_chain: from.certificate_chain,
+        certificate_chain: credential::certificates("certificate_chain", from.certificate_chain)?,
         private_key: PrivateKey(from.private_key),
         bindings: field::each("bindings", from.bindings, |from| {
             Ok(SniBinding {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use meshlite_snapshot::{PrivateKey, TlsSecret, Version};
+use meshlite_snapshot::{Credential, Htpasswd, PrivateKey, TlsSecret, Version};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -36,6 +36,14 @@ proptest! {
                 let mut secret = TlsSecret::clone(&secret);
                 secret.private_key = PrivateKey(bytes::Bytes::new());
                 Resource::TlsSecret(secret.into())
+            }
+            Resource::Credential(held) => {
+                let mut held = Credential::clone(&held);
+                held.htpasswd = held.htpasswd.map(|_| Htpasswd(bytes::Bytes::new()));
+                if let Some(identity) = &mut held.identity {
+                    identity.private_key = PrivateKey(bytes::Bytes::new());
+                }
+                Resource::Credential(held.into())
             }
             other => other,
         };

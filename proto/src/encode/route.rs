@@ -2,10 +2,10 @@
 
 use meshlite_snapshot::{
     Filter, HeaderChange, HostMatch, Listener, ListenerProtocol, PathMatch, Redirect, Rewrite,
-    Route, RoutePath, RouteTable, TlsPolicy, TlsVersion, ValueMatch, WeightedCluster,
+    Route, RoutePath, RouteTable, Substitution, TlsPolicy, TlsVersion, ValueMatch, WeightedCluster,
 };
 
-use super::{object, port, shown, text};
+use super::{object, policy, port, shown, text};
 use crate::v1;
 
 pub(super) fn listener(listener: &Listener) -> v1::Listener {
@@ -28,6 +28,7 @@ pub(super) fn table(table: &RouteTable) -> v1::RouteTable {
         listeners: shown(&table.listeners),
         host: Some(host(&table.host)),
         routes: table.routes.iter().map(route).collect(),
+        client_auth: table.client_auth.as_ref().map(policy::client_auth),
     }
 }
 
@@ -67,6 +68,9 @@ fn route(route: &Route) -> v1::Route {
         backends: route.backends.iter().map(weighted).collect(),
         response_timeout_ms: route.timeouts.response_ms.unwrap_or(0),
         idle_timeout_ms: route.timeouts.idle_ms.unwrap_or(0),
+        connect_timeout_ms: route.timeouts.connect_ms.unwrap_or(0),
+        request_timeout_ms: route.timeouts.request_ms.unwrap_or(0),
+        policy: route.policy.as_deref().map(policy::policy),
     }
 }
 
@@ -105,13 +109,14 @@ fn filter(filter: &Filter) -> v1::Filter {
     v1::Filter { kind: Some(kind) }
 }
 
-fn headers(change: &HeaderChange) -> v1::HeaderChange {
-    fn header((name, value): &(String, String)) -> v1::Header {
-        v1::Header {
-            name: name.clone(),
-            value: value.clone(),
-        }
+pub(super) fn header((name, value): &(String, String)) -> v1::Header {
+    v1::Header {
+        name: name.clone(),
+        value: value.clone(),
     }
+}
+
+fn headers(change: &HeaderChange) -> v1::HeaderChange {
     v1::HeaderChange {
         set: change.set.iter().map(header).collect(),
         add: change.add.iter().map(header).collect(),
@@ -126,6 +131,7 @@ fn redirect(to: &Redirect) -> v1::Redirect {
         port: port(to.port),
         path: to.path.as_ref().map(rewrite),
         status: to.status.into(),
+        location: text(to.location.as_deref()),
     }
 }
 
@@ -134,10 +140,19 @@ fn rewrite(to: &Rewrite) -> v1::Rewrite {
         host: to.host.clone(),
         full_path: to.full_path.clone(),
         prefix: to.prefix.clone(),
+        regex: to.regex.as_ref().map(substitution),
     }
 }
 
-fn weighted(cluster: &WeightedCluster) -> v1::WeightedCluster {
+fn substitution(by: &Substitution) -> v1::Substitution {
+    v1::Substitution {
+        pattern: by.pattern.clone(),
+        with: by.with.clone(),
+        ignore_case: by.ignore_case,
+    }
+}
+
+pub(super) fn weighted(cluster: &WeightedCluster) -> v1::WeightedCluster {
     v1::WeightedCluster {
         cluster: cluster.cluster.to_string(),
         weight: cluster.weight,

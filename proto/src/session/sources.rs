@@ -84,6 +84,7 @@ fn sources_of(topic: Topic) -> &'static [&'static str] {
         (
             ResourceType::EndpointGroup
             | ResourceType::TlsSecret
+            | ResourceType::Credential
             | ResourceType::Cluster
             | ResourceType::RouteTable
             | ResourceType::Listener,

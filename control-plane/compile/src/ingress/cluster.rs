@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use meshlite_snapshot::{
-    Cluster, LoadBalancing, Protocol, Service, ServicePort, ServiceType, TargetPort,
-    UpstreamProtocol,
+    Cluster, Protocol, Service, ServicePort, ServiceType, TargetPort, UpstreamProtocol,
 };
 
 use super::backend::{PortRef, Problem, Target};
@@ -18,9 +17,7 @@ pub(super) fn cluster(target: &Target, services: &Services) -> (Cluster, Result<
         port: None,
         // Until it is found, a name that no group has: an empty one would be that of an unnamed port.
         port_name: target.port.to_string(),
-        protocol: UpstreamProtocol::default(),
-        load_balancing: LoadBalancing::default(),
-        external_name: None,
+        ..Cluster::default()
     };
     let found = resolve(target, services, &mut cluster);
     (cluster, found)

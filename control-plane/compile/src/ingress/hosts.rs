@@ -79,6 +79,7 @@ impl Hosts {
                 listeners: vec![listeners.http.clone(), listeners.https.clone()],
                 host: name.clone(),
                 routes,
+                client_auth: None,
             });
             match (
                 resource_name(&[&listeners.class, &name.to_string()]),

@@ -188,7 +188,7 @@ fn timeouts(object: &k8s::Ingress, about: &mut About<'_>) -> RouteTimeouts {
     });
     RouteTimeouts {
         response_ms,
-        idle_ms: None,
+        ..RouteTimeouts::default()
     }
 }
 

@@ -127,6 +127,7 @@ fn route(request: &Request, path: RoutePath, backends: Vec<WeightedCluster>) -> 
         filters: vec![],
         backends,
         timeouts: request.timeouts,
+        policy: None,
     }
 }
 

@@ -31,8 +31,8 @@ endpoints:
 /// A client of this role on this node, which was sent what there is.
 async fn client(running: &Running, role: v1::Role, node: &str) -> Peer {
     let topics = match role {
-        v1::Role::L4Node => Topic::NODE,
-        v1::Role::Ingress | v1::Role::Unspecified => Topic::INGRESS,
+        v1::Role::L4Node => &Topic::NODE[..],
+        v1::Role::Ingress | v1::Role::Unspecified => &Topic::INGRESS[..],
     };
     let mut hello = mk_hello(role, &topics);
     hello.client.as_mut().unwrap().node_name = node.to_owned();

@@ -95,12 +95,12 @@ async fn reflect(channel: &Channel, question: MessageRequest) -> anyhow::Result<
 async fn digests(world: &mut World) -> anyhow::Result<()> {
     let layout = &world.mesh.layout;
     let planes = [
-        ("the node", layout.node_metrics, Topic::NODE),
-        ("the ingress", layout.ingress_admin, Topic::INGRESS),
+        ("the node", layout.node_metrics, &Topic::NODE[..]),
+        ("the ingress", layout.ingress_admin, &Topic::INGRESS[..]),
     ];
     for (plane, admin, topics) in planes {
         eventually(async || {
-            let served = served(world, &topics).await?;
+            let served = served(world, topics).await?;
             let installed = status::installed(admin).await?;
             ensure!(
                 installed == served,

@@ -98,6 +98,7 @@ fn mk_routes() -> RouteTable {
         filters: vec![],
         backends,
         timeouts: RouteTimeouts::default(),
+        policy: None,
     };
     let cluster = WeightedCluster {
         cluster: name("default/web/http"),
@@ -110,6 +111,7 @@ fn mk_routes() -> RouteTable {
             route(0, PathMatch::Exact, "/login", vec![cluster]),
             route(1, PathMatch::Prefix, "/", vec![]),
         ],
+        client_auth: None,
     }
 }
 
@@ -158,7 +160,7 @@ fn mk_snapshot() -> Snapshot {
         port_name: "http".into(),
         protocol: UpstreamProtocol::Http1,
         load_balancing: LoadBalancing::RoundRobin,
-        external_name: None,
+        ..Cluster::default()
     };
     put("default/web/http", Resource::Cluster(Arc::new(cluster)));
     put(

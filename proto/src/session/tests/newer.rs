@@ -58,7 +58,7 @@ fn unknown_types_and_scopes_are_unsupported_and_the_rest_applies() {
     let mut client = Client::new();
     client.connect();
     let mut stream = BytesMut::new();
-    for (kind, scope) in [(12, ""), (1, "moon"), (9, "")] {
+    for (kind, scope) in [(13, ""), (1, "moon"), (9, "")] {
         let frame = v1::ResourceFrame {
             r#type: kind,
             scope: scope.into(),
@@ -79,7 +79,7 @@ fn unknown_types_and_scopes_are_unsupported_and_the_rest_applies() {
     if let Some(Kind::End(end)) = &mut commit.last_mut().unwrap().kind {
         end.expected.push(v1::TopicDigest {
             topic: Some(v1::Topic {
-                r#type: 12,
+                r#type: 13,
                 scope: String::new(),
             }),
             ..v1::TopicDigest::default()
@@ -89,7 +89,7 @@ fn unknown_types_and_scopes_are_unsupported_and_the_rest_applies() {
     client.install();
     assert_eq!(client.plane, server.snapshot());
     let unsupported = |name: &str| (name.to_owned(), RejectReason::Unsupported, None);
-    let expected = ["default/1", "default/9", "default/12"].map(unsupported);
+    let expected = ["default/1", "default/9", "default/13"].map(unsupported);
     assert_eq!(rejected(&client), expected);
     client.receive(server.commit(2, None));
     assert_eq!(rejected(&client), [], "a full commit without them");
