@@ -1,5 +1,7 @@
 //! Which certificate a client gets: by server name from the table that is current when it connects.
 
+mod client;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
@@ -12,12 +14,16 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use self::client::Ask;
+pub(crate) use self::client::{Authorities, Finding, Shown};
 use crate::table::{HostIndex, ListenerId, Table};
 
 /// How a listener speaks TLS.
 #[derive(Debug)]
 pub(crate) struct ListenerTls {
     pub(crate) config: Arc<ServerConfig>,
+    /// For hosts that ask clients for a certificate; none where no host does.
+    pub(crate) asking: Option<Arc<ServerConfig>>,
     pub(crate) certificates: Arc<HostIndex<Arc<CertifiedKey>>>,
     /// For clients that name no server, or one that no certificate is for.
     pub(crate) default: Arc<CertifiedKey>,
@@ -43,7 +49,8 @@ pub(crate) enum TlsError {
 pub(crate) struct TlsConfigs {
     provider: Arc<CryptoProvider>,
     swapped: Arc<ArcSwap<Table>>,
-    configs: BTreeMap<(ListenerId, TlsVersion), Arc<ServerConfig>>,
+    /// By listener, oldest version, and whether clients are asked for a certificate.
+    configs: BTreeMap<(ListenerId, TlsVersion, bool), Arc<ServerConfig>>,
 }
 
 /// Looks a certificate up in the current table.
@@ -64,12 +71,18 @@ impl TlsConfigs {
         }
     }
 
+    pub(crate) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
     pub(crate) fn get(
         &mut self,
         listener: ListenerId,
         min_version: TlsVersion,
+        asks_certificates: bool,
     ) -> Result<Arc<ServerConfig>, TlsError> {
-        if let Some(config) = self.configs.get(&(listener, min_version)) {
+        let key = (listener, min_version, asks_certificates);
+        if let Some(config) = self.configs.get(&key) {
             return Ok(Arc::clone(config));
         }
         let versions: &[_] = match min_version {
@@ -80,18 +93,21 @@ impl TlsConfigs {
             swapped: Arc::clone(&self.swapped),
             listener,
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(versions)
-            .map_err(TlsError::Settings)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(resolver));
+            .map_err(TlsError::Settings)?;
+        let builder = if asks_certificates {
+            builder.with_client_cert_verifier(Arc::new(Ask(Arc::clone(&self.provider))))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(resolver));
         config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
             .map(<[u8]>::to_vec)
             .into();
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Settings)?;
         let config = Arc::new(config);
-        self.configs
-            .insert((listener, min_version), Arc::clone(&config));
+        self.configs.insert(key, Arc::clone(&config));
         Ok(config)
     }
 }

@@ -9,6 +9,8 @@ use std::{
 use ipnet::IpNet;
 use meshlite_proto::{cache::Cache, connect::Security};
 
+use crate::AccessLogFormat;
+
 /// How an [`Ingress`](crate::Ingress) runs. [`Config::default`] holds the defaults that the fields name.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -28,6 +30,14 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// Clients whose `X-Forwarded-*` headers are believed; nobody's.
     pub trusted_proxies: Vec<IpNet>,
+    /// A line on standard output for each request; nothing.
+    pub access_log: Option<AccessLogFormat>,
+    /// The most bytes of a request's body, where its route does not say; any.
+    pub max_body_bytes: Option<u64>,
+    /// The most connections that one client address may have open at once; 16,384.
+    pub max_client_connections: u32,
+    /// How long a client may take none of what it is sent; 60 s.
+    pub send_timeout: Duration,
     /// How long a request's head, and an idle connection, may take; 60 s.
     pub header_timeout: Duration,
     /// How long a TLS handshake may take; 10 s.
@@ -53,6 +63,10 @@ impl Default for Config {
             admin_listen: None,
             workers: None,
             trusted_proxies: Vec::new(),
+            access_log: None,
+            max_body_bytes: None,
+            max_client_connections: 16 * 1024,
+            send_timeout: Duration::from_mins(1),
             header_timeout: Duration::from_mins(1),
             handshake_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),

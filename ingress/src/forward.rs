@@ -5,7 +5,14 @@ mod redirect;
 mod response;
 mod upgrade;
 
-use std::{cell::Cell, future::Future, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
@@ -17,13 +24,12 @@ use tokio::{
 };
 use tracing::{Level, debug, enabled};
 
-pub(crate) use self::{
-    headers::Client,
-    response::{BodyError, Upstream},
-};
-use self::{response::respond, upgrade::Upgrade};
+pub(crate) use self::response::{BodyError, Upstream, respond};
+use self::upgrade::Upgrade;
 use crate::{
+    access_log::Record,
     balance::{Turn, balance},
+    client::Client,
     listen::{Reset, Worker},
     policy::{self, Admitted, Answered},
     pool::{Lease, RequestBody, Upload},
@@ -74,6 +80,8 @@ pub(crate) struct Notes {
     pub(crate) answered: Cell<Option<Instant>>,
     /// Why the ingress answered itself.
     pub(crate) refusal: Cell<Option<Refusal>>,
+    /// What the access log says, where there is one.
+    pub(crate) record: RefCell<Option<Record>>,
 }
 
 /// Serves one request.
@@ -95,6 +103,9 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
         started,
         notes: &Notes::default(),
     };
+    if connection.worker.access_log.is_some() {
+        exchange.begin_record(&request);
+    }
     let asked = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
     let answered = exchange.run(request).await;
     let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
@@ -106,13 +117,19 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
+    let reason = exchange.notes.refusal.take();
     if let Some((method, uri)) = asked {
-        let reason = exchange.notes.refusal.take();
         debug!(listener = %listener.name, %method, path = uri.path(), %status, ?took, ?reason, "request answered");
     }
-    listener.metrics.count(status);
+    listener.metrics.count(connection.worker.index, status);
     shared.metrics.observe(connection.worker.index, took);
-    response
+    if let Some(refusal) = reason {
+        shared.metrics.refuse(refusal);
+    }
+    match &connection.worker.access_log {
+        Some(log) => exchange.end_record(log, reason, response),
+        None => response,
+    }
 }
 
 impl Exchange<'_> {
@@ -121,6 +138,7 @@ impl Exchange<'_> {
         let (mut parts, body) = request.into_parts();
         sanitise(&mut parts, self.connection.local)?;
         let route = self.route(&parts)?;
+        self.note_route(route);
         // A redirect to HTTPS comes before anybody is asked for a password.
         let ready = match &route.filters.action {
             Some(Action::Respond(status)) => Some(respond::text(*status, String::new())),
@@ -128,7 +146,7 @@ impl Exchange<'_> {
             None => None,
         };
         if let Some(ready) = ready {
-            return Ok(policy::finish(&self, route, Admitted::default(), ready));
+            return Ok(policy::finish(&self, route, Admitted::default(), ready).await);
         }
         let admitted = match policy::admit(&self, route, &mut parts).await {
             Ok(admitted) => admitted,
@@ -136,11 +154,11 @@ impl Exchange<'_> {
         };
         let answered = self.pass_on(route, &admitted, parts, body, upgrade).await;
         let response = answered.unwrap_or_else(|refusal| self.refuse(refusal));
-        Ok(policy::finish(&self, route, admitted, response))
+        Ok(policy::finish(&self, route, admitted, response).await)
     }
 
     /// The ingress's own answer, and a note why.
-    fn refuse(self, refusal: Refusal) -> Response<Body> {
+    pub(crate) fn refuse(self, refusal: Refusal) -> Response<Body> {
         let response = refusal.response();
         self.notes.refusal.set(Some(refusal));
         response
@@ -158,7 +176,8 @@ impl Exchange<'_> {
         let version = parts.version;
         let cluster = self.cluster(route, admitted)?;
         let upgrade = upgrade.filter(|_| !cluster.is_h2c);
-        self.prepare(&mut parts, route, cluster, upgrade.as_ref());
+        self.prepare(&mut parts, route, admitted, cluster, upgrade.as_ref())?;
+        self.note_request(&parts);
         let upload = Upload::new(self.started);
         let body = if body.is_end_stream() {
             RequestBody::Empty
@@ -202,13 +221,13 @@ impl Exchange<'_> {
     /// The cluster that was decided on, else one of the route's, by weight.
     fn cluster(&self, route: &Route, admitted: &Admitted) -> Result<&Cluster, Refusal> {
         let decided = admitted.cluster();
-        let cluster = decided.or_else(|| route.cluster(|below| fastrand::u64(..below)));
+        let cluster = decided.or_else(|| route.shares.choose(|below| fastrand::u64(..below)));
         let cluster = self.table.cluster(cluster.ok_or(Refusal::NoBackend)?);
         cluster.map(AsRef::as_ref).ok_or(Refusal::NoEndpoints)
     }
 
     /// Gets the head of an endpoint's response. An endpoint that cannot be reached is passed over.
-    async fn forward(
+    pub(crate) async fn forward(
         self,
         cluster: &Cluster,
         mut request: Request<RequestBody>,

@@ -19,16 +19,17 @@ use tokio::{
     net::TcpListener,
     select,
     sync::watch,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    Config, admin as own_admin,
+    Config, access_log, admin as own_admin,
     install::{Bound, Installer},
     listen::{Shared, WorkerHandle},
     metrics::Metrics,
+    policy::{Passwords, Taken},
     table::{Builder, Table},
 };
 
@@ -100,7 +101,7 @@ impl Ingress {
             workers,
             mut installer,
             bound,
-        } = start(config, &stop)?;
+        } = start(config, Box::new(io::stdout()), &stop)?;
         let subscription = subscribe(client(&shared.config), stop.child_token());
         let admin_stop = CancellationToken::new();
         let admin_server = admin.map(|listener| {
@@ -144,7 +145,13 @@ pub(crate) struct Parts {
 }
 
 /// Starts the workers, which serve nothing until something is installed.
-pub(crate) fn start(config: Config, stop: &CancellationToken) -> Result<Parts, RunError> {
+///
+/// The access log goes to `output`.
+pub(crate) fn start(
+    config: Config,
+    output: Box<dyn io::Write + Send>,
+    stop: &CancellationToken,
+) -> Result<Parts, RunError> {
     let count = match config.workers {
         Some(workers) => workers.get(),
         None => available_parallelism().map_or(1, usize::from),
@@ -153,10 +160,19 @@ pub(crate) fn start(config: Config, stop: &CancellationToken) -> Result<Parts, R
     let table = Arc::new(ArcSwap::from_pointee(Table::default()));
     let builder = Builder::new(Arc::clone(&table), Arc::clone(&metrics))
         .map_err(|error| RunError::Tls(error.to_string()))?;
+    let log_writer = match config.access_log {
+        Some(_) => Some(access_log::start_writer(output).map_err(RunError::Worker)?),
+        None => None,
+    };
+    let mut secret = [0; 32];
+    aws_lc_rs::rand::fill(&mut secret).map_err(|error| RunError::Tls(error.to_string()))?;
     let shared = Arc::new(Shared {
         config,
         metrics,
         table,
+        taken: Taken::new(Instant::now()),
+        passwords: Passwords::new(&secret, count),
+        log_writer,
     });
     let spawn = |index| WorkerHandle::spawn(Arc::clone(&shared), index, stop.clone());
     let workers: Vec<_> = (0..count)

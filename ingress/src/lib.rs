@@ -12,9 +12,11 @@
 //! Input: commits of the ingress topics, and requests. Output: responses of the endpoints that routes lead to.
 //! The functions that a request passes are named after these phases.
 
+mod access_log;
 mod admin;
 mod balance;
 mod certificates;
+mod client;
 mod config;
 mod forward;
 mod ingress;
@@ -29,5 +31,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use access_log::AccessLogFormat;
 pub use config::Config;
 pub use ingress::{BindError, Ingress, RunError};

@@ -3,9 +3,14 @@
 mod accept;
 mod sockets;
 mod stream;
+mod tls;
 mod worker;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, mpsc::SyncSender},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 
@@ -16,7 +21,12 @@ pub(crate) use self::{
     stream::Reset,
     worker::{Command, Worker, WorkerHandle},
 };
-use crate::{Config, metrics::Metrics, table::Table};
+use crate::{
+    Config,
+    metrics::Metrics,
+    policy::{Passwords, Taken},
+    table::Table,
+};
 
 /// When a silent peer, client or endpoint, is first asked whether it is still there.
 pub(crate) const KEEPALIVE: Duration = Duration::from_mins(1);
@@ -27,6 +37,10 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) table: Arc<ArcSwap<Table>>,
+    pub(crate) taken: Taken,
+    pub(crate) passwords: Passwords,
+    /// Where workers' access logs go.
+    pub(crate) log_writer: Option<SyncSender<Vec<u8>>>,
 }
 
 /// Runs hyper's tasks on the worker that they come from.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::respond::Refusal;
+
 /// Upper bounds of the duration buckets in seconds; one more is without bound.
 const BOUNDS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
@@ -27,26 +29,40 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 /// All metrics of one ingress.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    requests: Family<RequestLabels, Counter>,
-    listeners: Mutex<BTreeMap<Name, Arc<ListenerMetrics>>>,
+    requests: Requests,
+    refusals: Family<ReasonLabels, Counter>,
     duration: Durations,
     pub(crate) connections: Gauge,
+    pub(crate) connections_refused: Counter,
+    pub(crate) access_log_dropped: Counter,
     pub(crate) upstream_connects: Counter,
     pub(crate) upstream_connect_failures: Counter,
     pub(crate) upstream_retries: Counter,
     pub(crate) generation: Gauge,
 }
 
-/// The counters of one listener.
+/// The counters of each listener that there was.
+#[derive(Clone, Debug, Default)]
+struct Requests(Arc<Mutex<BTreeMap<Name, Arc<ListenerMetrics>>>>);
+
+/// The counters of one listener, with a part for each worker.
 #[derive(Debug)]
-pub(crate) struct ListenerMetrics {
-    requests: [Counter; CLASSES.len()],
-}
+pub(crate) struct ListenerMetrics(Box<[Classes]>);
+
+/// Requests by class of status.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Classes([AtomicU64; CLASSES.len()]);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     listener: String,
     code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 /// A histogram with a part for each worker, so that no two cores write the same cache line.
@@ -65,10 +81,12 @@ struct Shard {
 impl Metrics {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
-            requests: Family::default(),
-            listeners: Mutex::default(),
+            requests: Requests::default(),
+            refusals: Family::default(),
             duration: Durations((0..workers).map(|_| Shard::default()).collect()),
             connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            access_log_dropped: Counter::default(),
             upstream_connects: Counter::default(),
             upstream_connect_failures: Counter::default(),
             upstream_retries: Counter::default(),
@@ -84,6 +102,11 @@ impl Metrics {
             "Requests answered, by listener and class of status",
             self.requests.clone(),
         );
+        registry.register(
+            "refusals",
+            "Requests that the ingress answered itself, by reason",
+            self.refusals.clone(),
+        );
         registry.register_with_unit(
             "request_duration",
             "Time from a request's head to its response's head",
@@ -94,6 +117,16 @@ impl Metrics {
             "connections",
             "Open client connections",
             self.connections.clone(),
+        );
+        registry.register(
+            "connections_refused",
+            "Connections of clients that had too many",
+            self.connections_refused.clone(),
+        );
+        registry.register(
+            "access_log_dropped_lines",
+            "Lines of the access log that nobody took in time",
+            self.access_log_dropped.clone(),
         );
         registry.register(
             "upstream_connects",
@@ -119,23 +152,18 @@ impl Metrics {
 
     /// The counters of a listener, the same ones each time.
     pub(crate) fn listener(&self, name: &Name) -> Arc<ListenerMetrics> {
-        let mut listeners = self
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let workers = self.duration.0.len();
+        let mut listeners = self.requests.lock();
         let made = listeners.entry(name.clone()).or_insert_with(|| {
-            let counter = |code| {
-                let labels = RequestLabels {
-                    listener: name.to_string(),
-                    code,
-                };
-                self.requests.get_or_create_owned(&labels)
-            };
-            Arc::new(ListenerMetrics {
-                requests: CLASSES.map(counter),
-            })
+            let parts = (0..workers).map(|_| Classes::default()).collect();
+            Arc::new(ListenerMetrics(parts))
         });
         Arc::clone(made)
+    }
+
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        let reason = refusal.label();
+        self.refusals.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     pub(crate) fn observe(&self, worker: usize, took: Duration) {
@@ -148,11 +176,43 @@ impl Metrics {
 // === impl ListenerMetrics ===
 
 impl ListenerMetrics {
-    pub(crate) fn count(&self, status: StatusCode) {
+    pub(crate) fn count(&self, worker: usize, status: StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        if let Some(counter) = self.requests.get(class) {
-            counter.inc();
+        let part = self.0.get(worker);
+        if let Some(counter) = part.and_then(|Classes(part)| part.get(class)) {
+            counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+// === impl Requests ===
+
+impl Requests {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<ListenerMetrics>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EncodeMetric for Requests {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        for (name, listener) in self.lock().iter() {
+            for (class, code) in CLASSES.into_iter().enumerate() {
+                let of_class = |Classes(part): &Classes| {
+                    part.get(class)
+                        .map_or(0, |count| count.load(Ordering::Relaxed))
+                };
+                let total: u64 = listener.0.iter().map(of_class).sum();
+                let listener = name.to_string();
+                let labels = RequestLabels { listener, code };
+                let mut family = encoder.encode_family(&labels)?;
+                family.encode_counter::<NoLabelSet, _, u64>(&total, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Counter
     }
 }
 
@@ -215,11 +275,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_of_all_workers_make_one_histogram() {
+    fn what_workers_count_is_summed() {
         let metrics = Metrics::new(2);
         let name = Name::new("meshlite/http").unwrap();
-        metrics.listener(&name).count(StatusCode::NOT_FOUND);
-        metrics.listener(&name).count(StatusCode::NOT_FOUND);
+        metrics.listener(&name).count(0, StatusCode::NOT_FOUND);
+        metrics.listener(&name).count(1, StatusCode::NOT_FOUND);
+        metrics.refuse(Refusal::NoRoute);
         metrics.observe(0, Duration::from_millis(1));
         metrics.observe(1, Duration::from_mins(1));
         let mut registry = Registry::default();
@@ -228,6 +289,8 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
             "meshlite_ingress_requests_total{listener=\"meshlite/http\",code=\"4xx\"} 2",
+            "meshlite_ingress_requests_total{listener=\"meshlite/http\",code=\"2xx\"} 0",
+            "meshlite_ingress_refusals_total{reason=\"no_route\"} 1",
             "meshlite_ingress_request_duration_seconds_count 2",
             "meshlite_ingress_request_duration_seconds_bucket{le=\"0.0005\"} 0",
             "meshlite_ingress_request_duration_seconds_bucket{le=\"0.001\"} 1",

@@ -80,21 +80,24 @@ pub(crate) fn sanitise(request: &mut Parts, local: SocketAddr) -> Result<(), Mal
     {
         return Err(Malformed::Expect);
     }
-    let has_underscore = |name: &&HeaderName| name.as_str().as_bytes().contains(&b'_');
-    if request.headers.keys().any(|name| has_underscore(&name)) {
-        let names: Vec<_> = request
-            .headers
-            .keys()
-            .filter(has_underscore)
-            .cloned()
-            .collect();
-        for name in names {
-            request.headers.remove(name);
-        }
-    }
+    strip_confusing(&mut request.headers);
     request.headers.remove("proxy");
     request.headers.remove(header::PROXY_AUTHORIZATION);
     Ok(())
+}
+
+/// Takes out headers that endpoints may take for others (`X_Real_IP`), or for what only we say.
+fn strip_confusing(headers: &mut HeaderMap) {
+    let is_confusing = |name: &&HeaderName| {
+        let name = name.as_str().as_bytes();
+        name.contains(&b'_') || name.starts_with(b"ssl-client-")
+    };
+    if headers.keys().any(|name| is_confusing(&name)) {
+        let names: Vec<_> = headers.keys().filter(is_confusing).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
 }
 
 /// One Host, and a URI in origin form with a normalised path.
@@ -148,6 +151,19 @@ fn target(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
             }
             set_path_and_query(request, path.parse().map_err(|_invalid| Malformed::Path)?)
         }
+    }
+}
+
+/// A path that was put together, perhaps with a query, in the form in which paths are forwarded.
+pub(crate) fn normal(target: String) -> Result<String, Malformed> {
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (&*target, None),
+    };
+    match (path::normalise(path).ok_or(Malformed::Path)?, query) {
+        (Normalised::Same, _) => Ok(target),
+        (Normalised::Changed(path), None) => Ok(path),
+        (Normalised::Changed(path), Some(query)) => Ok(format!("{path}?{query}")),
     }
 }
 

@@ -2,10 +2,14 @@
 
 mod build;
 mod cluster;
+mod credential;
 mod filters;
 mod hosts;
 mod paths;
+pub(crate) mod pattern;
+mod places;
 mod route;
+mod shares;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -16,11 +20,16 @@ use meshlite_snapshot::Name;
 
 use self::paths::PathIndex;
 pub(crate) use self::{
-    build::{Builder, Rejection},
+    build::{Builder, Refused, Rejection},
     cluster::{Cluster, Endpoints},
+    credential::Credential,
     filters::{Action, Filters, RedirectTo},
     hosts::HostIndex,
+    paths::HostAuth,
+    pattern::Groups,
+    places::{ClusterId, CredentialId, Places},
     route::Route,
+    shares::Shares,
 };
 use crate::{certificates::ListenerTls, metrics::ListenerMetrics};
 
@@ -29,15 +38,12 @@ use crate::{certificates::ListenerTls, metrics::ListenerMetrics};
 pub(crate) struct Table {
     listeners: Vec<Option<Arc<ListenerTable>>>,
     clusters: Vec<Option<Arc<Cluster>>>,
+    credentials: Vec<Option<Arc<Credential>>>,
 }
 
 /// A listener's place in every [`Table`], for as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ListenerId(usize);
-
-/// A cluster's place in every [`Table`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ClusterId(usize);
 
 /// What one listener serves.
 #[derive(Debug)]
@@ -50,6 +56,8 @@ pub(crate) struct ListenerTable {
     pub(crate) tls: Option<ListenerTls>,
     pub(crate) metrics: Arc<ListenerMetrics>,
     hosts: Arc<HostIndex<Arc<PathIndex>>>,
+    /// Some host has a rule for the certificates of its clients.
+    asks_certificates: bool,
 }
 
 /// How long the parts of an exchange may take, where the route says so.
@@ -69,6 +77,10 @@ impl Table {
     pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
         self.clusters.get(id.0)?.as_ref()
     }
+
+    pub(crate) fn credential(&self, id: CredentialId) -> Option<&Arc<Credential>> {
+        self.credentials.get(id.0)?.as_ref()
+    }
 }
 
 // === impl ListenerTable ===
@@ -85,6 +97,33 @@ impl ListenerTable {
             paths.find(path, |route| {
                 (serves_all || route.fallback) && route.holds(request)
             })
+        })
+    }
+
+    /// Whether some host has a rule for the certificates of its clients.
+    pub(crate) fn asks_certificates(&self) -> bool {
+        self.asks_certificates
+    }
+
+    /// What the certificates of clients are judged by that ask for this host.
+    pub(crate) fn client_auth(&self, host: &str) -> Option<&HostAuth> {
+        self.hosts.find_map(host, Some)?.client_auth()
+    }
+
+    /// The route of a request with what it was made from.
+    pub(crate) fn explain(
+        &self,
+        host: &str,
+        request: &request::Parts,
+    ) -> Option<(&Route, &meshlite_snapshot::Route)> {
+        let path = request.uri.path();
+        let mut is_most_specific = true;
+        self.hosts.find_map(host, |paths| {
+            let serves_all = std::mem::replace(&mut is_most_specific, false);
+            let found = paths.find(path, |route| {
+                (serves_all || route.fallback) && route.holds(request)
+            })?;
+            Some((&**found, paths.source(found)?))
         })
     }
 }

@@ -1,9 +1,10 @@
 //! Answers with another URL.
 
-use http::{HeaderValue, Response, header, request::Parts};
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 
 use super::Exchange;
 use crate::{
+    policy::Filling,
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed},
     table::{RedirectTo, Route},
@@ -16,11 +17,17 @@ pub(super) fn redirect(
     route: &Route,
     parts: &Parts,
 ) -> Response<Body> {
-    let own_scheme = if exchange.connection.client.is_tls {
-        "https"
-    } else {
-        "http"
-    };
+    if let Some(location) = &to.location {
+        let trusted = &exchange.connection.worker.shared.config.trusted_proxies;
+        let client = &exchange.connection.client;
+        let location = location.url(Filling {
+            parts,
+            scheme: client.scheme(&parts.headers),
+            client: client.address(&parts.headers, trusted),
+        });
+        return answer(to.status, location);
+    }
+    let own_scheme = exchange.connection.client.scheme(&parts.headers);
     let scheme = to.scheme.as_deref().unwrap_or(own_scheme);
     let own_host = parts
         .headers
@@ -29,17 +36,27 @@ pub(super) fn redirect(
         .unwrap_or_default();
     let host = to.host.as_deref().unwrap_or(&own_host);
     let well_known = if scheme == "https" { 443 } else { 80 };
-    let same_scheme = to.scheme.is_none();
-    let own_port = if same_scheme {
+    let is_own = scheme
+        == (if exchange.connection.client.is_tls {
+            "https"
+        } else {
+            "http"
+        });
+    let own_port = if to.scheme.is_none() && is_own {
         exchange.listener.port
     } else {
         well_known
     };
     let port = to.port.unwrap_or(own_port);
-    let rewritten = to
+    let rewritten = match to
         .path
         .as_ref()
-        .and_then(|to| to.path(parts.uri.path(), route.matched));
+        .map(|to| to.path(parts.uri.path(), route.matched))
+    {
+        Some(Ok(path)) => path,
+        None => None,
+        Some(Err(malformed)) => return Refusal::from(malformed).response(),
+    };
     let path = rewritten.as_deref().unwrap_or(parts.uri.path());
     let mut location = format!("{scheme}://{host}");
     if port != well_known {
@@ -48,13 +65,17 @@ pub(super) fn redirect(
     }
     location.push_str(path);
     if let Some(query) = parts.uri.query() {
-        location.push('?');
+        location.push(if path.contains('?') { '&' } else { '?' });
         location.push_str(query);
     }
+    answer(to.status, location)
+}
+
+fn answer(status: StatusCode, location: String) -> Response<Body> {
     let Ok(location) = HeaderValue::try_from(location) else {
         return Refusal::Malformed(Malformed::Target).response();
     };
-    let mut response = respond::text(to.status, String::new());
+    let mut response = respond::text(status, String::new());
     response.headers_mut().insert(header::LOCATION, location);
     response
 }

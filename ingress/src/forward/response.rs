@@ -40,10 +40,12 @@ pub(crate) enum BodyError {
     Upstream(#[from] hyper::Error),
     #[error("the endpoint sent nothing for {0:?}")]
     Idle(Duration),
+    #[error("the body cannot be compressed: {0}")]
+    Coding(#[source] std::io::Error),
 }
 
 /// An endpoint's answer, as the client gets it. If its body breaks off, `reset` is set.
-pub(super) fn respond(
+pub(crate) fn respond(
     response: Response<Incoming>,
     lease: Lease,
     route: &Route,

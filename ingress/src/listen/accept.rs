@@ -21,16 +21,17 @@ use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
     Worker,
     stream::{ClientStream, Reset},
+    tls::Handshake,
 };
 use crate::{
-    forward::{self, Client, Connection},
+    client::Client,
+    forward::{self, Connection},
     metrics::Open,
     table::ListenerId,
 };
@@ -103,38 +104,50 @@ async fn accept(
     let Ok(local) = stream.local_addr() else {
         return;
     };
-    let config = {
+    let handshake = {
         let table = worker.shared.table.load();
         let Some(listener) = table.listener(id) else {
             return;
         };
-        listener
-            .tls
-            .as_ref()
-            .map(|tls| TlsAcceptor::from(std::sync::Arc::clone(&tls.config)))
+        Handshake::new(listener.tls.as_ref())
     };
-    let shared = &worker.shared.config;
-    let client = Client::new(peer.ip(), config.is_some(), &shared.trusted_proxies);
-    let handshake_timeout = shared.handshake_timeout;
+    let config = &worker.shared.config;
+    let mut client = Client::new(peer.ip(), handshake.is_some(), &config.trusted_proxies);
+    let place = worker
+        .shared
+        .taken
+        .connect(peer.ip(), config.max_client_connections);
+    // Behind a proxy are many clients.
+    if place.is_none() && !client.is_trusted() {
+        worker.shared.metrics.connections_refused.inc();
+        debug!(client = %peer, "too many connections of one client");
+        return;
+    }
     let reset = Reset::default();
-    let connection = Rc::new(Connection {
-        worker: Rc::clone(&worker),
-        listener: id,
-        local,
-        client,
-        reset: reset.clone(),
-        in_use: Notify::new(),
-        protocol: Cell::new(None),
-        is_closing: Cell::new(false),
-    });
-    let stream = ClientStream::new(stream, reset);
-    match config {
-        None => serve(connection, stream, close).await,
-        Some(acceptor) => match timeout(handshake_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => serve(connection, stream, close).await,
-            Ok(Err(error)) => debug!(client = %peer, %error, "TLS handshake failed"),
-            Err(_) => debug!(client = %peer, "TLS handshake took too long"),
-        },
+    let stream = ClientStream::new(stream, reset.clone(), config.send_timeout);
+    let connect = |client| {
+        Rc::new(Connection {
+            worker: Rc::clone(&worker),
+            listener: id,
+            local,
+            client,
+            reset,
+            in_use: Notify::new(),
+            protocol: Cell::new(None),
+            is_closing: Cell::new(false),
+        })
+    };
+    let Some(handshake) = handshake else {
+        return serve(connect(client), stream, close).await;
+    };
+    let shaken = handshake.run(&worker, id, stream);
+    match timeout(config.handshake_timeout, shaken).await {
+        Ok(Ok((stream, certificate))) => {
+            client.certificate = certificate;
+            serve(connect(client), stream, close).await;
+        }
+        Ok(Err(error)) => debug!(client = %peer, %error, "TLS handshake failed"),
+        Err(_) => debug!(client = %peer, "TLS handshake took too long"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A client's socket, which can be closed so that the client cannot take it for the end of a response.
 
 use std::{
+    future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
     sync::{
@@ -15,6 +16,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 /// Whether a socket is reset when it is closed.
@@ -26,6 +28,10 @@ pub(crate) struct Reset(Arc<AtomicBool>);
 pub(super) struct ClientStream {
     tcp: TcpStream,
     reset: Reset,
+    /// How long the client may take nothing.
+    send_timeout: Duration,
+    /// Since it took nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Reset {
@@ -35,8 +41,33 @@ impl Reset {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, reset: Reset) -> Self {
-        Self { tcp, reset }
+    pub(super) fn new(tcp: TcpStream, reset: Reset, send_timeout: Duration) -> Self {
+        Self {
+            tcp,
+            reset,
+            send_timeout,
+            stalled: None,
+        }
+    }
+
+    /// What a write came to, unless the client has taken nothing for too long.
+    fn unless_stalled<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let limit = self.send_timeout;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        if stalled.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.reset.set();
+        let message = format!("the client took nothing for {limit:?}");
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
     }
 
     fn tcp(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
@@ -65,19 +96,21 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.tcp().poll_write(cx, bytes)
+        let written = self.as_mut().tcp().poll_write(cx, bytes);
+        self.unless_stalled(cx, written)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.tcp().poll_write_vectored(cx, slices)
+        let written = self.as_mut().tcp().poll_write_vectored(cx, slices);
+        self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::{LocalExecutor, Shared, accept};
 use crate::{
+    access_log::AccessLog,
     pool::{Pool, Resolver},
     table::ListenerId,
 };
@@ -49,6 +50,7 @@ pub(crate) struct Worker {
     pub(crate) pool: Rc<Pool>,
     pub(crate) resolver: Resolver,
     pub(crate) http: auto::Builder<LocalExecutor>,
+    pub(crate) access_log: Option<Rc<AccessLog>>,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
 }
@@ -115,11 +117,18 @@ impl Worker {
             )),
             resolver: Resolver::new(config.connect_timeout),
             http,
+            access_log: access_log(&shared),
             tasks: TaskTracker::new(),
             shared,
             index,
         }
     }
+}
+
+fn access_log(shared: &Shared) -> Option<Rc<AccessLog>> {
+    let (format, writer) = (shared.config.access_log?, shared.log_writer.clone()?);
+    let dropped = shared.metrics.access_log_dropped.clone();
+    Some(AccessLog::new(format, writer, dropped))
 }
 
 /// Three kinds of tasks: this one, one for each socket, and one for each connection or tunnel, which are waited for.
@@ -153,7 +162,12 @@ async fn run(
                 }
                 None => break,
             },
-            _ = prune.tick() => worker.pool.prune(Instant::now()),
+            _ = prune.tick() => {
+                worker.pool.prune(Instant::now());
+                if let Some(log) = &worker.access_log {
+                    log.flush();
+                }
+            }
         }
     }
     for close in open.values() {

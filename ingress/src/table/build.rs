@@ -12,12 +12,12 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use meshlite_proto::subscribe::RejectReason;
 use meshlite_snapshot::{
-    EndpointGroup, Listener, ListenerProtocol, Name, ResourceType, RouteTable, Snapshot,
-    Table as Resources, TlsSecret,
+    Credential as CredentialResource, EndpointGroup, Listener, ListenerProtocol, Name,
+    ResourceType, RouteTable, Snapshot, Table as Resources, TlsSecret,
 };
 use rustls::sign::CertifiedKey;
 
-use super::{Cluster, ClusterId, HostIndex, ListenerId, ListenerTable, PathIndex, Table};
+use super::{Cluster, Credential, HostIndex, ListenerId, ListenerTable, PathIndex, Places, Table};
 use crate::{
     certificates::{self, ListenerTls, TlsConfigs},
     metrics::Metrics,
@@ -50,10 +50,11 @@ pub(crate) struct Builder {
     tls: TlsConfigs,
     default_key: Arc<CertifiedKey>,
     listener_ids: BTreeMap<Name, ListenerId>,
-    cluster_ids: BTreeMap<Name, ClusterId>,
+    places: Places,
     clusters: BTreeMap<Name, (Arc<meshlite_snapshot::Cluster>, Arc<Cluster>)>,
     hosts: BTreeMap<Name, (Arc<RouteTable>, Arc<PathIndex>)>,
     keys: BTreeMap<Name, (Arc<TlsSecret>, Arc<CertifiedKey>)>,
+    credentials: BTreeMap<Name, (Arc<CredentialResource>, Arc<Credential>)>,
     /// What the rest was last built from.
     snapshot: Snapshot,
     indexes: BTreeMap<Name, Arc<HostIndex<Arc<PathIndex>>>>,
@@ -72,10 +73,11 @@ impl Builder {
             tls: TlsConfigs::new(swapped),
             default_key: certificates::self_signed()?,
             listener_ids: BTreeMap::new(),
-            cluster_ids: BTreeMap::new(),
+            places: Places::default(),
             clusters: BTreeMap::new(),
             hosts: BTreeMap::new(),
             keys: BTreeMap::new(),
+            credentials: BTreeMap::new(),
             snapshot: Snapshot::default(),
             indexes: BTreeMap::new(),
             certificates: BTreeMap::new(),
@@ -98,9 +100,13 @@ impl Builder {
         if !self.snapshot.tls_secrets.is_same(&snapshot.tls_secrets) {
             self.build_certificates(snapshot, &mut rejections);
         }
+        if !self.snapshot.credentials.is_same(&snapshot.credentials) {
+            self.build_credentials(snapshot);
+        }
         let mut table = Table {
             listeners: Vec::new(),
-            clusters: vec![None; self.cluster_ids.len()],
+            clusters: vec![None; self.places.cluster_count()],
+            credentials: vec![None; self.places.credential_count()],
         };
         for (name, listener) in snapshot.listeners.iter() {
             let id = self.listener_id(name);
@@ -119,10 +125,15 @@ impl Builder {
             }
         }
         for (name, (_, cluster)) in &self.clusters {
-            if let Some(id) = self.cluster_ids.get(name)
-                && let Some(place) = table.clusters.get_mut(id.0)
-            {
+            let id = self.places.cluster(name);
+            if let Some(place) = table.clusters.get_mut(id.0) {
                 *place = Some(Arc::clone(cluster));
+            }
+        }
+        for (name, (_, credential)) in &self.credentials {
+            let id = self.places.credential(name);
+            if let Some(place) = table.credentials.get_mut(id.0) {
+                *place = Some(Arc::clone(credential));
             }
         }
         self.snapshot = snapshot.clone();
@@ -167,7 +178,7 @@ impl Builder {
             let previous = previous.map(|(_, cluster)| cluster);
             match Cluster::new(name, resource, snapshot, previous) {
                 Ok(cluster) => {
-                    intern(&mut self.cluster_ids, name);
+                    self.places.cluster(name);
                     self.clusters
                         .insert(name.clone(), (Arc::clone(resource), cluster));
                 }
@@ -190,16 +201,14 @@ impl Builder {
                 .filter(|(source, _)| Arc::ptr_eq(source, resource));
             let paths = match kept {
                 Some((_, paths)) => Arc::clone(paths),
-                None => {
-                    match PathIndex::new(resource, |name| intern(&mut self.cluster_ids, name)) {
-                        Ok(paths) => Arc::new(paths),
-                        Err(refused) => {
-                            self.hosts.remove(name);
-                            rejections.push(rejection(ResourceType::RouteTable, name, &refused));
-                            continue;
-                        }
+                None => match PathIndex::new(resource, &mut self.places) {
+                    Ok(paths) => Arc::new(paths),
+                    Err(refused) => {
+                        self.hosts.remove(name);
+                        rejections.push(rejection(ResourceType::RouteTable, name, &refused));
+                        continue;
                     }
-                }
+                },
             };
             self.hosts
                 .insert(name.clone(), (Arc::clone(resource), Arc::clone(&paths)));
@@ -217,6 +226,21 @@ impl Builder {
             .into_iter()
             .map(|(listener, index)| (listener, Arc::new(index)))
             .collect();
+    }
+
+    fn build_credentials(&mut self, snapshot: &Snapshot) {
+        self.credentials
+            .retain(|name, _| snapshot.credentials.contains_key(name));
+        for (name, resource) in snapshot.credentials.iter() {
+            let kept = self.credentials.get(name);
+            if kept.is_some_and(|(source, _)| Arc::ptr_eq(source, resource)) {
+                continue;
+            }
+            self.places.credential(name);
+            let credential = Credential::new(resource, self.tls.provider());
+            self.credentials
+                .insert(name.clone(), (Arc::clone(resource), Arc::new(credential)));
+        }
     }
 
     fn build_certificates(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
@@ -262,17 +286,23 @@ impl Builder {
         name: &Name,
         listener: &Listener,
     ) -> Result<ListenerTable, Refused> {
+        let hosts = self.indexes.get(name).cloned().unwrap_or_default();
+        let asks_certificates = hosts.any(|paths| paths.client_auth().is_some());
         let tls = match listener.protocol {
             ListenerProtocol::Http => None,
             ListenerProtocol::Https => {
                 let policy = listener.tls.clone().unwrap_or_default();
-                let config = self.tls.get(id, policy.min_version);
+                let config = self.tls.get(id, policy.min_version, false);
+                let asking = asks_certificates
+                    .then(|| self.tls.get(id, policy.min_version, true))
+                    .transpose();
                 let named = policy.default_certificate.as_ref();
                 let default = named
                     .and_then(|name| self.keys.get(name))
                     .map(|(_, key)| key);
                 Some(ListenerTls {
                     config: config.map_err(|error| Refused::Unsupported(error.to_string()))?,
+                    asking: asking.map_err(|error| Refused::Unsupported(error.to_string()))?,
                     certificates: self.certificates.get(name).cloned().unwrap_or_default(),
                     default: Arc::clone(default.unwrap_or(&self.default_key)),
                 })
@@ -284,15 +314,10 @@ impl Builder {
             port_value: HeaderValue::from(listener.port),
             tls,
             metrics: self.metrics.listener(name),
-            hosts: self.indexes.get(name).cloned().unwrap_or_default(),
+            hosts,
+            asks_certificates,
         })
     }
-}
-
-/// The cluster's place. Names are few and come back, so a place is never given to another name.
-fn intern(ids: &mut BTreeMap<Name, ClusterId>, name: &Name) -> ClusterId {
-    let next = ClusterId(ids.len());
-    *ids.entry(name.clone()).or_insert(next)
 }
 
 fn rejection(kind: ResourceType, name: &Name, refused: &Refused) -> Rejection {

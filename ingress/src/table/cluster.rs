@@ -33,7 +33,7 @@ pub(crate) enum Endpoints {
 }
 
 impl Cluster {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: &Name,
         cluster: &meshlite_snapshot::Cluster,
         snapshot: &Snapshot,
@@ -78,6 +78,11 @@ impl Cluster {
             endpoints,
             turn: turn.unwrap_or_default(),
         }))
+    }
+
+    /// Whether there is nobody to send requests to.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(&self.endpoints, Endpoints::Addresses(addresses) if addresses.is_empty())
     }
 
     /// Whose turn it is, counted over all cores.

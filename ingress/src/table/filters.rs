@@ -3,7 +3,11 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, uri::PathAndQuery};
 use meshlite_snapshot::{Filter, HeaderChange, Redirect, Rewrite};
 
-use super::build::Refused;
+use super::{build::Refused, pattern::Substitution};
+use crate::{
+    policy::Template,
+    sanitise::{self, Malformed},
+};
 
 /// What a route changes.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub(crate) struct RedirectTo {
     pub(crate) host: Option<String>,
     pub(crate) port: Option<u16>,
     pub(crate) path: Option<RewriteTo>,
+    /// The whole `Location` in place of the parts above.
+    pub(crate) location: Option<Template>,
 }
 
 /// A new host or path.
@@ -44,6 +50,7 @@ enum PathRewrite {
     Full(String),
     /// Without its trailing slash.
     Prefix(String),
+    Regex(Box<Substitution>),
 }
 
 /// Header changes: remove, then set, then add.
@@ -72,8 +79,7 @@ impl Filters {
                 ),
                 Filter::Rewrite(rewrite) => {
                     let rewrite = RewriteTo::new(rewrite);
-                    filters.rewrite =
-                        Some(rewrite.ok_or_else(|| invalid("a rewrite is not valid"))?);
+                    filters.rewrite = Some(rewrite.map_err(|what| invalid(&what))?);
                 }
                 Filter::Redirect(redirect) => {
                     let redirect = RedirectTo::new(redirect);
@@ -101,7 +107,7 @@ impl Filters {
 impl RedirectTo {
     fn new(redirect: &Redirect) -> Option<Self> {
         let path = match &redirect.path {
-            Some(path) => Some(RewriteTo::new(path)?),
+            Some(path) => Some(RewriteTo::new(path).ok()?),
             None => None,
         };
         let scheme = redirect.scheme.clone();
@@ -125,6 +131,7 @@ impl RedirectTo {
             host,
             port: redirect.port,
             path,
+            location: redirect.location.as_deref().map(Template::new),
         })
     }
 }
@@ -132,37 +139,58 @@ impl RedirectTo {
 // === impl RewriteTo ===
 
 impl RewriteTo {
-    fn new(rewrite: &Rewrite) -> Option<Self> {
+    /// The error is for people.
+    fn new(rewrite: &Rewrite) -> Result<Self, String> {
         let is_path = |path: &String| path.starts_with('/') && path.parse::<PathAndQuery>().is_ok();
-        let host = match &rewrite.host {
-            Some(host) => Some(HeaderValue::from_str(host).ok()?),
-            None => None,
-        };
-        let path = match (&rewrite.full_path, &rewrite.prefix) {
-            (Some(full), _) if is_path(full) => Some(PathRewrite::Full(full.clone())),
-            (None, Some(prefix)) if prefix.is_empty() || is_path(prefix) => Some(
+        let host = rewrite
+            .host
+            .as_deref()
+            .map(HeaderValue::from_str)
+            .transpose();
+        let path = match (&rewrite.regex, &rewrite.full_path, &rewrite.prefix) {
+            (Some(regex), _, _) => {
+                let made = Substitution::new(&regex.pattern, &regex.with, regex.ignore_case)?;
+                Some(PathRewrite::Regex(Box::new(made)))
+            }
+            (None, Some(full), _) if is_path(full) => Some(PathRewrite::Full(full.clone())),
+            (None, None, Some(prefix)) if prefix.is_empty() || is_path(prefix) => Some(
                 PathRewrite::Prefix(prefix.strip_suffix('/').unwrap_or(prefix).to_owned()),
             ),
-            (None, None) => None,
-            (Some(_), _) | (None, Some(_)) => return None,
+            (None, None, None) => None,
+            (None, Some(path), _) | (None, None, Some(path)) => {
+                return Err(format!("a path to rewrite to is not one: {path:?}"));
+            }
         };
-        Some(Self { host, path })
+        Ok(Self {
+            host: host.map_err(|_invalid| "a host to rewrite to is not one".to_owned())?,
+            path,
+        })
     }
 
-    /// The new path for one whose first `matched` bytes the route matched; none where it stays.
-    pub(crate) fn path(&self, path: &str, matched: usize) -> Option<String> {
-        match self.path.as_ref()? {
-            PathRewrite::Full(full) => Some(full.clone()),
+    /// The new path, perhaps with a query, for one whose first `matched` bytes the route matched; none where it stays.
+    ///
+    /// It is normal again: parts that were harmless apart may make `..` together.
+    pub(crate) fn path(&self, path: &str, matched: usize) -> Result<Option<String>, Malformed> {
+        let Some(rewrite) = &self.path else {
+            return Ok(None);
+        };
+        let path = match rewrite {
+            PathRewrite::Full(full) => return Ok(Some(full.clone())),
             PathRewrite::Prefix(prefix) => {
                 let rest = path.get(matched..).unwrap_or_default();
                 let path = format!("{prefix}{rest}");
-                Some(if path.is_empty() {
+                if path.is_empty() {
                     "/".to_owned()
                 } else {
                     path
-                })
+                }
             }
-        }
+            PathRewrite::Regex(substitution) => match substitution.apply(path) {
+                Some(path) => path,
+                None => return Ok(None),
+            },
+        };
+        sanitise::normal(path).map(Some)
     }
 }
 
@@ -210,6 +238,7 @@ mod tests {
             .unwrap()
             .path(path, matched)
             .unwrap()
+            .unwrap()
     }
 
     #[test]
@@ -220,6 +249,29 @@ mod tests {
         assert_eq!(rewritten("/", "/foo/bar", 4), "/bar");
         assert_eq!(rewritten("/", "/foo", 4), "/");
         assert_eq!(rewritten("/xyz", "/bar", 0), "/xyz/bar");
+    }
+
+    #[test]
+    fn a_path_that_a_rewrite_put_together_is_normal_again() {
+        let with = |with: &str| {
+            let regex = meshlite_snapshot::Substitution {
+                pattern: "/api(/|$)(.*)".into(),
+                with: with.into(),
+                ignore_case: true,
+            };
+            let rewrite = RewriteTo::new(&Rewrite {
+                regex: Some(regex),
+                ..Rewrite::default()
+            });
+            move |path: &str| rewrite.as_ref().unwrap().path(path, 0)
+        };
+        let keep = with("/$2");
+        assert_eq!(keep("/API/a%2Fb"), Ok(Some("/a%2Fb".into())));
+        assert_eq!(keep("/other"), Ok(None));
+        assert_eq!(with("/x/.$2/y")("/api/."), Ok(Some("/y".into())));
+        assert_eq!(with("/%$2")("/api/00"), Err(Malformed::Path));
+        let query = with("/find?q=$2");
+        assert_eq!(query("/api/a"), Ok(Some("/find?q=a".into())));
     }
 
     #[test]

@@ -50,6 +50,16 @@ impl<T> HostIndex<T> {
         Ok(())
     }
 
+    /// Whether something holds for one of the values.
+    pub(crate) fn any(&self, holds: impl FnMut(&T) -> bool) -> bool {
+        let all = [&self.exact, &self.one_label, &self.suffix];
+        let mut all = all
+            .into_iter()
+            .flat_map(|map| map.values())
+            .chain(&self.any);
+        all.any(holds)
+    }
+
     /// Asks the values for this lower-case host, the most specific first, until one gives an answer.
     pub(crate) fn find_map<'a, R>(
         &'a self,

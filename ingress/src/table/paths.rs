@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use meshlite_snapshot::{PathMatch, RouteTable};
+use meshlite_snapshot::{ClientAuth, PathMatch, RouteTable};
 
-use super::{ClusterId, Route, build::Refused};
+use super::{CredentialId, Places, Refused, Route};
+use crate::policy::Template;
 
 /// The routes of one host, by path. Of those that match, the one of the lowest rank wins.
 #[derive(Debug)]
@@ -22,56 +23,76 @@ pub(crate) struct PathIndex {
     prefix: HashMap<Box<str>, Vec<usize>>,
     /// Slashes in the longest key of `prefix`.
     depth: usize,
+    /// Routes whose path is an expression, by rising rank.
+    expressions: Box<[usize]>,
+    client_auth: Option<Box<HostAuth>>,
+    source: Arc<RouteTable>,
+}
+
+/// The certificates that clients of a host show.
+#[derive(Debug)]
+pub(crate) struct HostAuth {
+    pub(crate) rule: ClientAuth,
+    pub(crate) authorities: CredentialId,
+    pub(crate) error_page: Option<Template>,
 }
 
 impl PathIndex {
     #[expect(clippy::disallowed_types, reason = "as above")]
-    pub(super) fn new(
-        table: &RouteTable,
-        mut cluster: impl FnMut(&meshlite_snapshot::Name) -> ClusterId,
-    ) -> Result<Self, Refused> {
-        let mut order: Vec<_> = table.routes.iter().collect();
-        order.sort_by_key(|route| route.rank);
-        let mut index = Self {
-            routes: Vec::with_capacity(order.len()),
-            exact: HashMap::new(),
-            prefix: HashMap::new(),
-            depth: 0,
-        };
-        for (position, route) in order.into_iter().enumerate() {
+    pub(super) fn new(table: &Arc<RouteTable>, places: &mut Places) -> Result<Self, Refused> {
+        let mut order: Vec<_> = table.routes.iter().enumerate().collect();
+        order.sort_by_key(|(_, route)| route.rank);
+        let client_auth = table.client_auth.as_ref().map(|rule| {
+            Box::new(HostAuth {
+                rule: rule.clone(),
+                authorities: places.credential(&rule.authorities),
+                error_page: rule.error_page.as_deref().map(Template::new),
+            })
+        });
+        let mut routes: Vec<Arc<Route>> = Vec::with_capacity(order.len());
+        let (mut exact, mut prefix) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let mut expressions = Vec::new();
+        let mut depth = 0;
+        for (rank, (position, route)) in order.into_iter().enumerate() {
             let path = route.path.value.as_str();
             match route.path.kind {
-                PathMatch::Exact => index.exact.entry(path.into()).or_default().push(position),
+                PathMatch::Exact => exact.entry(path.into()).or_default().push(rank),
                 PathMatch::Prefix => {
                     let key = path.strip_suffix('/').unwrap_or(path);
-                    index.depth = index.depth.max(key.matches('/').count());
-                    index.prefix.entry(key.into()).or_default().push(position);
+                    depth = depth.max(key.matches('/').count());
+                    prefix.entry(key.into()).or_default().push(rank);
                 }
-                PathMatch::Regex | PathMatch::RegexIgnoreCase => {
-                    let message = format!(
-                        "path {path:?} of {}: regular expressions are not served yet",
-                        route.owner
-                    );
-                    return Err(Refused::Unsupported(message));
-                }
+                PathMatch::Regex | PathMatch::RegexIgnoreCase => expressions.push(rank),
             }
-            index
-                .routes
-                .push(Arc::new(Route::new(route, &mut cluster)?));
+            let owner = format!("{}/{}", route.owner.namespace, route.owner.name);
+            // Most routes of a host are of one object.
+            let owner = match routes.last() {
+                Some(last) if *last.owner == *owner => Arc::clone(&last.owner),
+                Some(_) | None => owner.into(),
+            };
+            routes.push(Arc::new(Route::new(route, position, owner, places)?));
         }
-        Ok(index)
+        Ok(Self {
+            routes,
+            exact,
+            prefix,
+            depth,
+            expressions: expressions.into(),
+            client_auth,
+            source: Arc::clone(table),
+        })
     }
 
     /// The route of the lowest rank that matches `path` and that `accept` takes.
     pub(super) fn find(&self, path: &str, accept: impl Fn(&Route) -> bool) -> Option<&Arc<Route>> {
         let mut best = usize::MAX;
-        let mut consider = |positions: Option<&Vec<usize>>| {
-            for &position in positions.into_iter().flatten() {
-                if position >= best {
+        let mut consider = |ranks: Option<&Vec<usize>>| {
+            for &rank in ranks.into_iter().flatten() {
+                if rank >= best {
                     return;
                 }
-                if self.routes.get(position).is_some_and(|route| accept(route)) {
-                    best = position;
+                if self.routes.get(rank).is_some_and(|route| accept(route)) {
+                    best = rank;
                 }
             }
         };
@@ -80,6 +101,19 @@ impl PathIndex {
         for end in ends.chain([path.len()]).take(self.depth + 1) {
             consider(path.get(..end).and_then(|key| self.prefix.get(key)));
         }
-        self.routes.get(best)
+        let expressions = self.expressions.iter().take_while(|rank| **rank < best);
+        let mut expressions = expressions.filter_map(|rank| self.routes.get(*rank));
+        let found = expressions.find(|route| route.takes(path) && accept(route));
+        found.or_else(|| self.routes.get(best))
+    }
+
+    /// What the certificates of this host's clients are judged by.
+    pub(super) fn client_auth(&self) -> Option<&HostAuth> {
+        self.client_auth.as_deref()
+    }
+
+    /// What a route was made from.
+    pub(super) fn source(&self, route: &Route) -> Option<&meshlite_snapshot::Route> {
+        self.source.routes.get(route.position)
     }
 }

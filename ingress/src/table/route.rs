@@ -1,131 +1,162 @@
 //! One route, with everything that a request needs already parsed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, request};
-use meshlite_snapshot::{Name, PathMatch};
+use meshlite_snapshot::{PathMatch, ValueMatch};
+use regex::bytes::Regex;
 
-use super::{ClusterId, Filters, Timeouts, build::Refused};
-use crate::sanitise;
+use super::{
+    Filters, Groups, Places, Refused, Shares, Timeouts,
+    pattern::{self, Pattern},
+};
+use crate::{policy::Policy, sanitise};
 
-/// One route. Its path has been matched by its [`PathIndex`](super::paths::PathIndex).
+/// One route. Its path has been matched by its [`PathIndex`](super::paths::PathIndex), unless it is an expression.
 #[derive(Debug)]
 pub(crate) struct Route {
     /// Also serves requests whose more specific host has no route for their path.
     pub(crate) fallback: bool,
     pub(crate) filters: Filters,
     pub(crate) timeouts: Timeouts,
+    pub(crate) policy: Option<Box<Policy>>,
+    /// The object that asked for it, as `namespace/name`.
+    pub(crate) owner: Arc<str>,
+    /// Its place among the routes that its table was made from.
+    pub(super) position: usize,
+    /// The path, where it is an expression.
+    pattern: Option<Box<Pattern>>,
     method: Option<Method>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    query: Vec<(String, String)>,
+    headers: Box<[(HeaderName, Wanted)]>,
+    query: Box<[(String, Wanted)]>,
     /// Bytes of the path that a prefix route matches; all of it for an exact one.
     pub(crate) matched: usize,
-    backends: Vec<Share>,
-    weights: u64,
+    pub(crate) shares: Shares,
 }
 
-/// A cluster, and the sum of the weights up to and with its own.
+/// What a header or parameter has to be.
 #[derive(Debug)]
-struct Share {
-    until: u64,
-    cluster: ClusterId,
+enum Wanted {
+    Exact(HeaderValue),
+    /// Matches the whole value.
+    Regex(Box<Regex>),
+}
+
+impl Wanted {
+    fn new(wanted: &ValueMatch) -> Result<Self, String> {
+        if wanted.regex {
+            return pattern::whole(&wanted.value).map(|regex| Self::Regex(Box::new(regex)));
+        }
+        let value = HeaderValue::from_bytes(wanted.value.as_bytes());
+        value
+            .map(Self::Exact)
+            .map_err(|_invalid| format!("the value of {} to match is not one", wanted.name))
+    }
+
+    fn is(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(wanted) => wanted.as_bytes() == value,
+            Self::Regex(regex) => regex.is_match(value),
+        }
+    }
 }
 
 impl Route {
     pub(super) fn new(
         route: &meshlite_snapshot::Route,
-        mut cluster: impl FnMut(&Name) -> ClusterId,
+        position: usize,
+        owner: Arc<str>,
+        places: &mut Places,
     ) -> Result<Self, Refused> {
         let invalid = |what: &str| Refused::Invalid(format!("{}: {what}", route.owner));
-        if !route.path.value.starts_with('/') {
-            return Err(invalid("a path does not start with /"));
-        }
+        let path = &route.path.value;
+        let ignore_case = route.path.kind == PathMatch::RegexIgnoreCase;
+        let pattern = match route.path.kind {
+            PathMatch::Regex | PathMatch::RegexIgnoreCase => {
+                let pattern = Pattern::at_start(path, ignore_case);
+                Some(Box::new(pattern.map_err(|what| invalid(&what))?))
+            }
+            PathMatch::Exact | PathMatch::Prefix if path.starts_with('/') => None,
+            PathMatch::Exact | PathMatch::Prefix => {
+                return Err(invalid("a path does not start with /"));
+            }
+        };
         let parse = |value: &str| Method::from_bytes(value.as_bytes()).ok();
         let method = match &route.method {
             Some(method) => Some(parse(method).ok_or_else(|| invalid("a method is not a token"))?),
             None => None,
         };
-        if route
-            .headers
-            .iter()
-            .chain(&route.query)
-            .any(|value| value.regex)
-        {
-            let message = format!("{}: regular expressions are not served yet", route.owner);
-            return Err(Refused::Unsupported(message));
-        }
-        let mut headers = Vec::with_capacity(route.headers.len());
-        for wanted in &route.headers {
+        let header = |wanted: &ValueMatch| {
             let name = HeaderName::from_bytes(wanted.name.as_bytes());
-            let value = HeaderValue::from_str(&wanted.value);
-            let (Ok(name), Ok(value)) = (name, value) else {
-                return Err(invalid("a header to match is not one"));
-            };
-            headers.push((name, value));
-        }
-        let query = route
-            .query
-            .iter()
-            .map(|wanted| (wanted.name.clone(), wanted.value.clone()));
-        let mut weights = 0;
-        let mut backends = Vec::with_capacity(route.backends.len());
-        for backend in route.backends.iter().filter(|backend| backend.weight > 0) {
-            weights += u64::from(backend.weight);
-            backends.push(Share {
-                until: weights,
-                cluster: cluster(&backend.cluster),
-            });
-        }
-        let path = &route.path.value;
+            let name = name.map_err(|_invalid| "a header to match is not one".to_owned())?;
+            Ok::<_, String>((name, Wanted::new(wanted)?))
+        };
+        let headers = route.headers.iter().map(header).collect::<Result<_, _>>();
+        let query = |wanted: &ValueMatch| Ok((wanted.name.clone(), Wanted::new(wanted)?));
+        let query = route.query.iter().map(query).collect::<Result<_, String>>();
+        let policy = match &route.policy {
+            Some(policy) => Some(Box::new(Policy::new(policy, route, places)?)),
+            None => None,
+        };
         Ok(Self {
             fallback: route.fallback,
             filters: Filters::new(route)?,
-            timeouts: Timeouts {
-                response: route
-                    .timeouts
-                    .response_ms
-                    .map(|ms| Duration::from_millis(ms.into())),
-                idle: route
-                    .timeouts
-                    .idle_ms
-                    .map(|ms| Duration::from_millis(ms.into())),
-            },
+            timeouts: Timeouts::new(&route.timeouts),
+            policy,
+            owner,
+            position,
+            pattern,
             method,
-            headers,
-            query: query.collect(),
+            headers: headers.map_err(|what| invalid(&what))?,
+            query: query.map_err(|what| invalid(&what))?,
             matched: match route.path.kind {
                 PathMatch::Prefix => path.strip_suffix('/').unwrap_or(path).len(),
                 PathMatch::Exact | PathMatch::Regex | PathMatch::RegexIgnoreCase => path.len(),
             },
-            backends,
-            weights,
+            shares: Shares::new(&route.backends, |name| places.cluster(name)),
         })
     }
 
     /// Whether the route's matches other than its path hold.
     pub(super) fn holds(&self, request: &request::Parts) -> bool {
+        let query = || request.uri.query().unwrap_or_default();
         self.method
             .as_ref()
             .is_none_or(|method| *method == request.method)
-            && (self.headers.iter()).all(|(name, value)| request.headers.get(name) == Some(value))
-            && (self.query.iter()).all(|(name, value)| {
-                sanitise::query_value(request.uri.query().unwrap_or_default(), name).as_ref()
-                    == Some(value)
+            && (self.headers.iter()).all(|(name, wanted)| {
+                let value = request.headers.get(name);
+                value.is_some_and(|value| wanted.is(value.as_bytes()))
+            })
+            && (self.query.iter()).all(|(name, wanted)| {
+                let value = sanitise::query_value(query(), name);
+                value.is_some_and(|value| wanted.is(value.as_bytes()))
             })
     }
 
-    /// The cluster for one request, by weight. `random` gives a number below the one that it is told.
-    pub(crate) fn cluster(&self, random: impl FnOnce(u64) -> u64) -> Option<ClusterId> {
-        match self.backends.as_slice() {
-            [] => None,
-            [only] => Some(only.cluster),
-            shares => {
-                let ticket = random(self.weights);
-                shares
-                    .iter()
-                    .find(|share| ticket < share.until)
-                    .map(|share| share.cluster)
-            }
+    /// Whether the route's expression matches, where it has one.
+    pub(super) fn takes(&self, path: &str) -> bool {
+        self.pattern
+            .as_ref()
+            .is_none_or(|pattern| pattern.matches(path))
+    }
+
+    /// Text with what the groups of the route's expression found in a path.
+    pub(crate) fn fill(&self, groups: &Groups, path: &str) -> String {
+        match self.pattern.as_deref() {
+            Some(Pattern::Regex(regex)) => regex
+                .captures(path)
+                .map_or_else(String::new, |captures| groups.fill(&captures)),
+            Some(Pattern::Text { .. }) | None => groups.plain(),
+        }
+    }
+}
+
+impl Timeouts {
+    fn new(timeouts: &meshlite_snapshot::RouteTimeouts) -> Self {
+        let millis = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
+        Self {
+            response: millis(timeouts.response_ms),
+            idle: millis(timeouts.idle_ms),
         }
     }
 }

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use http::Request;
 use meshlite_snapshot::{HostMatch, Name, Route, RouteTable};
 
-use super::{ClusterId, HostIndex, ListenerTable, paths::PathIndex};
+use super::{HostIndex, ListenerTable, Places, paths::PathIndex};
 use crate::metrics::Metrics;
 
 /// One listener's routes.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     listener: ListenerTable,
-    clusters: Vec<Name>,
+    places: Places,
 }
 
 impl Lookup {
     pub(crate) fn new(tables: &[(HostMatch, Vec<Route>)]) -> Self {
         let name = Name::new("meshlite/http").unwrap();
         let mut hosts = HostIndex::default();
-        let mut clusters = Vec::new();
+        let mut places = Places::default();
         for (host, routes) in tables {
             let table = RouteTable {
                 listeners: vec![name.clone()],
@@ -27,10 +27,7 @@ impl Lookup {
                 routes: routes.clone(),
                 client_auth: None,
             };
-            let paths = PathIndex::new(&table, |cluster| {
-                clusters.push(cluster.clone());
-                ClusterId(clusters.len() - 1)
-            });
+            let paths = PathIndex::new(&Arc::new(table), &mut places);
             hosts.insert(host, Arc::new(paths.unwrap())).unwrap();
         }
         let metrics = Metrics::new(1).listener(&name);
@@ -41,14 +38,15 @@ impl Lookup {
             tls: None,
             metrics,
             hosts: Arc::new(hosts),
+            asks_certificates: false,
         };
-        Self { listener, clusters }
+        Self { listener, places }
     }
 
     /// The cluster that a GET goes to.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<String> {
         let (request, ()) = Request::get(path).body(()).unwrap().into_parts();
-        let ClusterId(id) = self.listener.route(host, &request)?.cluster(|_| 0)?;
-        Some(self.clusters[id].to_string())
+        let id = self.listener.route(host, &request)?.shares.choose(|_| 0)?;
+        Some(self.places.cluster_name(id)?.to_string())
     }
 }

@@ -78,6 +78,14 @@ impl Mesh {
     }
 
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::logging_to(Box::new(std::io::sink()), change).await
+    }
+
+    /// One whose access log goes to `output`.
+    pub(super) async fn logging_to(
+        output: Box<dyn std::io::Write + Send>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config {
             address: Ipv4Addr::LOCALHOST.into(),
             workers: NonZeroUsize::new(2),
@@ -86,7 +94,7 @@ impl Mesh {
         };
         change(&mut config);
         let stop = CancellationToken::new();
-        let parts = start(config, &stop).unwrap();
+        let parts = start(config, output, &stop).unwrap();
         let mut mesh = Self {
             parts,
             snapshot: Snapshot::default(),

@@ -40,8 +40,8 @@ fn mk_builder() -> Builder {
     Builder::new(Arc::default(), Arc::new(Metrics::new(1))).unwrap()
 }
 
-fn cluster(builder: &Builder, name: &str) -> Arc<Cluster> {
-    let id = builder.cluster_ids[name];
+fn cluster(builder: &mut Builder, name: &str) -> Arc<Cluster> {
+    let id = builder.places.cluster(&Name::new(name).unwrap());
     Arc::clone(builder.built().cluster(id).unwrap())
 }
 
@@ -55,20 +55,23 @@ fn a_changed_endpoint_changes_its_cluster_and_nothing_else() {
     let mut snapshot = mk_snapshot();
     assert_eq!(builder.build(&snapshot), []);
     let before = (
-        cluster(&builder, "default/one/80"),
-        cluster(&builder, "default/two/80"),
+        cluster(&mut builder, "default/one/80"),
+        cluster(&mut builder, "default/two/80"),
         paths(&builder, "meshlite/one"),
     );
     assert_eq!(before.0.next_turn(), 0);
     let group = mesh::group("one", ([10, 0, 0, 9], 80).into());
     put(&mut snapshot, "default/one/one-1", group);
     assert_eq!(builder.build(&snapshot), []);
-    let after = cluster(&builder, "default/one/80");
+    let after = cluster(&mut builder, "default/one/80");
     let moved = ([10, 0, 0, 9], 80).into();
     assert_eq!(after.endpoints, Endpoints::Addresses([moved].into()));
     // Whose turn it is goes on from where it was.
     assert_eq!(after.next_turn(), 1);
-    assert!(Arc::ptr_eq(&before.1, &cluster(&builder, "default/two/80")));
+    assert!(Arc::ptr_eq(
+        &before.1,
+        &cluster(&mut builder, "default/two/80")
+    ));
     assert!(Arc::ptr_eq(&before.2, &paths(&builder, "meshlite/one")));
 }
 
@@ -77,11 +80,14 @@ fn a_group_that_says_the_same_again_keeps_the_cluster() {
     let mut builder = mk_builder();
     let mut snapshot = mk_snapshot();
     builder.build(&snapshot);
-    let before = cluster(&builder, "default/one/80");
+    let before = cluster(&mut builder, "default/one/80");
     let group = mesh::group("one", ([10, 0, 0, 1], 80).into());
     put(&mut snapshot, "default/one/one-2", group);
     builder.build(&snapshot);
-    assert!(Arc::ptr_eq(&before, &cluster(&builder, "default/one/80")));
+    assert!(Arc::ptr_eq(
+        &before,
+        &cluster(&mut builder, "default/one/80")
+    ));
 }
 
 #[test]
@@ -90,7 +96,7 @@ fn a_changed_route_leaves_other_hosts_and_clusters_as_they_are() {
     let mut snapshot = mk_snapshot();
     builder.build(&snapshot);
     let before = (
-        cluster(&builder, "default/one/80"),
+        cluster(&mut builder, "default/one/80"),
         paths(&builder, "meshlite/one"),
         paths(&builder, "meshlite/two"),
     );
@@ -98,7 +104,10 @@ fn a_changed_route_leaves_other_hosts_and_clusters_as_they_are() {
     let table = mesh::table(HostMatch::Exact("one".into()), routes);
     put(&mut snapshot, "meshlite/one", table);
     assert_eq!(builder.build(&snapshot), []);
-    assert!(Arc::ptr_eq(&before.0, &cluster(&builder, "default/one/80")));
+    assert!(Arc::ptr_eq(
+        &before.0,
+        &cluster(&mut builder, "default/one/80")
+    ));
     assert!(!Arc::ptr_eq(&before.1, &paths(&builder, "meshlite/one")));
     assert!(Arc::ptr_eq(&before.2, &paths(&builder, "meshlite/two")));
 }
@@ -111,7 +120,7 @@ fn a_cluster_that_comes_after_its_route_is_found_by_it() {
     let name = Name::new("default/one/80").unwrap();
     snapshot.remove(ResourceType::Cluster, &name);
     assert_eq!(builder.build(&snapshot), []);
-    let id = builder.cluster_ids[&name];
+    let id = builder.places.cluster(&name);
     assert!(builder.built().cluster(id).is_none());
     snapshot.insert(name, Resource::Cluster(resource));
     assert_eq!(builder.build(&snapshot), []);

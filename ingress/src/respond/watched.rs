@@ -1,0 +1,81 @@
+//! A body whose end is waited for: for the access log, and for what a request holds until then.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame};
+
+use super::Body;
+use crate::{
+    access_log::{AccessLog, Record},
+    forward::BodyError,
+    policy::Place,
+};
+
+/// A body, and what happens when it has been sent or given up.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(super) inner: Body,
+    bytes: u64,
+    place: Option<Place>,
+    entry: Option<(Rc<AccessLog>, Record)>,
+}
+
+impl Watched {
+    fn new(inner: Body) -> Self {
+        Self {
+            inner,
+            bytes: 0,
+            place: None,
+            entry: None,
+        }
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let sent = frame.data_ref().map_or(0, Bytes::len);
+            self.bytes += u64::try_from(sent).unwrap_or_default();
+        }
+        polled
+    }
+}
+
+impl Body {
+    fn watched(self) -> Box<Watched> {
+        match self {
+            Self::Watched(watched) => watched,
+            body => Box::new(Watched::new(body)),
+        }
+    }
+
+    /// Keeps a client's place until the body has ended.
+    pub(crate) fn until_its_end(self, place: Place) -> Self {
+        let mut watched = self.watched();
+        watched.place = Some(place);
+        Self::Watched(watched)
+    }
+
+    /// Writes a line when the body has ended.
+    pub(crate) fn logged(self, log: Rc<AccessLog>, record: Record) -> Self {
+        let mut watched = self.watched();
+        watched.entry = Some((log, record));
+        Self::Watched(watched)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some((log, record)) = &mut self.entry {
+            record.bytes = self.bytes;
+            log.write(record, record.started.elapsed());
+        }
+    }
+}
