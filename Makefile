@@ -29,8 +29,8 @@ test: tools ## Everything that is tested. Installs what it needs where it can, e
 	PROPTEST_RNG_SEED=1 cargo test --workspace --locked
 	tests/vm/ipvs
 
-tools: ## What the tests need beside Rust: grpcurl, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
-	tests/tools/ensure cc grpcurl kube-assets ip nft iptables conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
+tools: ## What the tests need beside Rust: grpcurl, helm, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
+	tests/tools/ensure cc grpcurl helm kube-assets ip nft iptables conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
 
 traffic: tools ## What clients of Services see, on every backend, in namespaces and in a virtual machine; `make test` has it too.
 	cargo build --workspace --locked --bin meshlite

@@ -18,7 +18,7 @@ pub(crate) use get::{
     StatusArgs,
 };
 pub(crate) use groups::{ClusterArgs, IngressArgs, LogArgs, NodeNameArgs, ServerArgs, SourceArgs};
-pub(crate) use node::{IpvsArgs, NodeArgs};
+pub(crate) use node::{IpvsArgs, NodeArgs, NodeInitArgs};
 
 use examples::{
     CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, INGRESS_EXAMPLES,
@@ -113,7 +113,7 @@ pub(crate) enum NodeAction {
     /// Loads the kernel modules and sets the sysctls that a mode takes, says each, and exits: so that what serves then
     /// needs fewer privileges. Exit status 1: something is missing that the mode cannot do without.
     #[command(after_help = NODE_INIT_EXAMPLES)]
-    Init(Box<NodeArgs>),
+    Init(Box<NodeInitArgs>),
     /// Removes everything of Meshlite from this host and nothing else: rules, virtual servers, addresses, routes. Says
     /// each, and exits. Sysctls and modules stay. Connections through virtual servers end.
     #[command(after_help = NODE_CLEANUP_EXAMPLES)]

@@ -23,13 +23,14 @@ mod sets;
 mod status;
 mod version;
 
-use std::{future::Future, io::Write, process::ExitCode};
+use std::{env, future::Future, io::Write, os::unix::fs::chroot, path::Path, process::ExitCode};
 
+use anyhow::Context as _;
 use clap::Parser;
 use meshlite_runtime::logging::{self, LogFormat};
 
 use crate::{
-    args::{Cli, Command, GetCommand, GetWhat, LogArgs, NodeAction, NodeCommand},
+    args::{Cli, Command, GetCommand, GetWhat, LogArgs, NodeAction, NodeCommand, NodeInitArgs},
     config::{ConfigError, NodeConfig, Problems},
     get::Kind,
 };
@@ -149,8 +150,12 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
             return block_on(sets::run(config));
         }
         Some(NodeAction::Init(args)) => {
-            let NodeConfig { node, remarks } = configured(log, config::node_init(*args))?;
+            let NodeInitArgs { host_root, node } = *args;
+            let NodeConfig { node, remarks } = configured(log, config::node_init(node))?;
             run::say(&remarks);
+            if let Some(root) = host_root {
+                enter(&root).map_err(Failure::Run)?;
+            }
             meshlite_node::init(&node)
         }
         Some(NodeAction::Cleanup) => {
@@ -165,6 +170,13 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
         return Err(Failure::Differs);
     }
     Ok(())
+}
+
+/// Makes the host's root this process's own: programs and their libraries are the host's from here on.
+fn enter(root: &Path) -> anyhow::Result<()> {
+    chroot(root)
+        .and_then(|()| env::set_current_dir("/"))
+        .with_context(|| format!("--host-root {}", root.display()))
 }
 
 fn get(log: Result<(LogFormat, String), ConfigError>, what: GetWhat) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use meshlite_proto::v1;
 use meshlite_snapshot::ResourceType;
 use meshlite_tests::{
     apiserver::{self, eventually},
+    programs::meshlite,
     replica::Replica,
     soak::soaked,
 };
@@ -48,7 +49,7 @@ async fn leader(replicas: &[Replica; 2]) -> usize {
 
 /// Waits until `meshlite status`, asking this replica, shows people that one node does not take the Service, and why.
 async fn command_tells(replica: &Replica, service: &str) {
-    let Some(program) = programs::meshlite() else {
+    let Some(program) = meshlite() else {
         return;
     };
     let url = format!("--control-plane={}", replica.url());

@@ -3,12 +3,15 @@
 mod mesh;
 pub(crate) mod programs;
 
-use meshlite_tests::apiserver::{self, eventually};
+use meshlite_tests::{
+    apiserver::{self, eventually},
+    programs::tool,
+};
 use serde_json::Value;
 
 use self::{
     mesh::{HOST, Mesh, text},
-    programs::{Said, grpcurl, run},
+    programs::{Said, run},
 };
 
 /// The row of a table that begins with this.
@@ -179,7 +182,7 @@ async fn grpcurl_asks_with_ca_and_token() {
     let Some(api) = apiserver::shared().await else {
         return;
     };
-    let Some(grpcurl) = grpcurl().await else {
+    let Some(grpcurl) = tool("grpcurl") else {
         return;
     };
     let Some(mesh) = Mesh::start(api, "grpcurl").await else {

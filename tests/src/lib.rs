@@ -15,6 +15,7 @@ pub mod dice;
 pub mod figures;
 pub mod fixture;
 pub mod process;
+pub mod programs;
 pub mod replica;
 pub mod soak;
 pub mod world;

@@ -31,7 +31,8 @@ pub(super) const NODE_INIT_EXAMPLES: &str = "\
 Examples:
   meshlite node init                                     for whatever works here
   meshlite node init --mode ipvs --ipvs-strict-arp
-  meshlite node init --config kubeadm.yaml --no-sysctls  says which sysctls are not as they should be";
+  meshlite node init --config kubeadm.yaml --no-sysctls  says which sysctls are not as they should be
+  meshlite node init --host-root /host                   in a privileged container that has the host's root there";
 
 pub(super) const NODE_CLEANUP_EXAMPLES: &str = "\
 Examples:

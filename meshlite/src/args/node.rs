@@ -137,6 +137,21 @@ pub(crate) struct NodeArgs {
     pub(crate) ipvs: IpvsArgs,
 }
 
+/// What `meshlite node init` sets up.
+#[derive(Debug, Args)]
+pub(crate) struct NodeInitArgs {
+    /// In a container: where the root of the host's file system is mounted. Its own modprobe loads the modules.
+    #[arg(
+        long,
+        value_name = "DIR",
+        hide_env_values = true,
+        env = "MESHLITE_HOST_ROOT"
+    )]
+    pub(crate) host_root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
 /// How IPVS serves.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "IPVS")]

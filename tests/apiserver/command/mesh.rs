@@ -7,11 +7,14 @@ use std::{
 };
 
 use k8s_openapi::ByteString;
-use meshlite_tests::apiserver::{ApiServer, TokenRequest};
+use meshlite_tests::{
+    apiserver::{ApiServer, TokenRequest},
+    programs::meshlite,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::programs::{Plane, Said, meshlite, run};
+use super::programs::{Plane, Said, run};
 use crate::support::{AUDIENCE, Cluster, certificate, objects};
 
 const ANY: &str = "127.0.0.1:0";

@@ -1,10 +1,9 @@
-//! The real programs of people: `meshlite`, as it was built with these tests, and grpcurl.
+//! The real programs of people, while they run and once they have ended.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
-    time::SystemTime,
 };
 
 use meshlite_tests::apiserver::eventually;
@@ -17,46 +16,6 @@ pub(crate) struct Said {
     pub(crate) status: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
-}
-
-/// `meshlite` beside these tests. None, and said aloud, where it is missing or older than its sources; in CI that is a
-/// failure.
-pub(crate) fn meshlite() -> Option<PathBuf> {
-    let tests = env::current_exe().unwrap();
-    let program = tests.ancestors().nth(2).unwrap().join("meshlite");
-    there(is_current(&program), "meshlite: cargo build -p meshlite").then_some(program)
-}
-
-/// grpcurl from where `make tools` puts it, else from PATH; as [`meshlite`] where there is none.
-pub(super) async fn grpcurl() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let cached = root.join(".cache/bin/grpcurl");
-    let program = if cached.exists() {
-        cached
-    } else {
-        PathBuf::from("grpcurl")
-    };
-    let answer = Command::new(&program).arg("-version").output().await;
-    there(answer.is_ok(), "grpcurl: make tools").then_some(program)
-}
-
-fn there(is_there: bool, what: &str) -> bool {
-    if !is_there {
-        eprintln!("NOT RUN: there is no current {what}");
-        assert!(env::var_os("CI").is_none(), "CI must run this test");
-    }
-    is_there
-}
-
-/// Whether a program is as new as all that cargo says it was made of.
-fn is_current(program: &Path) -> bool {
-    let made = |path: &Path| fs::metadata(path)?.modified();
-    let Ok(built) = made(program) else {
-        return false;
-    };
-    let sources = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
-    let mut sources = sources.split_whitespace().skip(1);
-    sources.all(|source| made(Path::new(source)).unwrap_or(SystemTime::UNIX_EPOCH) <= built)
 }
 
 /// Runs a program to its end.

@@ -51,6 +51,8 @@ pub(super) fn kube_apiserver(
         "--authorization-mode=Node,RBAC".to_owned(),
         format!("--service-account-issuer={ISSUER}"),
         format!("--api-audiences={ISSUER}"),
+        // As clusters with a network plugin have it: node agents set their host up.
+        "--allow-privileged".to_owned(),
         format!("--service-account-key-file={}", file("tokens.pub")),
         format!("--service-account-signing-key-file={}", file("tokens.key")),
         "--service-cluster-ip-range=10.96.0.0/12,fd00:10:96::/112".to_owned(),
