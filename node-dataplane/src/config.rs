@@ -62,7 +62,7 @@ pub struct Config {
     pub tcp_fin_timeout: Option<Duration>,
     /// IPVS: how long a UDP flow is kept; the kernel's own.
     pub udp_timeout: Option<Duration>,
-    /// How this host comes to accept packets for virtual addresses; [`VipBinding::Address`].
+    /// How this host comes to accept packets for virtual addresses; [`VipBinding::Route`].
     pub vip_binding: VipBinding,
     /// Whether only the interface that has an address answers ARP for it, so that load balancers' addresses on
     /// `kube-ipvs0` are not announced; no.
@@ -86,10 +86,10 @@ pub struct Config {
 /// How this host comes to accept packets for virtual addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VipBinding {
-    /// Each is an address of `kube-ipvs0`, where people look for it.
-    #[default]
+    /// Each is an address of `kube-ipvs0`, as kube-proxy has it: the kernel compares each new one with all that are there.
     Address,
     /// Each is a `local` route, which costs the kernel the same however many there are.
+    #[default]
     Route,
 }
 
@@ -157,7 +157,7 @@ impl Default for Config {
             tcp_timeout: None,
             tcp_fin_timeout: None,
             udp_timeout: None,
-            vip_binding: VipBinding::Address,
+            vip_binding: VipBinding::Route,
             strict_arp: false,
             masquerade_all: false,
             detect_local: DetectLocal::Snapshot,

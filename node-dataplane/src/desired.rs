@@ -20,7 +20,9 @@ use std::{
     net::SocketAddr,
 };
 
-use meshlite_snapshot::{Finding, Name, ObjectRef, ResourceType, Severity, Snapshot};
+use meshlite_snapshot::{
+    AddressFamily, Finding, Name, ObjectRef, ResourceType, Severity, Snapshot,
+};
 use serde::Serialize;
 
 use self::{
@@ -96,8 +98,37 @@ pub(crate) struct HealthCheck {
 /// Service ports without a local endpoint, by the policy that asks for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NoLocalEndpoints {
+    pub(crate) ipv4: Without,
+    pub(crate) ipv6: Without,
+}
+
+/// Those of one address family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Without {
     pub(crate) internal: u32,
     pub(crate) external: u32,
+}
+
+// === impl NoLocalEndpoints ===
+
+impl NoLocalEndpoints {
+    fn of(&mut self, family: AddressFamily) -> &mut Without {
+        match family {
+            AddressFamily::Ipv4 => &mut self.ipv4,
+            AddressFamily::Ipv6 => &mut self.ipv6,
+        }
+    }
+
+    /// Counts what a Service has `now` for what it had `before`.
+    fn replace(&mut self, before: Self, now: Self) {
+        for (total, before, now) in [
+            (&mut self.ipv4, before.ipv4, now.ipv4),
+            (&mut self.ipv6, before.ipv6, now.ipv6),
+        ] {
+            total.internal = total.internal + now.internal - before.internal;
+            total.external = total.external + now.external - before.external;
+        }
+    }
 }
 
 // === impl Desired ===

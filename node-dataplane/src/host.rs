@@ -19,6 +19,6 @@ pub(crate) mod sysctl;
 pub(crate) mod testing;
 pub(crate) mod watch;
 
-pub(crate) use conntrack::{Conntrack, Serving};
+pub(crate) use conntrack::{Conntrack, Flow, Serving};
 pub(crate) use error::{HostError, Undone};
 pub(crate) use network::{LOOPBACK, LinkAddress, Network};

@@ -38,6 +38,8 @@ pub(crate) struct Metrics {
     pub(crate) last_sync: ByFamily<Gauge<f64, AtomicU64>>,
     pub(crate) last_queued: ByFamily<Gauge<f64, AtomicU64>>,
     pub(crate) no_local_endpoints: Family<PolicyLabel, Gauge>,
+    pub(crate) conntrack_duration: ByFamily<Histogram>,
+    pub(crate) conntrack_deleted: ByFamily<Counter>,
     pub(crate) generation: Gauge,
     pub(crate) virtual_servers: Gauge,
     pub(crate) real_servers: Gauge,
@@ -59,12 +61,24 @@ pub(crate) struct Changes {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct PolicyLabel {
-    pub(crate) traffic_policy: &'static str,
+    traffic_policy: &'static str,
+    ip_family: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabel {
     pub(crate) outcome: &'static str,
+}
+
+// === impl PolicyLabel ===
+
+impl PolicyLabel {
+    pub(crate) const fn new(traffic_policy: &'static str, family: AddressFamily) -> Self {
+        Self {
+            traffic_policy,
+            ip_family: by_family::name(family),
+        }
+    }
 }
 
 // === impl Metrics ===
@@ -94,6 +108,8 @@ impl Metrics {
             last_sync: instant(),
             last_queued: instant(),
             no_local_endpoints: Family::default(),
+            conntrack_duration: sync(),
+            conntrack_deleted: ByFamily::new(families, Counter::default),
             generation: Gauge::default(),
             virtual_servers: Gauge::default(),
             real_servers: Gauge::default(),
@@ -173,6 +189,17 @@ impl Metrics {
             "sync_proxy_rules_no_local_endpoints_total",
             "Service ports whose traffic policy leaves them no endpoint on this node",
             self.no_local_endpoints.clone(),
+        );
+        registry.register_with_unit(
+            "conntrack_reconciler_sync_duration",
+            "How long it takes to find and delete flows to endpoints that do not serve any more",
+            Unit::Seconds,
+            self.conntrack_duration.all.clone(),
+        );
+        registry.register(
+            "conntrack_reconciler_deleted_entries",
+            "Flows that were deleted because their endpoint does not serve any more",
+            self.conntrack_deleted.all.clone(),
         );
     }
 

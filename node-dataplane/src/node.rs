@@ -243,7 +243,7 @@ impl Node {
             configz: kube_proxy::configz(&config),
         };
         let admin = admin::router(about, readiness, registry, session, installed, queries);
-        let probes = health::router(health.clone(), metrics.probes);
+        let probes = health::router(health.clone(), metrics.probes.clone());
         let runner = Runner {
             program,
             subscription,
@@ -253,7 +253,7 @@ impl Node {
                 .then(|| HealthChecks::new(health.clone(), stop.clone())),
             health,
             unbound: Vec::new(),
-            watch: is_kernel.then(|| Watch::new(&config)),
+            watch: is_kernel.then(|| Watch::new(&config, metrics)),
             noticed: Vec::new(),
             leftovers,
             sync_period: config.sync_period,

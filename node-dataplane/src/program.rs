@@ -26,7 +26,7 @@ use std::{
 };
 
 use meshlite_runtime::backoff::Backoff;
-use meshlite_snapshot::{Finding, Protocol, Snapshot};
+use meshlite_snapshot::{AddressFamily, Finding, Protocol, Snapshot};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -104,8 +104,8 @@ pub(crate) struct Parts<K> {
 struct HostDue {
     /// The kernel was read.
     is_full: bool,
-    /// Endpoints of UDP virtual servers came or went.
-    udp_changed: bool,
+    /// Endpoints of virtual servers of UDP or SCTP came or went.
+    flows_changed: bool,
 }
 
 // === impl Program ===
@@ -278,15 +278,15 @@ impl<K: Kernel> Program<K> {
     pub(crate) fn look(&mut self) -> Option<Look<'_>> {
         let HostDue {
             is_full,
-            udp_changed,
+            flows_changed,
         } = std::mem::take(&mut self.host_due);
         let (_, snapshot) = self.snapshot.as_ref()?;
-        (is_full || udp_changed).then_some(Look {
+        (is_full || flows_changed).then_some(Look {
             snapshot,
             table: self.desired.table(),
             facts: &self.facts,
             is_full,
-            udp_changed,
+            flows_changed,
         })
     }
 
@@ -334,8 +334,8 @@ impl<K: Kernel> Program<K> {
             self.dead
                 .retain(|endpoint| checks.dead().contains(endpoint));
         }
-        let is_udp = |key: &Key| key.frontend.protocol == Protocol::Udp;
-        self.host_due.udp_changed |= touched.keys.iter().any(is_udp);
+        let has_flows = |key: &Key| key.frontend.protocol != Protocol::Tcp;
+        self.host_due.flows_changed |= touched.keys.iter().any(has_flows);
         self.due.extend(touched.keys);
         self.findings_due |= touched.findings;
         self.health_checks_due |= touched.health_checks;
@@ -393,10 +393,15 @@ impl<K: Kernel> Program<K> {
         self.metrics.draining.set(count(self.drains.len()));
         self.metrics.findings.set(count(self.findings.len()));
         let none = self.desired.no_local_endpoints();
-        for (traffic_policy, ports) in [("internal", none.internal), ("external", none.external)] {
-            let label = PolicyLabel { traffic_policy };
-            let gauge = self.metrics.no_local_endpoints.get_or_create(&label);
-            gauge.set(ports.into());
+        for (family, ports) in [
+            (AddressFamily::Ipv4, none.ipv4),
+            (AddressFamily::Ipv6, none.ipv6),
+        ] {
+            for (policy, ports) in [("internal", ports.internal), ("external", ports.external)] {
+                let label = PolicyLabel::new(policy, family);
+                let gauge = self.metrics.no_local_endpoints.get_or_create(&label);
+                gauge.set(ports.into());
+            }
         }
     }
 }

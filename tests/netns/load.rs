@@ -15,6 +15,9 @@ use meshlite_tests::world::{Host, Protocol, World};
 /// Leaves the processor to those who answer.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// A packet may be lost on a machine that has no time for it, and be sent again seconds later.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A client for each address. Dropped, they end.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -26,10 +29,28 @@ pub(crate) struct Load {
 impl Load {
     /// Starts clients that `of` finds in the world, each with a connection that it keeps.
     pub(crate) fn start(world: &Arc<World>, of: fn(&World) -> &Host, to: &[SocketAddr]) -> Self {
+        Self::start_with(world, of, to, true)
+    }
+
+    /// The same without connections that are kept.
+    pub(crate) fn start_anew(
+        world: &Arc<World>,
+        of: fn(&World) -> &Host,
+        to: &[SocketAddr],
+    ) -> Self {
+        Self::start_with(world, of, to, false)
+    }
+
+    fn start_with(
+        world: &Arc<World>,
+        of: fn(&World) -> &Host,
+        to: &[SocketAddr],
+        keeps_one: bool,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let start = |to: &SocketAddr| {
             let (world, stop, to) = (Arc::clone(world), Arc::clone(&stop), *to);
-            thread::spawn(move || ask(of(&world), to, &stop))
+            thread::spawn(move || ask(of(&world), to, keeps_one, &stop))
         };
         let clients = to.iter().map(start).collect();
         Self { stop, clients }
@@ -57,7 +78,7 @@ impl Drop for Load {
     clippy::disallowed_methods,
     reason = "a thread of its own, and no runtime"
 )]
-fn ask(client: &Host, to: SocketAddr, stop: &AtomicBool) -> Result<u64, String> {
+fn ask(client: &Host, to: SocketAddr, keeps_one: bool, stop: &AtomicBool) -> Result<u64, String> {
     let mut asked = 0;
     let failed = |what: &str, asked: u64, error: &dyn std::fmt::Display| {
         format!(
@@ -65,20 +86,20 @@ fn ask(client: &Host, to: SocketAddr, stop: &AtomicBool) -> Result<u64, String> 
             client.name()
         )
     };
-    let connected = client.connect(Protocol::Tcp, to);
-    let mut kept = connected.map_err(|error| failed("the first connection", asked, &error))?;
+    let connect = || client.connect_within(PATIENCE, 0, Protocol::Tcp, to);
+    let kept = keeps_one.then(connect).transpose();
+    let mut kept = kept.map_err(|error| failed("the first connection", asked, &error))?;
     let mut who = None;
     while !stop.load(Ordering::Relaxed) {
-        let answer = kept.ask();
-        let answer = answer.map_err(|error| failed("the kept connection", asked, &error))?;
-        if *who.get_or_insert_with(|| answer.who.clone()) != answer.who {
-            return Err(failed(
-                "the kept connection",
-                asked,
-                &"another endpoint answers",
-            ));
+        if let Some(kept) = &mut kept {
+            let answer = kept.ask();
+            let answer = answer.map_err(|error| failed("the kept connection", asked, &error))?;
+            if *who.get_or_insert_with(|| answer.who.clone()) != answer.who {
+                let what = "another endpoint answers";
+                return Err(failed("the kept connection", asked, &what));
+            }
         }
-        let answer = client.ask(Protocol::Tcp, to);
+        let answer = connect().and_then(|mut connection| connection.ask());
         answer.map_err(|error| failed("a new connection", asked, &error))?;
         asked += 1;
         thread::sleep(PAUSE);

@@ -17,6 +17,7 @@ pub(crate) struct Service {
     ports: Vec<Value>,
     spec: Map<String, Value>,
     labels: Map<String, Value>,
+    annotations: Map<String, Value>,
     status: Value,
     pub(crate) endpoints: Vec<Endpoint>,
 }
@@ -96,6 +97,7 @@ impl Service {
             ports: Vec::new(),
             spec: Map::new(),
             labels: Map::new(),
+            annotations: Map::new(),
             status: json!({}),
             endpoints: Vec::new(),
         }
@@ -133,6 +135,12 @@ impl Service {
     /// With a label.
     pub(crate) fn label(mut self, label: &str, value: &str) -> Self {
         self.labels.insert(label.to_owned(), value.into());
+        self
+    }
+
+    /// With an annotation.
+    pub(crate) fn annotation(mut self, annotation: &str, value: &str) -> Self {
+        self.annotations.insert(annotation.to_owned(), value.into());
         self
     }
 
@@ -176,7 +184,12 @@ impl Service {
         let service = json!({
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": self.name(), "namespace": "default", "labels": self.labels},
+            "metadata": {
+                "name": self.name(),
+                "namespace": "default",
+                "labels": self.labels,
+                "annotations": self.annotations,
+            },
             "spec": spec,
             "status": self.status,
         });

@@ -26,7 +26,8 @@ pub(crate) struct NodeArgs {
         env = "MESHLITE_MODE"
     )]
     pub(crate) mode: Option<String>,
-    /// Node ports are served on this host's addresses in these ranges. Default: all of them.
+    /// Node ports are served on this host's addresses in these ranges; `primary` is those that the Node object says.
+    /// Default: all of them.
     #[arg(
         long,
         value_name = "CIDR,…",
@@ -210,8 +211,8 @@ pub(crate) struct IpvsArgs {
         env = "MESHLITE_IPVS_UDP_TIMEOUT"
     )]
     pub(crate) ipvs_udp_timeout: Option<String>,
-    /// How this host comes to accept packets for virtual addresses: address (each is on kube-ipvs0) or route (each is a
-    /// local route: faster with thousands of Services). Default: address.
+    /// How this host comes to accept packets for virtual addresses: route (each is a local route) or address (each is on
+    /// kube-ipvs0, as kube-proxy has it: slow with thousands of Services). Default: route.
     #[arg(
         long,
         value_name = "BINDING",

@@ -46,10 +46,14 @@ pub(super) fn node_of(name: NodeNameArgs, node: NodeArgs, problems: &mut Problem
     }
     set(&mut config.node_name, node_name, Some);
     set(&mut config.mode, mode, Some);
-    let ports = given(nodeport_addresses);
-    set(&mut config.node_port_addresses, ports, |texts| {
-        problems.ranges("nodeport-addresses", &texts)
-    });
+    if let Some(mut texts) = given(nodeport_addresses) {
+        let count = texts.len();
+        texts.retain(|text| text != "primary");
+        config.node_port_primary = texts.len() < count;
+        if let Some(ranges) = problems.ranges("nodeport-addresses", &texts) {
+            config.node_port_addresses = ranges;
+        }
+    }
     set(
         &mut config.localhost_node_ports,
         localhost_nodeports,

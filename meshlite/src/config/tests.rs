@@ -324,7 +324,7 @@ fn values_mean_what_they_say() {
 fn flags_of_kube_proxy_mean_what_they_mean_there() {
     let line = "meshlite node --ipvs-scheduler lc --ipvs-strict-arp --ipvs-exclude-cidrs 10.9.0.0/16 --ipvs-tcp-timeout 15m \
                 --ipvs-tcpfin-timeout 2m --ipvs-udp-timeout 0s --masquerade-all=true --cluster-cidr 10.244.0.0/16,fd00::/56 \
-                --sync-period 1m --min-sync-period 1s --vip-binding route --no-sysctls --open-forward --localhost-nodeports \
+                --sync-period 1m --min-sync-period 1s --vip-binding address --no-sysctls --open-forward --localhost-nodeports \
                 --check-endpoints";
     let Command::Node(args) = Cli::try_parse_from(line.split_whitespace())
         .unwrap()
@@ -346,7 +346,7 @@ fn flags_of_kube_proxy_mean_what_they_mean_there() {
     assert_eq!(timeouts, [minutes(15), minutes(2), None]);
     let periods = (config.sync_period, config.min_sync_period);
     assert_eq!(periods, (Duration::from_mins(1), Duration::from_secs(1)));
-    assert_eq!(config.vip_binding, VipBinding::Route);
+    assert_eq!(config.vip_binding, VipBinding::Address);
     let pods = ["10.244.0.0/16", "fd00::/56"].map(|range| range.parse().unwrap());
     assert_eq!(config.detect_local, DetectLocal::ClusterCidr(pods.into()));
 }

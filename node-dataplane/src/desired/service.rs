@@ -41,6 +41,8 @@ pub(super) struct View<'a> {
     pub(super) place: Place<'a>,
     pub(super) facts: &'a Facts,
     pub(super) pods: &'a LocalDetector,
+    /// The addresses that this node is known by.
+    pub(super) primary_addresses: &'a [IpNet],
     pub(super) capabilities: &'a Capabilities,
 }
 
@@ -70,15 +72,15 @@ impl View<'_> {
                 service: Arc::clone(&service),
                 port: port.name.as_str().into(),
             };
-            let (mut without_internal, mut without_external) = (false, false);
             for cluster_ip in &self.service.cluster_ips {
                 let family = AddressFamily::of(*cluster_ip);
                 let found = candidates(self.groups.iter().copied(), port, family, self.place.node);
                 let endpoints = categorize(&found, self.place);
                 local_ready.extend(endpoints.local_ready.iter().map(SocketAddr::ip));
                 let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
-                without_internal |= has_none_here && self.is_internal_local();
-                without_external |= has_none_here && self.is_external_local(port);
+                let without = share.no_local_endpoints.of(family);
+                without.internal += u32::from(has_none_here && self.is_internal_local());
+                without.external += u32::from(has_none_here && self.is_external_local(port));
                 let shared = Shared {
                     port,
                     name: name.clone(),
@@ -87,8 +89,6 @@ impl View<'_> {
                 };
                 self.claim_family(*cluster_ip, &shared, &endpoints, &mut offers);
             }
-            share.no_local_endpoints.internal += u32::from(without_internal);
-            share.no_local_endpoints.external += u32::from(without_external);
         }
         if let Some(port) = self.service.health_check_node_port {
             let check = HealthCheck {
@@ -127,7 +127,7 @@ impl View<'_> {
             // One address may be named twice.
             offers
                 .entry(claim)
-                .or_insert_with(|| self.offer(kind, shared, endpoints));
+                .or_insert_with(|| self.offer(address, kind, shared, endpoints));
         };
         let port = shared.port.port;
         add(VirtualAddress::Ip(cluster_ip), port, VipKind::ClusterIP);
@@ -152,7 +152,13 @@ impl View<'_> {
     }
 
     /// One address, with the endpoints that its traffic policy allows.
-    fn offer(&self, kind: VipKind, shared: &Shared<'_>, endpoints: &Categorized) -> Offer {
+    fn offer(
+        &self,
+        address: VirtualAddress,
+        kind: VipKind,
+        shared: &Shared<'_>,
+        endpoints: &Categorized,
+    ) -> Offer {
         let policy = match kind {
             VipKind::ClusterIP => self.service.internal_traffic_policy,
             VipKind::NodePort | VipKind::LoadBalancer | VipKind::ExternalIP => {
@@ -169,7 +175,7 @@ impl View<'_> {
                 scheduler: shared.scheduler,
                 persistence: self.service.session_affinity_seconds,
                 source_ranges: match kind {
-                    VipKind::LoadBalancer => Arc::clone(&shared.ranges),
+                    VipKind::LoadBalancer => self.with_host(&shared.ranges, address.ip()),
                     VipKind::ClusterIP | VipKind::NodePort | VipKind::ExternalIP => Arc::default(),
                 },
                 when_empty: if is_local && endpoints.has_any {
@@ -239,6 +245,17 @@ impl View<'_> {
     fn source_ranges(&self, family: AddressFamily) -> Arc<BTreeSet<IpNet>> {
         let ranges = self.service.load_balancer_source_ranges.iter().copied();
         canonical(ranges.filter(|range| AddressFamily::of(range.addr()) == family))
+    }
+
+    /// Where a virtual address is an address of the host, the host connects to it from that same address: so that may
+    /// connect where this node may.
+    fn with_host(&self, ranges: &Arc<BTreeSet<IpNet>>, vip: IpAddr) -> Arc<BTreeSet<IpNet>> {
+        let mut own = self.primary_addresses.iter().map(IpNet::addr);
+        let may_connect = own.any(|own| ranges.iter().any(|range| range.contains(&own)));
+        if !may_connect || ranges.iter().any(|range| range.contains(&vip)) {
+            return Arc::clone(ranges);
+        }
+        canonical(ranges.iter().copied().chain([vip.into()]))
     }
 
     /// Load-balancer addresses that nodes serve.

@@ -7,7 +7,7 @@ use meshlite_snapshot::{Node, Snapshot};
 
 use crate::{
     DetectLocal,
-    facts::{Facts, LOOPBACK},
+    facts::{self, Facts, LOOPBACK},
     table::LocalDetector,
 };
 
@@ -20,6 +20,8 @@ pub(super) struct Surroundings {
     pub(super) pods: LocalDetector,
     pub(super) inside: Arc<BTreeSet<IpNet>>,
     pub(super) local_addresses: BTreeSet<IpAddr>,
+    /// The addresses that this node is known by.
+    pub(super) primary_addresses: Vec<IpNet>,
     pub(super) node_port_ranges: Vec<IpNet>,
 }
 
@@ -35,6 +37,7 @@ impl Surroundings {
             inside: inside(&pods, facts),
             pods,
             local_addresses: facts.local_addresses.clone(),
+            primary_addresses: node.map_or_else(Vec::new, |node| facts::primary_addresses(node)),
             node_port_ranges: facts.node_port_ranges.clone(),
         }
     }
@@ -43,7 +46,9 @@ impl Surroundings {
     /// from which of its endpoints are addresses of this host.
     pub(super) fn moves_services(&self, other: &Self) -> bool {
         let is_none = |pods: &LocalDetector| *pods == LocalDetector::None;
-        self.zone != other.zone || is_none(&self.pods) != is_none(&other.pods)
+        self.zone != other.zone
+            || self.primary_addresses != other.primary_addresses
+            || is_none(&self.pods) != is_none(&other.pods)
     }
 }
 

@@ -5,9 +5,10 @@ mod masquerade;
 
 use std::{net::IpAddr, sync::Arc};
 
+use ipnet::IpNet;
 use meshlite_snapshot::{
-    EndpointWeight, LoadBalancerAddress, LoadBalancerIpMode, Name, Node, Protocol, Resource,
-    Service, TrafficPolicy, Weights,
+    EndpointWeight, LoadBalancerAddress, LoadBalancerIpMode, Name, Node, NodeAddress,
+    NodeAddressKind, Protocol, Resource, Service, TrafficPolicy, Weights,
 };
 
 use super::*;
@@ -107,6 +108,38 @@ fn every_address_of_a_service_is_a_virtual_server() {
 }
 
 #[test]
+fn a_node_that_may_connect_may_do_so_from_the_very_address_that_it_connects_to() {
+    let mut service = mk_service("web", "10.96.0.1");
+    service.load_balancer = vec![LoadBalancerAddress {
+        ip: ip("203.0.113.1"),
+        ip_mode: LoadBalancerIpMode::Vip,
+    }];
+    // The node has an address towards its Pods too, which says nothing of the node.
+    for (range, ranges) in [
+        ("192.168.0.0/16", vec!["192.168.0.0/16", "203.0.113.1/32"]),
+        ("10.244.0.0/16", vec!["10.244.0.0/16"]),
+    ] {
+        service.load_balancer_source_ranges = vec![range.parse().unwrap()];
+        let mut snapshot = mk_snapshot(vec![service.clone()], vec![mk_group("web", &TWO)]);
+        let node = Node {
+            name: "n1".into(),
+            zone: None,
+            addresses: vec![NodeAddress {
+                kind: NodeAddressKind::InternalIP,
+                address: ip("192.168.0.1"),
+            }],
+            pod_cidrs: vec![],
+            leaving: false,
+        };
+        snapshot.insert(Name::new("n1").unwrap(), Resource::Node(Arc::new(node)));
+        let desired = desired(&snapshot);
+        let settings = &desired.table.virtual_servers[&key("TCP 203.0.113.1:80")].settings;
+        let ranges: BTreeSet<IpNet> = ranges.iter().map(|range| range.parse().unwrap()).collect();
+        assert_eq!(*settings.source_ranges, ranges);
+    }
+}
+
+#[test]
 fn services_that_another_proxy_serves_are_left_out() {
     let mut service = mk_service("web", "10.96.0.1");
     service.l4 = false;
@@ -169,10 +202,10 @@ fn without_local_endpoints_policy_local_drops_and_without_any_it_rejects() {
         vec![mk_group("web", &TWO[1..])],
     ));
     assert_eq!(server(&elsewhere), WhenEmpty::Drop);
-    assert_eq!(elsewhere.no_local_endpoints.internal, 1);
+    assert_eq!(elsewhere.no_local_endpoints.ipv4.internal, 1);
     let nowhere = desired(&mk_snapshot(vec![service], vec![]));
     assert_eq!(server(&nowhere), WhenEmpty::Reject);
-    assert_eq!(nowhere.no_local_endpoints.internal, 0);
+    assert_eq!(nowhere.no_local_endpoints.ipv4.internal, 0);
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl Desired {
             },
             facts,
             pods: &self.surroundings.pods,
+            primary_addresses: &self.surroundings.primary_addresses,
             capabilities,
         };
         view.wish()
@@ -140,13 +141,8 @@ impl Desired {
         work.touched.health_checks |= self.health_checks.replace(name, old, new);
         self.endpoints
             .replace(name, &before.endpoints, &share.endpoints);
-        let (total, old, new) = (
-            &mut self.no_local_endpoints,
-            before.no_local_endpoints,
-            share.no_local_endpoints,
-        );
-        total.internal = total.internal + new.internal - old.internal;
-        total.external = total.external + new.external - old.external;
+        self.no_local_endpoints
+            .replace(before.no_local_endpoints, share.no_local_endpoints);
         work.offers.extend(offers);
         work.looked_at.insert(name.clone());
         if share != Share::default() {

@@ -11,6 +11,9 @@ use std::{
     process::{Command, Stdio},
 };
 
+use meshlite_nft::Nftables;
+
+use super::Conntrack;
 use crate::Scheduler;
 
 /// Where the kernel and the system say what they have.
@@ -20,6 +23,8 @@ pub(crate) struct Modules {
     root: PathBuf,
     /// The program that loads one.
     modprobe: OsString,
+    /// Whether what a module is for works, where that can be told without it.
+    works: fn(&str) -> Option<bool>,
 }
 
 /// A module, and what became of it.
@@ -38,6 +43,10 @@ pub(crate) enum Outcome {
     Present,
     /// It was loaded now.
     Loaded,
+    /// The kernel loads no modules, and does not say whether this is part of it: using it shows.
+    Unknown,
+    /// The kernel loads no modules, and what this is for does not work.
+    Lacking,
     /// It is not there, and there is no program here to load it.
     NoProgram,
     /// The program could not load it, in its own words.
@@ -72,6 +81,7 @@ impl Modules {
         Self {
             root: "/".into(),
             modprobe: "modprobe".into(),
+            works,
         }
     }
 
@@ -81,19 +91,37 @@ impl Modules {
         Self {
             root: root.to_owned(),
             modprobe: root.join("no-modprobe").into(),
+            works: |_| None,
         }
     }
 
     /// Loads those that are not there.
     pub(crate) fn load(&self, modules: &[String]) -> Vec<Report> {
         let present = self.present();
-        let load = |module: &String| Report {
-            outcome: if present.contains(module) {
+        let loads_any = self.root.join("proc/modules").exists();
+        let load = |module: &String| {
+            let works = || (self.works)(module);
+            let outcome = if present.contains(module) {
                 Outcome::Present
+            } else if loads_any {
+                match self.modprobe(module) {
+                    // Part of the kernel, where there is no list of such.
+                    failed if failed != Outcome::Loaded && works() == Some(true) => {
+                        Outcome::Present
+                    }
+                    outcome => outcome,
+                }
             } else {
-                self.modprobe(module)
-            },
-            module: module.clone(),
+                match works() {
+                    Some(true) => Outcome::Present,
+                    Some(false) => Outcome::Lacking,
+                    None => Outcome::Unknown,
+                }
+            };
+            Report {
+                module: module.clone(),
+                outcome,
+            }
         };
         modules.iter().map(load).collect()
     }
@@ -140,12 +168,32 @@ impl Modules {
     }
 }
 
+/// Whether this kernel does what a module is for.
+fn works(module: &str) -> Option<bool> {
+    let is_there = |path: &str| Some(Path::new(path).exists());
+    match module {
+        "ip_vs" => is_there("/proc/net/ip_vs"),
+        "nf_conntrack" => is_there("/proc/sys/net/netfilter/nf_conntrack_max"),
+        "nf_conntrack_netlink" => {
+            let listed = Conntrack::connect().and_then(|mut conntrack| conntrack.flows(&[]));
+            Some(listed.is_ok())
+        }
+        "nf_tables" => Some(Nftables::connect().is_ok()),
+        _ => None,
+    }
+}
+
 // === impl Report ===
 
 impl Report {
     /// Whether it is there now.
     pub(crate) fn is_present(&self) -> bool {
         matches!(self.outcome, Outcome::Present | Outcome::Loaded)
+    }
+
+    /// Whether it is there, or only using it shows.
+    pub(crate) fn may_be_there(&self) -> bool {
+        self.is_present() || self.outcome == Outcome::Unknown
     }
 }
 
@@ -156,6 +204,14 @@ impl fmt::Display for Report {
         match &self.outcome {
             Outcome::Present => write!(f, "module {module} is there"),
             Outcome::Loaded => write!(f, "module {module} was loaded"),
+            Outcome::Unknown => write!(
+                f,
+                "module {module} cannot be loaded, as this kernel loads none: it is part of it, or is missing"
+            ),
+            Outcome::Lacking => write!(
+                f,
+                "module {module} is not there, and this kernel loads none: build it in, or take another kernel"
+            ),
             Outcome::NoProgram => write!(
                 f,
                 "module {module} is not there, and neither is modprobe: run `modprobe {module}` on the host, or \

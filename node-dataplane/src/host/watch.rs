@@ -1,4 +1,4 @@
-//! What this host does to Services besides what is programmed: foreign firewalls, programs at node ports, stale UDP flows.
+//! What this host does to Services besides what is programmed: foreign firewalls, programs at node ports, stale flows.
 //!
 //! ```text
 //! after a pass ─> Watch ─┬─ kernel read ────────> firewalls (answered if asked to), listeners ──> findings
@@ -12,11 +12,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshlite_nft::{Generation, Nftables};
-use meshlite_snapshot::{Finding, ObjectRef, Protocol, Severity, Snapshot};
+use meshlite_snapshot::{AddressFamily, Finding, ObjectRef, Protocol, Severity, Snapshot};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    Conntrack, Serving,
+    Conntrack, Flow, Serving,
     firewalls::{self, FirewallError, ForwardDrop},
     listeners::{self, Listener},
 };
@@ -25,6 +26,7 @@ use crate::{
     desired::finding,
     facts::Facts,
     kernel::worker::Worker,
+    metrics::Metrics,
     table::{Origin, Table, VipKind},
 };
 
@@ -32,6 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Watch {
     open_forward: bool,
+    metrics: Metrics,
     worker: Option<Worker<Eyes>>,
     /// What was found when all was looked at.
     drops: Vec<ForwardDrop>,
@@ -51,8 +54,8 @@ pub(crate) struct Look<'a> {
     pub(crate) facts: &'a Facts,
     /// The kernel was read, so all is looked at.
     pub(crate) is_full: bool,
-    /// Endpoints of UDP came or went since the last look.
-    pub(crate) udp_changed: bool,
+    /// Endpoints of UDP or SCTP came or went since the last look.
+    pub(crate) flows_changed: bool,
 }
 
 /// What the thread remembers.
@@ -69,9 +72,10 @@ struct Eyes {
 
 impl Watch {
     /// One that answers foreign firewalls if asked to.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, metrics: Metrics) -> Self {
         Self {
             open_forward: config.open_forward,
+            metrics,
             worker: None,
             drops: Vec::new(),
             listeners: BTreeSet::new(),
@@ -82,10 +86,17 @@ impl Watch {
     /// Looks, and gives all that is found wrong, of this look and of those before that still holds. What cannot be looked
     /// at is logged once.
     pub(crate) async fn look(&mut self, look: Look<'_>) -> Vec<Finding> {
-        if look.udp_changed {
+        if look.flows_changed {
             let serving = serving::serving(look.snapshot, look.table, look.facts);
+            let start = Instant::now();
             let outcome = self.run(move |_| forget_stale(&serving)).await;
-            self.told("connections that go nowhere", outcome);
+            if let Some(deleted) = self.told("connections that go nowhere", outcome) {
+                let took = start.elapsed().as_secs_f64();
+                self.metrics.conntrack_duration.observe(took);
+                for (family, count) in deleted {
+                    self.metrics.conntrack_deleted.count(family, count);
+                }
+            }
         }
         let at_node_ports = origins(look.table);
         if look.is_full {
@@ -162,21 +173,33 @@ fn origins(table: &Table) -> BTreeMap<(Protocol, u16), &Origin> {
         .collect()
 }
 
-/// Deletes the UDP flows that go to no endpoint which serves.
-fn forget_stale(serving: &Serving) -> Result<(), String> {
+/// Deletes the flows that go to no endpoint which serves: UDP has no end that would be seen, and SCTP tries for long before
+/// it gives up. Says how many.
+fn forget_stale(serving: &Serving) -> Result<Vec<(AddressFamily, usize)>, String> {
     let forget = || {
         let mut conntrack = Conntrack::connect()?;
-        let stale = serving.stale(conntrack.flows(&[Protocol::Udp])?);
-        conntrack.delete(&stale)
+        let flows = conntrack.flows(&[Protocol::Udp, Protocol::Sctp])?;
+        let (v4, v6): (Vec<_>, Vec<_>) = serving
+            .stale(flows)
+            .into_iter()
+            .partition(|flow| flow.original.destination.is_ipv4());
+        let of = |family, stale: &[Flow], conntrack: &mut Conntrack| {
+            Ok::<_, super::HostError>((family, conntrack.delete(stale)?))
+        };
+        Ok(vec![
+            of(AddressFamily::Ipv4, &v4, &mut conntrack)?,
+            of(AddressFamily::Ipv6, &v6, &mut conntrack)?,
+        ])
     };
-    let count = forget().map_err(|error: super::HostError| error.to_string())?;
+    let deleted = forget().map_err(|error: super::HostError| error.to_string())?;
+    let count: usize = deleted.iter().map(|(_, count)| count).sum();
     if count > 0 {
         info!(
             count,
-            "Deleted UDP flows to endpoints that do not serve any more"
+            "Deleted flows to endpoints that do not serve any more"
         );
     }
-    Ok(())
+    Ok(deleted)
 }
 
 // === impl Eyes ===

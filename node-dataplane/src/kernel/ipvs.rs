@@ -25,6 +25,7 @@ mod probe;
 mod programmed;
 mod read;
 mod retiring;
+mod servers;
 mod sharing;
 #[cfg(test)]
 pub(crate) mod tests;

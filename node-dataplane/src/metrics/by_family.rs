@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::AtomicU64};
 use meshlite_snapshot::AddressFamily;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
 };
 
 /// A metric with a value for each IP family. Clones share it.
@@ -20,15 +20,20 @@ pub(crate) struct FamilyLabel {
     ip_family: &'static str,
 }
 
+/// As kube-proxy calls it.
+pub(super) const fn name(family: AddressFamily) -> &'static str {
+    match family {
+        AddressFamily::Ipv4 => "IPv4",
+        AddressFamily::Ipv6 => "IPv6",
+    }
+}
+
 // === impl ByFamily ===
 
 impl<M> ByFamily<M> {
     pub(super) fn new(served: &[AddressFamily], make: fn() -> M) -> Self {
         let label = |family: &AddressFamily| FamilyLabel {
-            ip_family: match family {
-                AddressFamily::Ipv4 => "IPv4",
-                AddressFamily::Ipv6 => "IPv6",
-            },
+            ip_family: name(*family),
         };
         let by_family = Self {
             served: served.iter().map(label).collect(),
@@ -46,6 +51,16 @@ impl ByFamily<Histogram> {
     pub(crate) fn observe(&self, value: f64) {
         for label in self.served.iter() {
             self.all.get_or_create(label).observe(value);
+        }
+    }
+}
+
+impl ByFamily<Counter> {
+    pub(crate) fn count(&self, family: AddressFamily, count: usize) {
+        let ip_family = name(family);
+        if self.served.iter().any(|label| label.ip_family == ip_family) {
+            let counter = self.all.get_or_create(&FamilyLabel { ip_family });
+            counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         }
     }
 }

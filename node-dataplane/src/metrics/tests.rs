@@ -16,7 +16,9 @@ kubeproxy_sync_proxy_rules_endpoint_changes counter
 kubeproxy_sync_proxy_rules_endpoint_changes_pending gauge
 kubeproxy_sync_proxy_rules_last_timestamp_seconds gauge ip_family
 kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds gauge ip_family
-kubeproxy_sync_proxy_rules_no_local_endpoints_total gauge traffic_policy
+kubeproxy_sync_proxy_rules_no_local_endpoints_total gauge traffic_policy ip_family
+kubeproxy_conntrack_reconciler_sync_duration_seconds histogram ip_family
+kubeproxy_conntrack_reconciler_deleted_entries counter ip_family
 kubeproxy_proxy_healthz counter code
 kubeproxy_proxy_livez counter code
 meshlite_node_snapshot_generation gauge
@@ -43,9 +45,7 @@ fn metrics_have_the_names_types_and_labels_that_dashboards_know() {
     let code = CodeLabel { code: 200 };
     metrics.probes.healthz.get_or_create(&code).inc();
     metrics.probes.livez.get_or_create(&code).inc();
-    let policy = PolicyLabel {
-        traffic_policy: "internal",
-    };
+    let policy = PolicyLabel::new("internal", AddressFamily::Ipv4);
     metrics.no_local_endpoints.get_or_create(&policy).set(1);
     let outcome = OutcomeLabel { outcome: "ok" };
     metrics.steps.get_or_create(&outcome).inc();

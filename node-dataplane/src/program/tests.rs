@@ -341,7 +341,7 @@ async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_b
 }
 
 #[tokio::test]
-async fn the_host_is_looked_at_after_a_full_pass_and_where_udp_changed() {
+async fn the_host_is_looked_at_after_a_full_pass_and_where_flows_changed() {
     let mut program = mk_program(Memory::default()).await;
     assert!(program.look().is_none(), "nothing is known yet");
     let mut dns = mk_service("dns", "10.96.0.10");
@@ -355,7 +355,7 @@ async fn the_host_is_looked_at_after_a_full_pass_and_where_udp_changed() {
     program.pass(vec![]).await;
     let why = |program: &mut Program<Memory>| {
         let look = program.look();
-        look.map(|look| (look.is_full, look.udp_changed))
+        look.map(|look| (look.is_full, look.flows_changed))
     };
     assert_eq!(why(&mut program), Some((true, true)));
     for (mut group, expected) in [(web_group, None), (dns_group, Some((false, true)))] {

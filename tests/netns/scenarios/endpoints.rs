@@ -6,10 +6,10 @@ use super::Scenario;
 use crate::{
     backend::Backend,
     cluster::Cluster,
-    service::{Endpoint, Service},
+    service::{Endpoint, Service, TARGET},
 };
 
-pub(super) const SCENARIOS: [Scenario; 11] = [
+pub(super) const SCENARIOS: [Scenario; 12] = [
     Scenario::new(
         "cluster_ip_reaches_every_endpoint_from_pods_and_nodes",
         every_endpoint,
@@ -45,6 +45,20 @@ pub(super) const SCENARIOS: [Scenario; 11] = [
         "one_port_name_can_be_another_port_in_each_slice",
         ports_of_slices,
     ),
+    Scenario::new(
+        "every_node_weighs_endpoints_by_what_all_nodes_carry",
+        weights_of_all_nodes,
+    )
+    .except(&[
+        (
+            Backend::Userspace,
+            "tests/mesh shows it, where connections are counted as well",
+        ),
+        (
+            Backend::Nftables,
+            "it knows of no connections: the connection tracking has them",
+        ),
+    ]),
 ];
 
 const PORT: u16 = 80;
@@ -242,4 +256,35 @@ fn ports_of_slices(backend: Backend) {
     for family in Family::BOTH {
         cluster.answers(client, service.at(family, PORT), &[here, there]);
     }
+}
+
+/// Connections over one node, and the weights on another.
+fn weights_of_all_nodes(backend: Backend) {
+    const HELD: usize = 12;
+    let cluster = Cluster::new(backend, &[2, 1]);
+    let (used, idle) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
+    let service = web().annotation("meshlite.io/balance", "load");
+    cluster.apply(&service.clone().to(&[used]));
+    let (client, to) = (cluster.world.pod(0, 1), service.at(Family::V4, PORT));
+    cluster.answers(client, to, &[used]);
+    let held = (0..HELD).map(|_| client.connect(Protocol::Tcp, to).expect("a connection"));
+    let held: Vec<_> = held.collect();
+    cluster.apply(&service.to(&[used, idle]));
+    let node = cluster.world.node(1);
+    let weight = |listed: &str, pod: Endpoint| {
+        let real = cluster.world.pod(pod.node, pod.pod).at(Family::V4, TARGET);
+        let line = listed
+            .lines()
+            .find(|line| line.contains(&format!("{real} ")));
+        line.and_then(|line| line.split_whitespace().nth(3)?.parse::<u32>().ok())
+    };
+    cluster.eventually("the node without connections weighs them", || {
+        let listed = node.output("ipvsadm", &["-Ln", "-t", &to.to_string()]);
+        let listed = listed.map_err(|error| error.to_string())?;
+        match (weight(&listed, used), weight(&listed, idle)) {
+            (Some(used), Some(idle)) if used < idle => Ok(()),
+            _ => Err(listed),
+        }
+    });
+    drop(held);
 }

@@ -12,10 +12,14 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 6] = [
+pub(super) const SCENARIOS: [Scenario; 8] = [
     Scenario::new(
         "a_udp_socket_is_answered_by_the_new_endpoint_when_its_own_is_gone",
         udp_endpoint_is_replaced,
+    ),
+    Scenario::new(
+        "a_udp_socket_is_answered_by_the_new_endpoint_of_its_node",
+        udp_endpoint_of_the_node_is_replaced,
     ),
     Scenario::new(
         "a_udp_socket_that_was_there_first_is_answered_once_an_endpoint_is_ready",
@@ -25,13 +29,14 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         "client_ip_affinity_keeps_to_one_endpoint_until_it_is_gone",
         client_ip_affinity,
     ),
-    Scenario::new("affinity_ends_after_its_timeout", affinity_timeout).except(&[(
-        Backend::Ipvs,
-        "not shown there yet: IPVS keeps an affinity for as long as it knows one of its connections, which can be minutes",
-    )]),
+    Scenario::new("affinity_ends_after_its_timeout", affinity_timeout),
     Scenario::new(
         "a_reused_source_port_reaches_live_endpoints_during_a_rolling_update",
         reused_ports,
+    ),
+    Scenario::new(
+        "a_source_port_in_time_wait_reaches_live_endpoints_during_a_rolling_update",
+        ports_in_time_wait,
     ),
     Scenario::new(
         "affinity_is_one_for_all_addresses_of_a_service_port",
@@ -75,6 +80,26 @@ fn udp_endpoint_is_replaced(backend: Backend) {
                 });
             }
         }
+    }
+}
+
+fn udp_endpoint_of_the_node_is_replaced(backend: Backend) {
+    let cluster = Cluster::new(backend, &[3, 1]);
+    let (here, elsewhere) = ([(0, 0), (0, 1)], Endpoint::ready(1, 0));
+    let service = Service::new(46).port(Protocol::Udp, PORT);
+    let service = service.with("internalTrafficPolicy", "Local");
+    let to = service.at(Family::V4, PORT);
+    let client = cluster.world.pod(0, 2);
+    let socket = client.connect_from(CLIENT_PORT, Protocol::Udp, to);
+    let mut socket = socket.expect("a socket");
+    for (node, pod) in here.into_iter().chain(here) {
+        let endpoint = Endpoint::ready(node, pod);
+        cluster.apply(&service.clone().to(&[endpoint, elsewhere]));
+        let wanted = cluster.name(endpoint);
+        cluster.eventually(&format!("{wanted} answers"), || match socket.ask() {
+            Ok(answer) if answer.who == wanted => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
     }
 }
 
@@ -163,36 +188,65 @@ fn ask_once(client: &Host, port: u16, to: SocketAddr) -> Result<Answer, DialErro
     reason = "how long a client is idle is what is tested"
 )]
 fn affinity_timeout(backend: Backend) {
-    const TIMEOUT: Duration = Duration::from_secs(3);
+    // IPVS knows a connection for 10 s after its reset. Where an affinity ends before its connections do, IPVS lets it go
+    // on for a minute (`ip_vs_conn_expire` of Linux).
+    let timeout = Duration::from_secs(if backend == Backend::Ipvs { 15 } else { 3 });
     let cluster = Cluster::new(backend, &[2, 1]);
     let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
-    let timeout = json!({"clientIP": {"timeoutSeconds": TIMEOUT.as_secs()}});
+    let config = json!({"clientIP": {"timeoutSeconds": timeout.as_secs()}});
     let service = Service::new(44).port(Protocol::Tcp, PORT).to(&endpoints);
     let service = service.with("sessionAffinity", "ClientIP");
-    cluster.apply(&service.clone().with("sessionAffinityConfig", timeout));
+    cluster.apply(&service.clone().with("sessionAffinityConfig", config));
     let (client, to) = (cluster.world.pod(0, 1), service.at(Family::V4, PORT));
     let ask = || ask_once(client, 0, to);
     let first = cluster.eventually("it answers", ask).who;
     // Each question counts as activity: it goes on for longer than the timeout.
     for _ in 0..5 {
-        thread::sleep(TIMEOUT / 4);
+        thread::sleep(timeout / 4);
         assert_eq!(ask().expect("an answer").who, first);
     }
-    // IPVS knows a connection for 10 s after its reset, and an affinity for as long as it knows one of its connections.
-    let known_for = Duration::from_secs(if backend == Backend::Ipvs { 10 } else { 0 });
     let moved = (0..16).any(|_| {
-        thread::sleep(TIMEOUT + known_for + Duration::from_secs(1));
+        thread::sleep(timeout + Duration::from_secs(1));
         ask().expect("an answer").who != first
     });
     assert!(moved, "{first} answers whenever it is asked");
 }
 
 fn reused_ports(backend: Backend) {
+    rolling_update(backend, 45, |cluster, port, to| {
+        ask_once(cluster.world.pod(0, 1), port, to)
+    });
+}
+
+fn ports_in_time_wait(backend: Backend) {
+    rolling_update(backend, 47, |cluster, port, to| {
+        let client = cluster.world.pod(0, 1);
+        // What IPVS and the connection tracking keep for two minutes, the client forgets.
+        client
+            .set("net/ipv4/tcp_max_tw_buckets", "0")
+            .expect("a setting");
+        let mut connection = cluster.eventually("the port is free", || {
+            match client.connect_from(port, Protocol::Tcp, to) {
+                // The connection before has not been closed by the other side yet.
+                Err(DialError::Local(error)) => Err(error),
+                connected => Ok(connected),
+            }
+        })?;
+        connection.ask()
+    });
+}
+
+/// Asks from the same few ports, in a way that ends each connection, while endpoints come and go.
+fn rolling_update(
+    backend: Backend,
+    number: u8,
+    ask: impl Fn(&Cluster, u16, SocketAddr) -> Result<Answer, DialError>,
+) {
     const PORTS: u16 = 20;
     let cluster = Cluster::new(backend, &[2, 1]);
     let (old, new) = (Endpoint::ready(0, 0), Endpoint::ready(1, 0));
     let ending = Endpoint::terminating(0, 0, true);
-    let mut service = Service::new(45).port(Protocol::Tcp, PORT).to(&[old]);
+    let mut service = Service::new(number).port(Protocol::Tcp, PORT).to(&[old]);
     cluster.apply(&service);
     let (client, to) = (cluster.world.pod(0, 1), service.at(Family::V4, PORT));
     cluster.answers(client, to, &[old]);
@@ -209,7 +263,7 @@ fn reused_ports(backend: Backend) {
         cluster.answers(client, to, &serving);
         for round in 0..3 * PORTS {
             let port = CLIENT_PORT + round % PORTS;
-            let answer = ask_once(client, port, to);
+            let answer = ask(&cluster, port, to);
             let who = answer
                 .expect("a port that was used before is as good as a new one")
                 .who;

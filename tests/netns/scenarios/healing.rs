@@ -9,13 +9,17 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 4] = [
+pub(super) const SCENARIOS: [Scenario; 5] = [
     Scenario::new("a_deleted_table_comes_back", table).except(PROCESS),
     Scenario::new("a_deleted_virtual_server_comes_back", virtual_server).except(&[
         (Backend::Userspace, IN_PROCESS),
         (Backend::Nftables, "its table is all that it has"),
     ]),
     Scenario::new("a_deleted_destination_comes_back", destination).except(&[
+        (Backend::Userspace, IN_PROCESS),
+        (Backend::Nftables, "its table is all that it has"),
+    ]),
+    Scenario::new("a_deleted_route_comes_back", route).except(&[
         (Backend::Userspace, IN_PROCESS),
         (Backend::Nftables, "its table is all that it has"),
     ]),
@@ -48,6 +52,13 @@ fn destination(backend: Backend) {
     heals(backend, SYNC, &|service| {
         let to = service.at(Family::V4, PORT);
         ("ipvsadm", format!("-d -t {to} -r 10.244.0.10:8080"))
+    });
+}
+
+fn route(backend: Backend) {
+    heals(backend, SYNC, &|_| {
+        let ip = cluster_ip(Family::V4, NUMBER);
+        ("ip", format!("route delete local {ip} proto 109"))
     });
 }
 

@@ -33,13 +33,7 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
         source_ranges,
     )
     .but(CLOSED),
-    Scenario::new("source_ranges_hold_for_nodes_too", source_ranges_for_nodes).except(&[
-        (
-            Backend::Userspace,
-            "there a node's own client has the Service's address as its source",
-        ),
-        (Backend::Ipvs, "it fails there: not mended yet"),
-    ]),
+    Scenario::new("source_ranges_hold_for_nodes_too", source_ranges_for_nodes).but(CLOSED),
 ];
 
 const CLOSED: &[(Backend, &str)] = &[(

@@ -13,7 +13,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 6] = [
+pub(super) const SCENARIOS: [Scenario; 7] = [
     Scenario::new(
         "without_a_control_plane_all_goes_on_and_the_next_one_catches_up",
         without_control_plane,
@@ -56,6 +56,11 @@ pub(super) const SCENARIOS: [Scenario; 6] = [
             "the row of ipvs goes to nftables and back, in a kernel that has both",
         ),
     ]),
+    Scenario::new(
+        "user_space_takes_over_and_no_new_connection_fails",
+        user_space_takes_over,
+    )
+    .except(&[(Backend::Userspace, "it is what takes over")]),
 ];
 
 const ONE_SCHEDULER: &str = "it has one way to choose";
@@ -189,5 +194,30 @@ fn another_mode(backend: Backend) {
         cluster.is_ready(0);
         cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
     }
+    load.stop();
+}
+
+/// Those that were established end with the rules that translate them.
+fn user_space_takes_over(backend: Backend) {
+    let mut cluster = Cluster::new(backend, &[2, 1]);
+    let endpoints = [Endpoint::ready(0, 0), Endpoint::ready(1, 0)];
+    let service = Service::new(93).port(Protocol::Tcp, PORT).to(&endpoints);
+    cluster.apply(&service);
+    let to = service.at(Family::V4, PORT);
+    cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
+    let load = Load::start_anew(&cluster.world, |world| world.pod(0, 1), &[to]);
+    cluster.kill_node(0);
+    Backend::Userspace.prepare(cluster.world.node(0));
+    cluster.start_node_as(Backend::Userspace, 0);
+    cluster.is_ready(0);
+    let node = cluster.world.node(0);
+    cluster.eventually("what the kernel had is gone", || {
+        let tables = node.output("nft", &["list", "tables"]);
+        match tables.map_err(|error| error.to_string())? {
+            tables if tables.contains("meshlite") => Err(tables),
+            _ => Ok(()),
+        }
+    });
+    cluster.answers(cluster.world.pod(0, 1), to, &endpoints);
     load.stop();
 }

@@ -33,7 +33,7 @@ pub enum DialError {
     /// It was told that there is no way.
     #[error("unreachable")]
     Unreachable,
-    /// It heard nothing for 4 seconds.
+    /// It heard nothing for as long as it waits: 4 seconds, where nothing else is said.
     #[error("no answer")]
     Silent,
     /// The other side closed or reset the connection.
@@ -89,14 +89,25 @@ impl Host {
         protocol: Protocol,
         to: SocketAddr,
     ) -> Result<Connection, DialError> {
+        self.connect_within(PATIENCE, port, protocol, to)
+    }
+
+    /// Opens a connection whose client waits this long for whatever it waits for. Port 0 is any.
+    pub fn connect_within(
+        &self,
+        patience: Duration,
+        port: u16,
+        protocol: Protocol,
+        to: SocketAddr,
+    ) -> Result<Connection, DialError> {
         let open = || -> io::Result<Socket> {
             let family = Family::of(to);
             let socket = protocol.socket(family)?;
             socket.set_reuse_address(true)?;
-            socket.set_read_timeout(Some(PATIENCE))?;
-            socket.set_write_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(patience))?;
+            socket.set_write_timeout(Some(patience))?;
             socket.bind(&SocketAddr::from((family.any(), port)).into())?;
-            socket.connect_timeout(&to.into(), PATIENCE)?;
+            socket.connect_timeout(&to.into(), patience)?;
             Ok(match protocol {
                 Protocol::Tcp | Protocol::Sctp => Socket::Stream(socket.into()),
                 Protocol::Udp => Socket::Datagram(socket.into()),

@@ -32,6 +32,7 @@ fn host() -> (tempfile::TempDir, Modules) {
     let modules = Modules {
         root: root.to_owned(),
         modprobe: program.into(),
+        works: |module| (module == "nf_tables").then_some(true),
     };
     (folder, modules)
 }
@@ -83,6 +84,25 @@ fn without_the_program_it_is_said_what_to_do() {
     };
     assert_eq!(report.outcome, Outcome::NoProgram);
     assert!(report.to_string().contains("install kmod"), "{report}");
+}
+
+#[test]
+fn what_works_is_part_of_the_kernel_though_nobody_lists_it() {
+    let (folder, modules) = host();
+    let outcome = |modules: &Modules, name: &str| {
+        let report = modules.load(&[name.to_owned()]).pop().unwrap();
+        (report.may_be_there(), report.outcome)
+    };
+    assert_eq!(outcome(&modules, "nf_tables"), (true, Outcome::Present));
+    // A kernel that loads none at all.
+    fs::remove_file(folder.path().join("proc/modules")).unwrap();
+    assert_eq!(outcome(&modules, "nf_tables"), (true, Outcome::Present));
+    assert_eq!(outcome(&modules, "ip_vs_mh"), (true, Outcome::Unknown));
+    let modules = Modules {
+        works: |_| Some(false),
+        ..modules
+    };
+    assert_eq!(outcome(&modules, "ip_vs_mh"), (false, Outcome::Lacking));
 }
 
 #[test]

@@ -36,31 +36,37 @@ fn nftables_takes_forwarding_and_room_for_connections() {
     assert_eq!(list(|_| {}), expected);
 }
 
+/// What is set for IPVS with this kernel.
+fn of_ipvs(kernel: KernelVersion) -> Vec<(&'static str, u64)> {
+    let all = list(|wants| {
+        wants.ipvs = true;
+        wants.kernel = kernel;
+    });
+    let own = all
+        .iter()
+        .filter_map(|(path, value)| Some((path.strip_prefix("net/ipv4/vs/")?, *value)));
+    own.collect()
+}
+
 #[test]
 fn ipvs_takes_its_own_and_which_depends_on_the_kernel() {
-    let of = |kernel| {
-        let all = list(|wants| {
-            wants.ipvs = true;
-            wants.kernel = kernel;
-        });
-        let own = all
-            .iter()
-            .filter_map(|(path, value)| Some((path.strip_prefix("net/ipv4/vs/")?, *value)));
-        own.collect::<Vec<_>>()
-    };
     let always = [
         ("conntrack", 1),
         ("expire_nodest_conn", 1),
         ("expire_quiescent_template", 1),
     ];
-    assert_eq!(of(KernelVersion(6, 2)), always);
-    assert_eq!(of(LINUX_6_1)[3..], [("run_estimation", 0)]);
-    assert_eq!(of(KernelVersion(5, 9))[3..], [("run_estimation", 0)]);
-    assert_eq!(
-        of(KernelVersion(5, 8))[3..],
-        [("conn_reuse_mode", 0), ("run_estimation", 0)]
-    );
-    assert_eq!(of(KernelVersion(4, 0))[3..], [("run_estimation", 0)]);
+    assert_eq!(of_ipvs(KernelVersion(6, 2)), always);
+    assert_eq!(of_ipvs(LINUX_6_1)[..3], always);
+    let reuses = |kernel| of_ipvs(kernel).contains(&("conn_reuse_mode", 0));
+    let kernels = [(4, 0), (4, 1), (5, 8), (5, 9)].map(|(a, b)| KernelVersion(a, b));
+    assert_eq!(kernels.map(reuses), [false, true, true, false]);
+}
+
+#[test]
+fn kernels_that_estimate_in_a_timer_estimate_nothing() {
+    let estimates = |kernel| !of_ipvs(kernel).contains(&("run_estimation", 0));
+    let kernels = [KernelVersion(4, 0), LINUX_6_1, KernelVersion(6, 2)];
+    assert_eq!(kernels.map(estimates), [false, false, true]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Which endpoints serve what, as far as UDP goes: whatever traffic policies and topology say. Pure.
+//! Which endpoints serve what, as far as UDP and SCTP go: whatever traffic policies and topology say. Pure.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -10,13 +10,13 @@ use crate::{
     table::{ServicePortName, Table, VirtualAddress},
 };
 
-/// Everything at which a Service has a port of UDP, with all endpoints of that port.
+/// Everything at which a Service has a port of UDP or SCTP, with all endpoints of that port.
 pub(super) fn serving(snapshot: &Snapshot, table: &Table, facts: &Facts) -> Serving {
     let mut serving = Serving::on(facts.local_addresses.clone());
     let mut known = BTreeMap::new();
     for (key, server) in &table.virtual_servers {
         let frontend = key.frontend;
-        if frontend.protocol != Protocol::Udp {
+        if frontend.protocol == Protocol::Tcp {
             continue;
         }
         let family = match frontend.address {
@@ -25,8 +25,8 @@ pub(super) fn serving(snapshot: &Snapshot, table: &Table, facts: &Facts) -> Serv
         };
         let port = &server.origin.service_port;
         let endpoints = known
-            .entry((port, family))
-            .or_insert_with(|| endpoints(snapshot, port, family));
+            .entry((port, frontend.protocol, family))
+            .or_insert_with(|| endpoints(snapshot, port, frontend.protocol, family));
         serving.add(frontend, endpoints.iter().copied());
     }
     serving
@@ -36,6 +36,7 @@ pub(super) fn serving(snapshot: &Snapshot, table: &Table, facts: &Facts) -> Serv
 fn endpoints(
     snapshot: &Snapshot,
     port: &ServicePortName,
+    protocol: Protocol,
     family: AddressFamily,
 ) -> Vec<SocketAddr> {
     let mut found = Vec::new();
@@ -43,9 +44,8 @@ fn endpoints(
         if group.address_family != family {
             continue;
         }
-        let ours = |p: &&meshlite_snapshot::EndpointPort| {
-            *p.name == *port.port && p.protocol == Protocol::Udp
-        };
+        let ours =
+            |p: &&meshlite_snapshot::EndpointPort| *p.name == *port.port && p.protocol == protocol;
         let numbers = group.ports.iter().filter(ours).filter_map(|port| port.port);
         for number in numbers {
             let serve = group.endpoints.iter().filter(|e| e.ready || e.serving);

@@ -63,15 +63,16 @@ fn look(watch: &mut Watch) -> Vec<Finding> {
         table: &table(),
         facts: &facts,
         is_full: true,
-        udp_changed: true,
+        flows_changed: true,
     }))
 }
 
 fn watch(open_forward: bool) -> Watch {
-    Watch::new(&Config {
+    let config = Config {
         open_forward,
         ..Config::default()
-    })
+    };
+    Watch::new(&config, Metrics::new().0)
 }
 
 fn reasons(findings: &[Finding]) -> Vec<[&str; 3]> {

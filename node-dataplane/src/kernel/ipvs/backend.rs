@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use meshlite_ipvs::{Change, Error, ServiceKey};
+use meshlite_ipvs::{Error, ServiceKey};
 use meshlite_snapshot::Protocol;
 use tokio::time::Instant;
 use tracing::warn;
@@ -27,7 +27,7 @@ use crate::{
     host::{Conntrack, Serving},
     kernel::KernelError,
     plan::Step,
-    table::{Audience, Key, VipKind, VirtualAddress},
+    table::{Audience, Frontend, Key, VipKind, VirtualAddress},
 };
 
 /// Everything that is programmed for IPVS in one network namespace.
@@ -45,6 +45,8 @@ pub(super) struct Backend<D> {
     pub(super) retiring: Retiring,
     /// Virtual servers that become ours if they are wanted.
     pub(super) left: BTreeSet<Key>,
+    /// Places of virtual servers that kube-proxy left at addresses of the node's own.
+    pub(super) inherited: BTreeSet<Frontend>,
     /// Addresses of virtual servers that are not ours.
     pub(super) of_others: BTreeSet<IpAddr>,
     /// Another backend carries the traffic.
@@ -68,6 +70,7 @@ impl<D: Door> Backend<D> {
             numbers: Numbers::default(),
             retiring: Retiring::default(),
             left: BTreeSet::new(),
+            inherited: BTreeSet::new(),
             of_others: BTreeSet::new(),
             is_takeover: false,
             is_fresh: false,
@@ -178,39 +181,6 @@ impl<D: Door> Backend<D> {
         outcome.failed
     }
 
-    /// What is at addresses.
-    fn change_places(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
-        let (indexes, changes): (Vec<usize>, Vec<Change>) =
-            std::mem::take(&mut batch.changes).into_iter().unzip();
-        let mut adopted = std::mem::take(&mut batch.adopted);
-        let places = changes.iter().map(place).collect::<Vec<_>>();
-        for failure in self.send(changes)? {
-            let (Some(index), Some(place)) =
-                (indexes.get(failure.index), places.get(failure.index))
-            else {
-                continue;
-            };
-            let frontend = place.0.and_then(value::frontend);
-            match (&failure.error, frontend) {
-                (Error::NotThere(_), _) if place.1 == Way::Out => {}
-                (Error::Exists(_), Some(frontend)) if !self.options.excludes(&frontend) => {
-                    adopted.insert(Key::everyone(frontend));
-                }
-                (error, _) => batch.fail(*index, value::error(error)),
-            }
-        }
-        for key in adopted {
-            let Some(content) = self.programmed.get(&key).map(Content::of) else {
-                continue;
-            };
-            if let Err(error) = self.converge(value::service_key(&key.frontend), &content) {
-                batch.fail_place(&key, error);
-            }
-            self.left.remove(&key);
-        }
-        Ok(())
-    }
-
     fn remark(&mut self, batch: &Batch) -> Marking {
         let left = batch.removed.iter();
         let left = left.filter_map(|(key, mark)| Some((*key, (*mark)?)));
@@ -222,89 +192,6 @@ impl<D: Door> Backend<D> {
             &mut self.numbers,
             |mark: Mark| retiring.contains(mark.service_key()),
         )
-    }
-
-    /// What marked packets get. Says whether all of it is as it should be.
-    fn change_marked(&mut self, batch: &mut Batch, marking: &Marking) -> Result<bool, KernelError> {
-        let mut is_done = true;
-        let changes: Vec<Change> = marking.changes.iter().map(|(_, change)| *change).collect();
-        let mut there = BTreeMap::new();
-        for failure in self.send(changes)? {
-            let Some((key, change)) = marking.changes.get(failure.index) else {
-                continue;
-            };
-            match (&failure.error, place(change)) {
-                (Error::NotThere(_), (_, Way::Out)) => {}
-                (Error::Exists(_), (Some(service), _)) => {
-                    there.insert(service, *key);
-                }
-                (error, _) => {
-                    batch.fail_place(key, value::error(error));
-                    is_done = false;
-                }
-            }
-        }
-        for (service, key) in there {
-            let marked = Mark::of_service(service)
-                .and_then(|mark| self.programmed.marked().get(&mark))
-                .map(|marked| marked.content.clone());
-            if let Some(content) = marked
-                && let Err(error) = self.converge(service, &content)
-            {
-                batch.fail_place(&key, error);
-                is_done = false;
-            }
-        }
-        Ok(is_done)
-    }
-
-    /// Makes a virtual server that is there what it should be, by edits alone: its connections stay. Real servers that
-    /// it should not have get no new ones, and are seen with the next reading.
-    fn converge(&mut self, key: ServiceKey, content: &Content) -> Result<(), KernelError> {
-        let service = value::service_of(key, content.scheduler, content.persistence);
-        let found = self.door.destinations(key).map_err(|e| value::error(&e))?;
-        let had: BTreeMap<SocketAddr, u32> = found
-            .iter()
-            .map(|entry| {
-                let is = entry.destination;
-                (
-                    SocketAddr::new(is.key.address, is.key.port),
-                    is.settings.weight,
-                )
-            })
-            .collect();
-        let mut changes = vec![Change::EditService(service)];
-        for (&address, &weight) in &content.weights {
-            let destination = value::destination(address, weight);
-            changes.push(if had.contains_key(&address) {
-                Change::EditDestination(key, destination)
-            } else {
-                Change::AddDestination(key, destination)
-            });
-        }
-        let stale = had
-            .iter()
-            .filter(|(address, weight)| **weight > 0 && !content.weights.contains_key(*address));
-        changes.extend(
-            stale.map(|(address, _)| Change::EditDestination(key, value::destination(*address, 0))),
-        );
-        match self.send(changes)?.pop() {
-            None => Ok(()),
-            Some(failure) => Err(value::error(&failure.error)),
-        }
-    }
-
-    pub(super) fn send(
-        &mut self,
-        changes: Vec<Change>,
-    ) -> Result<Vec<meshlite_ipvs::Failure>, KernelError> {
-        if changes.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.door.apply(changes).map_err(|error| {
-            self.is_broken = true;
-            value::error(&error)
-        })
     }
 
     /// Lets the connections of virtual servers end that get no new ones.
@@ -416,21 +303,4 @@ fn counted(found: &[meshlite_ipvs::DestinationEntry]) -> BTreeMap<SocketAddr, u6
         (SocketAddr::new(is.address, is.port), connections(entry))
     };
     found.iter().map(count).collect()
-}
-
-/// Whether a change takes something out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    In,
-    Out,
-}
-
-/// The virtual server that a change is about.
-fn place(change: &Change) -> (Option<ServiceKey>, Way) {
-    match change {
-        Change::AddService(service) | Change::EditService(service) => (Some(service.key), Way::In),
-        Change::AddDestination(key, _) | Change::EditDestination(key, _) => (Some(*key), Way::In),
-        Change::DeleteService(key) | Change::DeleteDestination(key, _) => (Some(*key), Way::Out),
-        _ => (None, Way::In),
-    }
 }

@@ -1,15 +1,15 @@
 //! How packets for virtual addresses come to IPVS: each address on a dummy link, or a `local` route to it.
 //!
 //! IPVS sees what the host takes for its own. An address of a link and a `local` route do that alike: the host answers
-//! ARP for it on all links, and its own connections to it come from it. They differ in what people see (`ip address` or
-//! `ip route show table local`), and in what they cost: see [`VipBinding`].
+//! echo requests, and in IPv4 ARP, for it. They differ in what people see (`ip address` or `ip route show table local`), in
+//! IPv6 in the source of the host's own connections, and in what they cost: see [`VipBinding`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
-use ipnet::IpNet;
+use tracing::debug;
 
 use crate::{
     config::VipBinding,
@@ -25,6 +25,8 @@ pub(crate) const LINK: &str = "kube-ipvs0";
 pub(super) struct Binding {
     network: Network,
     how: VipBinding,
+    /// Whether the link is there, or cannot be.
+    is_link_settled: bool,
     /// Bound in the way that was asked for.
     bound: BTreeSet<IpAddr>,
     /// Bound in the other way, by an earlier run.
@@ -41,6 +43,7 @@ impl Binding {
         Ok(Self {
             network: Network::connect().map_err(|error| failed(&error))?,
             how,
+            is_link_settled: false,
             bound: BTreeSet::new(),
             otherwise: BTreeSet::new(),
             elsewhere: BTreeSet::new(),
@@ -51,6 +54,7 @@ impl Binding {
     pub(super) fn read(&mut self) -> Result<(), KernelError> {
         let link = self.network.link(LINK).map_err(|error| failed(&error))?;
         let link = link.map(|link| link.index);
+        self.is_link_settled |= link.is_some();
         let (ours, others): (Vec<_>, Vec<_>) = self
             .network
             .addresses()
@@ -87,11 +91,6 @@ impl Binding {
         self.elsewhere.contains(&address)
     }
 
-    /// Whether somebody else has given this host an address within it.
-    pub(super) fn has_another_in(&self, range: &IpNet) -> bool {
-        self.elsewhere.iter().any(|address| range.contains(address))
-    }
-
     /// All addresses that we or an earlier run have bound.
     pub(super) fn all(&self) -> impl Iterator<Item = IpAddr> {
         self.bound.union(&self.otherwise).copied()
@@ -115,7 +114,10 @@ impl Binding {
                     .map_err(|error| failed(&error))?;
                 self.network.add_addresses(link.index, &missing)
             }
-            VipBinding::Route => self.network.add_local_routes(LOOPBACK, &missing),
+            VipBinding::Route => {
+                self.settle_link();
+                self.network.add_local_routes(LOOPBACK, &missing)
+            }
         };
         let failures = named(&missing, undone.map_err(|error| failed(&error))?);
         let done = missing.into_iter().filter(|ip| !failures.contains_key(ip));
@@ -125,6 +127,17 @@ impl Binding {
         let twice: Vec<IpAddr> = twice.collect();
         self.release_otherwise(&twice)?;
         Ok(failures)
+    }
+
+    /// Makes the link that other programs know this host's proxy by, though nothing is bound to it. Not every kernel has
+    /// such links, and routes do without.
+    fn settle_link(&mut self) {
+        if !self.is_link_settled
+            && let Err(error) = self.network.ensure_dummy(LINK)
+        {
+            debug!(%error, link = LINK, "The link cannot be made");
+        }
+        self.is_link_settled = true;
     }
 
     /// Releases these, however they were bound, and names those that could not be.
@@ -196,9 +209,6 @@ impl Binding {
             if !failures.contains_key(address) {
                 self.otherwise.remove(address);
             }
-        }
-        if other == VipBinding::Address && self.otherwise.is_empty() {
-            self.remove_link_if_unused()?;
         }
         Ok(failures)
     }

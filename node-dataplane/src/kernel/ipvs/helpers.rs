@@ -1,12 +1,7 @@
 //! The nft rules that help IPVS: one transaction for what has changed, none where nothing has.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use ipnet::IpNet;
 use meshlite_nft::Nftables;
 
 use super::{binding::Binding, mark::Mark, programmed::Server};
@@ -109,6 +104,17 @@ impl Helpers {
         }
     }
 
+    /// The places whose packets have this mark.
+    pub(super) fn marked(&self, mark: Mark) -> Vec<Key> {
+        let entries = self.rules.entries().iter();
+        entries
+            .filter(|(key, helper)| {
+                helper.mark == Some(mark.number()) && mark.is_of(key.frontend.address.ip())
+            })
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
     /// Drops new connections to a place until it is [set](Self::set) again.
     pub(super) fn hold(&mut self, key: &Key) {
         if let Some(helper) = self.rules.entries().get(key) {
@@ -160,38 +166,11 @@ pub(super) fn helper(key: &Key, server: &Server, binding: &Binding) -> Helper {
     Helper {
         origin: server.origin.clone(),
         masquerade: server.settings.masquerade,
-        source_ranges: with_host(&server.settings.source_ranges, address, binding),
+        source_ranges: Arc::clone(&server.settings.source_ranges),
         when_empty: server.settings.when_empty,
         is_served: server.is_usable(),
         is_closed: kind != Some(VipKind::NodePort) && !binding.is_elsewhere(address),
         local: local.map(|(address, _)| *address).collect(),
         mark: None,
     }
-}
-
-/// This host connects to an address of its own from that same address: so that may connect where one of its others may.
-fn with_host(
-    ranges: &Arc<BTreeSet<IpNet>>,
-    address: IpAddr,
-    binding: &Binding,
-) -> Arc<BTreeSet<IpNet>> {
-    let is_in = ranges.iter().any(|range| range.contains(&address));
-    if is_in || !ranges.iter().any(|range| binding.has_another_in(range)) {
-        return Arc::clone(ranges);
-    }
-    let itself = [IpNet::from(address)];
-    Arc::new(ranges.iter().copied().chain(itself).collect())
-}
-
-/// The ranges without what [`with_host`] adds.
-pub(super) fn without_host(helper: &Helper, address: IpAddr) -> Arc<BTreeSet<IpNet>> {
-    let itself = IpNet::from(address);
-    if !helper.source_ranges.contains(&itself) {
-        return Arc::clone(&helper.source_ranges);
-    }
-    let others = helper
-        .source_ranges
-        .iter()
-        .filter(|range| **range != itself);
-    Arc::new(others.copied().collect())
 }

@@ -1,6 +1,6 @@
 //! Numbers of marks by which packets reach a virtual server that has no address of its own.
 
-use std::{fmt, num::NonZeroU32};
+use std::{fmt, net::IpAddr, num::NonZeroU32};
 
 use meshlite_ipvs::{Family, ServiceKey};
 use meshlite_snapshot::AddressFamily;
@@ -69,6 +69,11 @@ impl Mark {
             family,
             mark: self.number,
         }
+    }
+
+    /// Whether packets to an address may have it.
+    pub(super) fn is_of(self, address: IpAddr) -> bool {
+        self.family == AddressFamily::of(address)
     }
 
     /// The mark as a packet has it.

@@ -22,13 +22,13 @@ const TRIAL: ServiceKey = ServiceKey::Address {
     port: 20000,
 };
 
-/// Loads what can be loaded, and says which schedulers are there. They come first: see [`modules::of_ipvs`].
+/// Loads what can be loaded, and says which schedulers may be there. They come first: see [`modules::of_ipvs`].
 pub(super) fn load() -> BTreeSet<Scheduler> {
     let wanted = modules::of_ipvs(Scheduler::ALL);
     let present: BTreeSet<String> = Modules::of_host()
         .load(&wanted)
         .into_iter()
-        .filter(modules::Report::is_present)
+        .filter(modules::Report::may_be_there)
         .map(|report| report.module)
         .collect();
     let is_there = |scheduler: &Scheduler| present.contains(&format!("ip_vs_{scheduler}"));

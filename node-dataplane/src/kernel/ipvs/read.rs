@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use meshlite_ipvs::{DestinationEntry, Forwarding, Service};
+use meshlite_ipvs::{DestinationEntry, DestinationSettings, Forwarding, Service};
 use tokio::time::Instant;
 
 use super::{
@@ -41,7 +41,8 @@ pub(super) struct Listed {
 pub(super) enum Standing {
     /// An earlier run's, or kube-proxy's, at an address for Services.
     Ours,
-    /// Perhaps somebody else's. It becomes ours if a Service has this place: kube-proxy leaves such at node addresses.
+    /// Perhaps somebody else's: kube-proxy leaves such at node addresses. It becomes ours if a Service has this place, or
+    /// it goes where one of a Service goes.
     Left,
     /// Somebody else's.
     Foreign,
@@ -52,14 +53,20 @@ pub(super) enum Standing {
 pub(super) struct Listing {
     pub(super) places: BTreeMap<Frontend, Listed>,
     pub(super) foreign: BTreeMap<Frontend, Listed>,
-    pub(super) left: BTreeSet<Frontend>,
+    pub(super) left: BTreeMap<Frontend, Listed>,
     pub(super) marked: BTreeMap<Mark, Listed>,
 }
 
 impl<D: Door> Backend<D> {
     /// Everything that is programmed, also by others.
     pub(super) fn read(&mut self) -> Result<Observed, KernelError> {
-        let listing = self.list()?;
+        let mut listing = self.list()?;
+        self.is_takeover = self.helpers.are_of_another_backend()?;
+        if self.is_takeover {
+            // What an earlier run left may have weights of 0. All that is wanted is added, so that it is there with the
+            // first apply, which takes the traffic over; the rest is seen with the next reading.
+            listing.left.append(&mut listing.places);
+        }
         let record = self.helpers.recorded();
         let mut servers = Assembly::default();
         for (frontend, listed) in &listing.places {
@@ -96,21 +103,14 @@ impl<D: Door> Backend<D> {
         }
         self.tend()?;
         self.programmed = Programmed::new(servers.programmed, marked);
-        let others = listing.left.iter().chain(listing.foreign.keys());
+        let others = listing.left.keys().chain(listing.foreign.keys());
         self.of_others = others.map(|frontend| frontend.address.ip()).collect();
-        self.left = listing.left.iter().copied().map(Key::everyone).collect();
-        self.is_takeover = self.helpers.are_of_another_backend()?;
+        self.left = listing.left.keys().copied().map(Key::everyone).collect();
         self.is_fresh = true;
         let clients = self.helpers.clients();
         let mut virtual_servers = servers.observed;
         for (frontend, listed) in &listing.foreign {
-            let (server, _) = assemble(
-                &Key::everyone(*frontend),
-                listed,
-                listed.behaviour(None),
-                None,
-                &listed.destinations,
-            );
+            let (server, _) = assemble(listed, listed.behaviour(None), None, &listed.destinations);
             let foreign = ObservedServer {
                 owner: Owner::Foreign,
                 ..server
@@ -149,7 +149,8 @@ impl<D: Door> Backend<D> {
             if let Some(mark) = mark {
                 listing.marked.insert(mark, listed);
             } else if let Some(frontend) = frontend {
-                let is_recorded = record.contains_key(&Key::everyone(frontend));
+                let is_recorded = record.contains_key(&Key::everyone(frontend))
+                    || self.inherited.contains(&frontend);
                 match standing(
                     &frontend,
                     &listed,
@@ -158,12 +159,36 @@ impl<D: Door> Backend<D> {
                     &self.options,
                 ) {
                     Standing::Ours => drop(listing.places.insert(frontend, listed)),
-                    Standing::Left => drop(listing.left.insert(frontend)),
+                    Standing::Left => drop(listing.left.insert(frontend, listed)),
                     Standing::Foreign => drop(listing.foreign.insert(frontend, listed)),
                 }
             }
         }
+        self.inherit(&mut listing);
         Ok(listing)
+    }
+
+    /// Takes over what kube-proxy left for node ports: at an address of the node's own nothing says whose a virtual
+    /// server is but that it goes where one of a Service goes. It stays ours until it is gone.
+    fn inherit(&mut self, listing: &mut Listing) {
+        self.inherited
+            .retain(|frontend| listing.places.contains_key(frontend));
+        let of_services: Vec<BTreeSet<SocketAddr>> = listing
+            .places
+            .values()
+            .map(|listed| listed.destinations.iter().map(address).collect())
+            .collect();
+        let left = std::mem::take(&mut listing.left);
+        for (frontend, listed) in left {
+            let goes_to: BTreeSet<SocketAddr> = listed.destinations.iter().map(address).collect();
+            let is_in = |of_service: &BTreeSet<SocketAddr>| goes_to.is_subset(of_service);
+            if listed.is_like_kube_proxys() && of_services.iter().any(is_in) {
+                self.inherited.insert(frontend);
+                listing.places.insert(frontend, listed);
+            } else {
+                listing.left.insert(frontend, listed);
+            }
+        }
     }
 }
 
@@ -211,13 +236,8 @@ impl Assembly {
         let by_mark = mark.and_then(|mark| marked.get(&mark));
         let shared = by_mark.map_or(&[][..], |listed| &listed.destinations);
         let destinations = [&listed.destinations, shared].concat();
-        let (mut server, mut own) = assemble(
-            &key,
-            listed,
-            listed.behaviour(None),
-            recorded,
-            &destinations,
-        );
+        let (mut server, mut own) =
+            assemble(listed, listed.behaviour(None), recorded, &destinations);
         own.mark = mark.filter(|mark| marked.contains_key(mark));
         // What marked packets get is not seen by the plan: so that it is edited here.
         if mark.is_some()
@@ -260,7 +280,6 @@ impl Assembly {
             return;
         };
         let (server, mut own) = assemble(
-            &key,
             listed,
             listed.behaviour(listing.places.get(&key.frontend)),
             Some(recorded),
@@ -275,7 +294,6 @@ impl Assembly {
 /// A virtual server as the plan and as later steps see it. `destinations` also has those that are there by a mark: what
 /// they are used for counts.
 fn assemble(
-    key: &Key,
     listed: &Listed,
     (scheduler, persistence): (Scheduler, Option<u32>),
     recorded: Option<&Recorded>,
@@ -285,9 +303,8 @@ fn assemble(
     let settings = Settings {
         scheduler,
         persistence,
-        source_ranges: helper.map_or_else(Default::default, |helper| {
-            helpers::without_host(helper, key.frontend.address.ip())
-        }),
+        source_ranges: helper
+            .map_or_else(Default::default, |helper| Arc::clone(&helper.source_ranges)),
         when_empty: helper.map_or(WhenEmpty::Reject, |h| h.when_empty),
         masquerade: helper.map_or(Masquerade::Never, |h| h.masquerade),
     };
@@ -342,6 +359,15 @@ impl Listed {
             (address(entry), u16::try_from(weight).unwrap_or(u16::MAX))
         };
         self.destinations.iter().map(weight)
+    }
+
+    /// Whether kube-proxy could have made it: all real servers count the same, or drain.
+    fn is_like_kube_proxys(&self) -> bool {
+        let mut settings = self.destinations.iter().map(|it| it.destination.settings);
+        let known = [0, 1].map(|weight| DestinationSettings::new(Forwarding::Masquerade, weight));
+        !self.destinations.is_empty()
+            && settings.all(|settings| known.contains(&settings))
+            && self.behaviour(None).1 != value::STRANGE
     }
 
     /// Its scheduler and persistence; those of a place of its where it does not tell them.

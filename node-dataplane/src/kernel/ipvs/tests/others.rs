@@ -75,6 +75,48 @@ async fn what_kube_proxy_left_becomes_ours_by_edits_and_weights_are_right_again(
 }
 
 #[tokio::test]
+async fn node_ports_that_kube_proxy_left_go_and_what_only_looks_alike_stays() {
+    let Some(mut ipvs) = fresh().await else {
+        return;
+    };
+    ip("link add kube-ipvs0 type dummy");
+    ip("address add 10.96.0.1/32 dev kube-ipvs0");
+    ip("link add eth9 type dummy");
+    ip("address add 192.168.7.1/24 dev eth9");
+    let of_kube_proxy = [
+        "-A -t 10.96.0.1:80 -s rr",
+        "-a -t 10.96.0.1:80 -r 10.244.0.1:80 -m -w 1",
+        "-a -t 10.96.0.1:80 -r 10.244.0.2:80 -m -w 1",
+        "-A -t 192.168.7.1:30080 -s rr",
+        "-a -t 192.168.7.1:30080 -r 10.244.0.1:80 -m -w 1",
+        "-a -t 192.168.7.1:30080 -r 10.244.0.2:80 -m -w 1",
+    ];
+    // Without a real server, with one that no Service has, and with other weights.
+    let of_others = [
+        "-A -t 192.168.7.1:1 -s rr",
+        "-A -t 192.168.7.1:2 -s rr",
+        "-a -t 192.168.7.1:2 -r 10.244.0.1:80 -m -w 1",
+        "-a -t 192.168.7.1:2 -r 10.244.0.7:80 -m -w 1",
+        "-A -t 192.168.7.1:3 -s rr",
+        "-a -t 192.168.7.1:3 -r 10.244.0.1:80 -m -w 5",
+    ];
+    for arguments in of_kube_proxy.iter().chain(&of_others) {
+        run("ipvsadm", arguments);
+    }
+    // The Service has no node port any more.
+    let real = [("10.244.0.1:80", 1), ("10.244.0.2:80", 1)];
+    let table = mk_table([(key("TCP 10.96.0.1:80"), server(&real))]);
+    settle(&mut ipvs, &table).await;
+    let shown = ipvsadm().join("\n");
+    assert!(!shown.contains(":30080"), "{shown}");
+    for port in 1..=3 {
+        assert!(shown.contains(&format!("192.168.7.1:{port} rr")), "{shown}");
+    }
+    settle(&mut ipvs, &mk_table([])).await;
+    assert_eq!(ipvsadm().len(), of_others.len(), "{:?}", ipvsadm());
+}
+
+#[tokio::test]
 async fn virtual_servers_of_others_are_named_and_never_touched() {
     let Some(mut ipvs) = fresh().await else {
         return;

@@ -183,7 +183,8 @@ async fn another_way_of_binding_takes_over_without_an_address_being_away() {
     settle(&mut ipvs, &table).await;
     let moved = run("ip", "route show table local proto 109");
     assert!(moved.contains("10.96.0.1"), "{moved}");
-    assert!(!run("ip", "link show").contains("kube-ipvs0"));
+    let link = run("ip", "address show dev kube-ipvs0");
+    assert!(!link.contains("10.96.0.1"), "{link}");
 }
 
 #[tokio::test]
