@@ -1,47 +1,47 @@
 //! The life of a request: sanitise, route, balance, forward, respond.
 
+mod attempt;
+mod grpc;
 mod headers;
+mod mirror;
 mod redirect;
 mod response;
+mod tunnel;
 mod upgrade;
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     net::SocketAddr,
-    pin::pin,
     rc::Rc,
-    time::Duration,
+    sync::Arc,
 };
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::{
-    select,
     sync::Notify,
-    time::{Instant, sleep_until},
+    time::{Instant, timeout_at},
 };
 use tracing::{Level, debug, enabled};
 
-pub(crate) use self::response::{BodyError, Upstream, respond};
-use self::upgrade::Upgrade;
+pub(crate) use self::response::{BodyError, Passage, Upstream, respond};
+use self::{
+    attempt::{Attempt, Head, Rules},
+    upgrade::Upgrade,
+};
 use crate::{
     access_log::Record,
     balance::{Turn, balance},
     client::Client,
     listen::{Reset, Worker},
+    metrics::Metrics,
     policy::{self, Admitted, Answered},
-    pool::{Lease, RequestBody, Upload},
+    pool::{Consent, Lease, RequestBody, Streamed, Upload},
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
 };
-
-/// Endpoints that are tried before a request is given up.
-const MAX_ENDPOINTS: usize = 4;
-/// Times that a request is sent again because a kept connection turned out to be closed.
-const MAX_RESENDS: usize = 2;
 
 /// A client's connection.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: ListenerId,
     pub(crate) local: SocketAddr,
+    pub(crate) peer: SocketAddr,
     pub(crate) client: Client,
     pub(crate) reset: Reset,
     /// Told of the first request.
@@ -78,6 +79,10 @@ pub(crate) struct Notes {
     pub(crate) tries: Cell<usize>,
     /// When the head of the endpoint's response came.
     pub(crate) answered: Cell<Option<Instant>>,
+    /// The client reads answers as gRPC.
+    is_grpc: Cell<bool>,
+    /// The client sends its body only once it is told to.
+    expects_consent: Cell<bool>,
     /// Why the ingress answered itself.
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// What the access log says, where there is one.
@@ -135,6 +140,10 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
 impl Exchange<'_> {
     async fn run(self, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let upgrade = Upgrade::take(&mut request);
+        let headers = request.headers();
+        self.notes.is_grpc.set(grpc::is_grpc(headers));
+        let expects = headers.contains_key(header::EXPECT);
+        self.notes.expects_consent.set(expects);
         let (mut parts, body) = request.into_parts();
         sanitise(&mut parts, self.connection.local)?;
         let route = self.route(&parts)?;
@@ -159,7 +168,11 @@ impl Exchange<'_> {
 
     /// The ingress's own answer, and a note why.
     pub(crate) fn refuse(self, refusal: Refusal) -> Response<Body> {
-        let response = refusal.response();
+        let response = if self.notes.is_grpc.get() {
+            grpc::refuse(refusal)
+        } else {
+            refusal.response()
+        };
         self.notes.refusal.set(Some(refusal));
         response
     }
@@ -175,36 +188,102 @@ impl Exchange<'_> {
     ) -> Result<Response<Body>, Refusal> {
         let version = parts.version;
         let cluster = self.cluster(route, admitted)?;
-        let upgrade = upgrade.filter(|_| !cluster.is_h2c);
+        let turn = self.turn(cluster, &parts).await?;
+        let upgrade = Upgrade::fit(upgrade, &cluster.transport)?;
         self.prepare(&mut parts, route, admitted, cluster, upgrade.as_ref())?;
         self.note_request(&parts);
-        let upload = Upload::new(self.started);
-        let body = if body.is_end_stream() {
-            RequestBody::Empty
-        } else {
-            RequestBody::Stream(body, Rc::clone(&upload))
+        let upload = Upload::new(self.started, admitted.body_limit());
+        let request = self.compose(parts, body, route, cluster, &upload);
+        let rules = Rules::of(route);
+        let attempt = Attempt::new(self, rules, cluster, turn, &upload).run(request);
+        let answered = match route.timeouts.request {
+            None => attempt.await,
+            Some(limit) => {
+                let answered = timeout_at(self.started + limit, attempt).await;
+                answered.unwrap_or(Err(Refusal::Timeout))
+            }
         };
-        say_length(&mut parts, &body);
-        let request = Request::from_parts(parts, body);
-        let forwarded = self.forward(cluster, request);
-        let answered = if let Some(limit) = route.timeouts.response {
-            within(limit, &Cell::new(self.started), forwarded).await
-        } else {
-            let limit = self.connection.worker.shared.config.response_timeout;
-            within(limit, &upload.last, forwarded).await
-        };
-        let (mut response, mut lease) = answered.map_err(|refusal| blame(refusal, &upload))?;
+        let Head {
+            mut response,
+            mut lease,
+            cookie,
+        } = answered.map_err(|refusal| blame(refusal, &upload))?;
         let was_clear = sanitise::response_framing(response.headers_mut());
         if !was_clear.ok_or(Refusal::Garbled)? {
             lease.keep_no_longer();
         }
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let upgrade = upgrade.ok_or(Refusal::UnexpectedUpgrade)?;
-            return Ok(upgrade.switch(response, &self.connection.worker));
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
         }
-        // A client of HTTP/1.0 knows the end of a body of unknown length only by the end of the connection.
-        let reset = (version == Version::HTTP_10).then(|| self.connection.reset.clone());
-        Ok(respond(response, lease, route, reset))
+        if let Some(upgrade) = upgrade {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let worker = &self.connection.worker;
+                return Ok(upgrade.switch(response, lease.into_count(), route, worker));
+            }
+            upgrade.refused(response.status())?;
+        } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Refusal::UnexpectedUpgrade);
+        }
+        let passage = Passage {
+            upload: Some(upload),
+            end: route.timeouts.request.map(|limit| self.started + limit),
+            // A client of HTTP/1.0 knows the end of a body of unknown length only by the end of the connection.
+            reset: (version == Version::HTTP_10).then(|| self.connection.reset.clone()),
+        };
+        Ok(respond(response, lease, route, passage))
+    }
+
+    /// Gets the head of an endpoint's response to a request of the ingress itself.
+    pub(crate) async fn forward(
+        self,
+        cluster: &Cluster,
+        request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, Lease), Refusal> {
+        let (parts, body) = request.into_parts();
+        let turn = self.turn(cluster, &parts).await?;
+        let upload = Upload::new(Instant::now(), None);
+        let attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
+        let Head {
+            response,
+            lease,
+            cookie: _,
+        } = attempt.run(Request::from_parts(parts, body)).await?;
+        Ok((response, lease))
+    }
+
+    /// The request that an endpoint gets.
+    fn compose(
+        self,
+        mut parts: Parts,
+        body: Incoming,
+        route: &Route,
+        cluster: &Cluster,
+        upload: &Rc<Upload>,
+    ) -> Request<RequestBody> {
+        let copy = self.mirror(route, &parts);
+        if body.is_end_stream() {
+            if let Some(copy) = copy {
+                copy.finish();
+            }
+            return Request::from_parts(parts, RequestBody::Empty);
+        }
+        say_length(&mut parts);
+        let waits = self.notes.expects_consent.get() && !cluster.transport.is_http2;
+        let consent = waits.then(Consent::new);
+        let hear = consent.as_ref().map(Consent::hear);
+        let streamed = Streamed {
+            incoming: body,
+            upload: Rc::clone(upload),
+            consent,
+            copy,
+        };
+        let mut request = Request::from_parts(parts, RequestBody::Stream(Box::new(streamed)));
+        if let Some(hear) = hear {
+            hear(&mut request);
+            let expected = HeaderValue::from_static("100-continue");
+            request.headers_mut().insert(header::EXPECT, expected);
+        }
+        request
     }
 
     /// The route of a request.
@@ -218,103 +297,28 @@ impl Exchange<'_> {
         route.map(AsRef::as_ref).ok_or(Refusal::NoRoute)
     }
 
+    /// Whose turn it is in a cluster.
+    async fn turn<'t>(&self, cluster: &'t Cluster, parts: &Parts) -> Result<Turn<'t>, Refusal> {
+        let resolver = &self.connection.worker.resolver;
+        balance(cluster, resolver, parts, self.connection.peer, self.started).await
+    }
+
     /// The cluster that was decided on, else one of the route's, by weight.
     fn cluster(&self, route: &Route, admitted: &Admitted) -> Result<&Cluster, Refusal> {
         let decided = admitted.cluster();
         let cluster = decided.or_else(|| route.shares.choose(|below| fastrand::u64(..below)));
         let cluster = self.table.cluster(cluster.ok_or(Refusal::NoBackend)?);
-        cluster.map(AsRef::as_ref).ok_or(Refusal::NoEndpoints)
+        cluster.map(Arc::as_ref).ok_or(Refusal::NoEndpoints)
     }
 
-    /// Gets the head of an endpoint's response. An endpoint that cannot be reached is passed over.
-    pub(crate) async fn forward(
-        self,
-        cluster: &Cluster,
-        mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), Refusal> {
-        let worker = &self.connection.worker;
-        let metrics = &worker.shared.metrics;
-        let turn = balance(cluster, &worker.resolver).await?;
-        let (mut passed_over, mut resent) = (0, 0);
-        let mut may_reuse = true;
-        loop {
-            let leased = self.lease(&turn, passed_over, may_reuse, cluster).await;
-            let Some(mut lease) = leased else {
-                passed_over += 1;
-                if passed_over >= turn.count().min(MAX_ENDPOINTS) {
-                    return Err(Refusal::Unreachable);
-                }
-                metrics.upstream_retries.inc();
-                continue;
-            };
-            let spare = if lease.is_reused {
-                replica(&request)
-            } else {
-                None
-            };
-            let mut failed = match lease.send(request).await {
-                Ok(response) => {
-                    self.notes.answered.set(Some(Instant::now()));
-                    return Ok((response, lease));
-                }
-                Err(failed) => failed,
-            };
-            let error = failed.error().to_string();
-            let is_garbled = failed.error().is_parse();
-            let unsent = failed.take_message();
-            debug!(cluster = %cluster.name, %error, unsent = unsent.is_some(), "request failed");
-            let again = unsent.or(spare.filter(|_| !is_garbled));
-            let Some(again) = again.filter(|_| resent < MAX_RESENDS) else {
-                return Err(if is_garbled {
-                    Refusal::Garbled
-                } else {
-                    Refusal::Reset
-                });
-            };
-            if !lease.is_reused {
-                passed_over += 1;
-            }
-            request = again;
-            resent += 1;
-            may_reuse = false;
-            metrics.upstream_retries.inc();
-        }
-    }
-
-    /// A connection to the endpoint after `passed_over` others; none if it cannot be made.
-    async fn lease(
-        self,
-        turn: &Turn<'_>,
-        passed_over: usize,
-        may_reuse: bool,
-        cluster: &Cluster,
-    ) -> Option<Lease> {
-        let worker = &self.connection.worker;
-        let metrics = &worker.shared.metrics;
-        let address = turn.endpoint(passed_over)?;
-        self.notes.endpoint.set(Some(address));
-        self.notes.tries.set(self.notes.tries.get() + 1);
-        if may_reuse && let Some(lease) = worker.pool.reuse(address, cluster.is_h2c, self.started) {
-            return Some(lease);
-        }
-        metrics.upstream_connects.inc();
-        match worker.pool.connect(address, cluster.is_h2c).await {
-            Ok(lease) => Some(lease),
-            Err(error) => {
-                metrics.upstream_connect_failures.inc();
-                debug!(cluster = %cluster.name, endpoint = %address, %error, "endpoint passed over");
-                None
-            }
-        }
+    fn metrics(&self) -> &Metrics {
+        &self.connection.worker.shared.metrics
     }
 }
 
 /// Says that a body of unknown length is chunked. Left to itself, hyper takes a GET or HEAD to have none.
-fn say_length(parts: &mut Parts, body: &RequestBody) {
-    if let RequestBody::Stream(..) = body
-        && parts.version == Version::HTTP_11
-        && !parts.headers.contains_key(header::CONTENT_LENGTH)
-    {
+fn say_length(parts: &mut Parts) {
+    if parts.version == Version::HTTP_11 && !parts.headers.contains_key(header::CONTENT_LENGTH) {
         let chunked = HeaderValue::from_static("chunked");
         parts.headers.insert(header::TRANSFER_ENCODING, chunked);
     }
@@ -323,45 +327,9 @@ fn say_length(parts: &mut Parts, body: &RequestBody) {
 /// What an endpoint did because of the client's body is the client's doing.
 fn blame(refusal: Refusal, upload: &Upload) -> Refusal {
     match refusal {
+        Refusal::Reset if upload.is_too_large.get() => Refusal::TooLarge,
         Refusal::Reset if upload.is_broken.get() => Malformed::Body.into(),
         Refusal::Timeout if upload.waits_for_client.get() => Refusal::SlowClient,
         refusal => refusal,
-    }
-}
-
-/// A copy of a request that may be sent twice: idempotent and without a body.
-fn replica(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
-    if !matches!(request.body(), RequestBody::Empty) || !request.method().is_idempotent() {
-        return None;
-    }
-    let mut replica = Request::new(RequestBody::Empty);
-    replica.method_mut().clone_from(request.method());
-    replica.uri_mut().clone_from(request.uri());
-    *replica.version_mut() = request.version();
-    replica.headers_mut().clone_from(request.headers());
-    Some(replica)
-}
-
-/// Waits until `limit` after the time in `since`, which may move on meanwhile.
-async fn within<T>(
-    limit: Duration,
-    since: &Cell<Instant>,
-    future: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    let mut future = pin!(future);
-    let mut deadline = since.get() + limit;
-    let mut sleep = pin!(sleep_until(deadline));
-    loop {
-        select! {
-            biased;
-            result = &mut future => return result,
-            () = &mut sleep => {
-                if since.get() + limit <= deadline {
-                    return Err(Refusal::Timeout);
-                }
-                deadline = since.get() + limit;
-                sleep.as_mut().reset(deadline);
-            }
-        }
     }
 }

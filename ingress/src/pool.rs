@@ -2,47 +2,57 @@
 
 mod body;
 mod connect;
+mod proxy_header;
 mod resolve;
+mod streams;
+mod tls;
+mod transport;
 
 #[expect(
     clippy::disallowed_types,
     reason = "looked up for every request; never iterated in an order that matters"
 )]
 use std::collections::HashMap;
-use std::{
-    cell::{Cell, RefCell},
-    net::SocketAddr,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
 use http::{HeaderValue, Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{TrySendError, http1},
 };
 use tokio::time::Instant;
 
 pub(crate) use self::{
-    body::{RequestBody, Upload},
-    connect::ConnectError,
+    body::{Consent, Copy, RequestBody, Streamed, Upload},
+    connect::{ConnectError, Destination},
+    proxy_header::Ends,
     resolve::Resolver,
+    transport::Transport,
 };
+use self::{
+    streams::{Stream, Streams},
+    transport::TransportId,
+};
+use crate::balance::InFlight;
 
 /// Idle HTTP/1 connections that are kept for one endpoint.
 const MAX_IDLE: usize = 256;
-/// Requests that share one HTTP/2 connection before another one is made.
-const MAX_STREAMS: usize = 100;
+/// Copies of requests that are under way at once.
+const MAX_MIRRORS: usize = 256;
 
 /// The connections of one worker.
 #[derive(Debug)]
 #[expect(clippy::disallowed_types, reason = "as above")]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
-    shared: RefCell<HashMap<SocketAddr, Vec<Shared>>>,
+    idle: RefCell<HashMap<Key, Vec<Idle>>>,
+    streams: Streams,
     idle_timeout: Duration,
-    connect_timeout: Duration,
+    /// Held by copies of requests that are under way.
+    mirrors: Rc<()>,
 }
+
+/// Connections with the same key are as good as each other.
+type Key = (SocketAddr, TransportId);
 
 #[derive(Debug)]
 struct Idle {
@@ -50,23 +60,18 @@ struct Idle {
     until: Instant,
 }
 
-#[derive(Clone, Debug)]
-struct Shared {
-    sender: http2::SendRequest<RequestBody>,
-    streams: Rc<Cell<usize>>,
-    idle_since: Rc<Cell<Instant>>,
-}
-
 /// A connection that serves one request.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pool: Rc<Pool>,
-    address: SocketAddr,
+    key: Key,
     /// It has served a request before, so the endpoint may be about to close it.
     pub(crate) is_reused: bool,
     /// How long it may be idle afterwards; zero for not at all.
     keep: Duration,
     connection: Connection,
+    /// The endpoint's count of requests under way.
+    in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -75,60 +80,60 @@ enum Connection {
     Http2(Stream),
 }
 
-/// One request's place on a shared connection.
-#[derive(Debug)]
-struct Stream(Shared);
-
 // === impl Pool ===
 
 impl Pool {
     #[expect(clippy::disallowed_types, reason = "as above")]
-    pub(crate) fn new(idle_timeout: Duration, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(idle_timeout: Duration) -> Self {
         Self {
             idle: RefCell::new(HashMap::new()),
-            shared: RefCell::new(HashMap::new()),
+            streams: Streams::default(),
             idle_timeout,
-            connect_timeout,
+            mirrors: Rc::default(),
         }
+    }
+
+    /// Held while a copy of a request is under way; none where there are too many.
+    pub(crate) fn mirror_permit(&self) -> Option<Rc<()>> {
+        (Rc::strong_count(&self.mirrors) <= MAX_MIRRORS).then(|| Rc::clone(&self.mirrors))
     }
 
     /// A connection that is open already.
     pub(crate) fn reuse(
         self: &Rc<Self>,
         address: SocketAddr,
-        is_h2c: bool,
+        transport: &Transport,
         now: Instant,
     ) -> Option<Lease> {
-        let connection = if is_h2c {
-            Connection::Http2(self.reuse_shared(address)?)
+        if !transport.is_shared() {
+            return None;
+        }
+        let key = (address, transport.id);
+        let connection = if transport.is_http2 {
+            Connection::Http2(self.streams.reuse(key)?)
         } else {
-            Connection::Http1(self.reuse_idle(address, now)?)
+            Connection::Http1(self.reuse_idle(key, now)?)
         };
-        Some(self.lease(address, connection, true))
+        Some(self.lease(key, connection, true, self.idle_timeout))
     }
 
     /// A new connection.
     pub(crate) async fn connect(
         self: &Rc<Self>,
-        address: SocketAddr,
-        is_h2c: bool,
+        to: Destination<'_>,
     ) -> Result<Lease, ConnectError> {
-        let connection = if is_h2c {
-            let shared = Shared {
-                sender: connect::http2(address, self.connect_timeout).await?,
-                streams: Rc::default(),
-                idle_since: Rc::new(Cell::new(Instant::now())),
-            };
-            self.shared
-                .borrow_mut()
-                .entry(address)
-                .or_default()
-                .push(shared.clone());
-            Connection::Http2(Stream::of(shared))
+        let key = (to.address, to.transport.id);
+        let connection = if to.transport.is_http2 {
+            Connection::Http2(self.streams.connect(key, to).await?)
         } else {
-            Connection::Http1(connect::http1(address, self.connect_timeout).await?)
+            Connection::Http1(connect::http1(to).await?)
         };
-        Ok(self.lease(address, connection, false))
+        let keep = if to.transport.is_shared() {
+            self.idle_timeout
+        } else {
+            Duration::ZERO
+        };
+        Ok(self.lease(key, connection, false, keep))
     }
 
     /// Closes what has been idle for too long.
@@ -137,23 +142,12 @@ impl Pool {
             idle.retain(|idle| idle.until > now && !idle.sender.is_closed());
             !idle.is_empty()
         });
-        self.shared.borrow_mut().retain(|_, shared| {
-            shared.retain(|shared| {
-                let is_idle = shared.streams.get() == 0
-                    && now.duration_since(shared.idle_since.get()) >= self.idle_timeout;
-                !is_idle && !shared.sender.is_closed()
-            });
-            !shared.is_empty()
-        });
+        self.streams.prune(now, self.idle_timeout);
     }
 
-    fn reuse_idle(
-        &self,
-        address: SocketAddr,
-        now: Instant,
-    ) -> Option<http1::SendRequest<RequestBody>> {
+    fn reuse_idle(&self, key: Key, now: Instant) -> Option<http1::SendRequest<RequestBody>> {
         let mut idle = self.idle.borrow_mut();
-        let idle = idle.get_mut(&address)?;
+        let idle = idle.get_mut(&key)?;
         let mut at = idle.len();
         while let Some(next) = at.checked_sub(1) {
             at = next;
@@ -167,56 +161,32 @@ impl Pool {
         None
     }
 
-    fn reuse_shared(&self, address: SocketAddr) -> Option<Stream> {
-        let mut shared = self.shared.borrow_mut();
-        let shared = shared.get_mut(&address)?;
-        shared.retain(|shared| !shared.sender.is_closed());
-        let free = shared
-            .iter()
-            .find(|shared| shared.streams.get() < MAX_STREAMS)?;
-        Some(Stream::of(free.clone()))
-    }
-
     fn lease(
         self: &Rc<Self>,
-        address: SocketAddr,
+        key: Key,
         connection: Connection,
         is_reused: bool,
+        keep: Duration,
     ) -> Lease {
         Lease {
             pool: Rc::clone(self),
-            address,
+            key,
             is_reused,
-            keep: self.idle_timeout,
+            keep,
             connection,
+            in_flight: None,
         }
-    }
-}
-
-// === impl Stream ===
-
-impl Stream {
-    fn of(connection: Shared) -> Self {
-        connection.streams.set(connection.streams.get() + 1);
-        Self(connection)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let Shared {
-            streams,
-            idle_since,
-            sender: _,
-        } = &self.0;
-        streams.set(streams.get().saturating_sub(1));
-        idle_since.set(Instant::now());
     }
 }
 
 // === impl Lease ===
 
 impl Lease {
+    /// Counts the request among those of its endpoint until the connection is given back.
+    pub(crate) fn count(&mut self, in_flight: Option<InFlight>) {
+        self.in_flight = in_flight;
+    }
+
     /// Sends a request and waits for the head of its response. A request that was not sent comes back with the error.
     pub(crate) async fn send(
         &mut self,
@@ -224,7 +194,7 @@ impl Lease {
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         let response = match &mut self.connection {
             Connection::Http1(sender) => sender.try_send_request(request).await?,
-            Connection::Http2(stream) => stream.0.sender.try_send_request(request).await?,
+            Connection::Http2(stream) => stream.sender().try_send_request(request).await?,
         };
         let promised = response.headers().get("keep-alive");
         if let Some(promised) = promised.and_then(promised_timeout) {
@@ -240,21 +210,27 @@ impl Lease {
         self.keep = Duration::ZERO;
     }
 
+    /// The count of a connection that goes on as something else than HTTP.
+    pub(crate) fn into_count(self) -> Option<InFlight> {
+        self.in_flight
+    }
+
     /// Gives the connection back once the response has been read to its end.
     pub(crate) fn release(self) {
         let Self {
             pool,
-            address,
+            key,
             is_reused: _,
             keep,
             connection,
+            in_flight: _,
         } = self;
         if let Connection::Http1(sender) = connection
             && !sender.is_closed()
             && !keep.is_zero()
         {
             let mut idle = pool.idle.borrow_mut();
-            let idle = idle.entry(address).or_default();
+            let idle = idle.entry(key).or_default();
             if idle.len() < MAX_IDLE {
                 let until = Instant::now() + keep;
                 idle.push(Idle { sender, until });

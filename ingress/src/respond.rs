@@ -43,12 +43,12 @@ pub(crate) enum Refusal {
     Garbled,
     #[error("the client did not send the body of its request in time")]
     SlowClient,
+    #[error("the body of the request is too large")]
+    TooLarge,
     #[error("the endpoint did not answer in time")]
     Timeout,
     #[error("the endpoint switched to a protocol that nobody asked for")]
     UnexpectedUpgrade,
-    #[error("the body of the request is too large")]
-    TooLarge,
     #[error("this address may not come here")]
     Forbidden,
     #[error("a user and a password are needed")]
@@ -81,6 +81,10 @@ pub(crate) enum Refusal {
 
 /// The body of a response.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every body is the large one"
+)]
 pub(crate) enum Body {
     Text(Bytes),
     Upstream(Upstream),

@@ -4,6 +4,7 @@ mod build;
 mod cluster;
 mod credential;
 mod filters;
+mod forwarding;
 mod hosts;
 mod paths;
 pub(crate) mod pattern;
@@ -24,6 +25,7 @@ pub(crate) use self::{
     cluster::{Cluster, Endpoints},
     credential::Credential,
     filters::{Action, Filters, RedirectTo},
+    forwarding::{Forwarding, Retry},
     hosts::HostIndex,
     paths::HostAuth,
     pattern::Groups,
@@ -61,10 +63,22 @@ pub(crate) struct ListenerTable {
 }
 
 /// How long the parts of an exchange may take, where the route says so.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
+    pub(crate) connect: Option<Duration>,
+    pub(crate) request: Option<Duration>,
     pub(crate) response: Option<Duration>,
     pub(crate) idle: Option<Duration>,
+}
+
+impl Timeouts {
+    /// Where a route says nothing.
+    pub(crate) const DEFAULT: Self = Self {
+        connect: None,
+        request: None,
+        response: None,
+        idle: None,
+    };
 }
 
 // === impl Table ===

@@ -45,19 +45,15 @@ impl Exchange<'_> {
                 set_path(parts, path);
             }
         }
-        if upgrade.is_some() {
-            Upgrade::ask(&mut parts.headers);
+        if let Some(upgrade) = upgrade {
+            upgrade.ask(&mut parts.headers);
         }
-        parts.version = Version::HTTP_11;
         if takes_trailers {
             parts
                 .headers
                 .insert(header::TE, HeaderValue::from_static("trailers"));
         }
-        if cluster.is_h2c {
-            parts.version = Version::HTTP_2;
-            set_authority(parts);
-        }
+        speak(parts, cluster.transport.is_http2);
         Ok(())
     }
 }
@@ -90,14 +86,28 @@ fn set_path(parts: &mut Parts, mut path: String) {
     }
 }
 
-/// HTTP/2 has the host in the URI.
-fn set_authority(parts: &mut Parts) {
-    let Some(host) = parts.headers.remove(header::HOST) else {
-        return;
+/// Where HTTP/2 and HTTP/1.1 have the host: in the URI, and in a header.
+pub(super) fn speak(parts: &mut Parts, is_http2: bool) {
+    parts.version = if is_http2 {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
     };
     let mut target = uri::Parts::default();
-    target.scheme = Some(uri::Scheme::HTTP);
-    target.authority = uri::Authority::try_from(host.as_bytes()).ok();
+    if is_http2 {
+        let Some(host) = parts.headers.remove(header::HOST) else {
+            return;
+        };
+        target.scheme = Some(uri::Scheme::HTTP);
+        target.authority = uri::Authority::try_from(host.as_bytes()).ok();
+    } else {
+        let authority = parts.uri.authority();
+        let host = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        let Some(host) = host else {
+            return;
+        };
+        parts.headers.insert(header::HOST, host);
+    }
     target.path_and_query = parts.uri.path_and_query().cloned();
     if let Ok(uri) = uri::Uri::from_parts(target) {
         parts.uri = uri;

@@ -3,6 +3,7 @@
 use std::{
     future::Future as _,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -11,15 +12,18 @@ use bytes::Bytes;
 use http::{Response, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
     listen::Reset,
-    pool::Lease,
+    pool::{Lease, Upload},
     respond::{Body, SERVER},
     sanitise,
     table::Route,
 };
+
+/// How long neither side may send anything where the route does not say.
+const IDLE: Duration = Duration::from_mins(1);
 
 /// A body that is read from an endpoint as the client takes it.
 #[derive(Debug)]
@@ -28,9 +32,13 @@ pub(crate) struct Upstream {
     has_ended: bool,
     /// Released when the body has been read to its end; closed when it is dropped before.
     lease: Option<Lease>,
-    idle: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Set when the body breaks off, for a client that would not notice.
-    reset: Option<Reset>,
+    passage: Passage,
+    /// How long neither side may send anything.
+    idle: Duration,
+    /// When the endpoint last sent something.
+    last: Instant,
+    /// Runs once the endpoint has been waited for.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a response's body breaks off.
@@ -38,18 +46,31 @@ pub(crate) struct Upstream {
 pub(crate) enum BodyError {
     #[error(transparent)]
     Upstream(#[from] hyper::Error),
-    #[error("the endpoint sent nothing for {0:?}")]
+    #[error("neither side sent anything for {0:?}")]
     Idle(Duration),
     #[error("the body cannot be compressed: {0}")]
     Coding(#[source] std::io::Error),
+    #[error("the exchange took longer than its route allows")]
+    TooLong,
 }
 
-/// An endpoint's answer, as the client gets it. If its body breaks off, `reset` is set.
+/// What a response's body has to do with besides its route.
+#[derive(Debug, Default)]
+pub(crate) struct Passage {
+    /// Of the request, whose body may still be under way.
+    pub(crate) upload: Option<Rc<Upload>>,
+    /// When the whole exchange has to be over.
+    pub(crate) end: Option<Instant>,
+    /// Set when the body breaks off, for a client that would not notice.
+    pub(crate) reset: Option<Reset>,
+}
+
+/// An endpoint's answer, as the client gets it.
 pub(crate) fn respond(
     response: Response<Incoming>,
     lease: Lease,
     route: &Route,
-    reset: Option<Reset>,
+    passage: Passage,
 ) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     // Each connection says its own version.
@@ -59,18 +80,17 @@ pub(crate) fn respond(
     for edits in &route.filters.response {
         edits.apply(&mut parts.headers);
     }
-    let idle = route.timeouts.idle;
     let upstream = Upstream {
         has_ended: body.is_end_stream(),
         body,
         lease: Some(lease),
-        idle: idle.map(|idle| (idle, Box::pin(tokio::time::sleep(idle)))),
-        reset,
+        passage,
+        idle: route.timeouts.idle.unwrap_or(IDLE),
+        last: Instant::now(),
+        timer: None,
     };
     Response::from_parts(parts, Body::Upstream(upstream))
 }
-
-// === impl Upstream ===
 
 impl Upstream {
     pub(crate) fn poll_frame(
@@ -78,16 +98,13 @@ impl Upstream {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            if let Some((limit, sleep)) = &mut self.idle
-                && sleep.as_mut().poll(cx).is_ready()
-            {
-                let error = BodyError::Idle(*limit);
-                return Poll::Ready(Some(Err(self.break_off(error))));
-            }
-            return Poll::Pending;
+            return self
+                .poll_timer(cx)
+                .map(|error| Some(Err(self.break_off(error))));
         };
-        if let Some((limit, sleep)) = &mut self.idle {
-            sleep.as_mut().reset(Instant::now() + *limit);
+        self.last = Instant::now();
+        if self.passage.end.is_some_and(|end| end <= self.last) {
+            return Poll::Ready(Some(Err(self.break_off(BodyError::TooLong))));
         }
         match frame {
             Some(Ok(frame)) => {
@@ -112,8 +129,31 @@ impl Upstream {
         self.body.size_hint()
     }
 
+    /// Waits for the next time at which something may be over, which moves on while something is sent.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        loop {
+            let (idle, end) = (self.idle, self.passage.end);
+            let upload = self.passage.upload.as_ref();
+            let sent = upload.map_or(self.last, |upload| upload.last.get());
+            let silent = self.last.max(sent) + idle;
+            let due = end.map_or(silent, |end| end.min(silent));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            if end.is_some_and(|end| end <= now) {
+                return Poll::Ready(BodyError::TooLong);
+            }
+            if silent <= now {
+                return Poll::Ready(BodyError::Idle(idle));
+            }
+            timer.as_mut().reset(due);
+        }
+    }
+
     fn break_off(&self, error: BodyError) -> BodyError {
-        if let Some(reset) = &self.reset {
+        if let Some(reset) = &self.passage.reset {
             reset.set();
         }
         error

@@ -1,79 +1,155 @@
 //! Protocol upgrades: after the endpoint's 101, and not before, bytes go both ways as they are.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use http_body::Body as _;
-use hyper::{body::Incoming, upgrade::OnUpgrade};
-use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
-use tracing::debug;
+use hyper::{body::Incoming, ext::Protocol, upgrade::OnUpgrade};
 
-use crate::{listen::Worker, respond::Body};
+use super::tunnel::tunnel;
+use crate::{
+    balance::InFlight,
+    listen::Worker,
+    pool::Transport,
+    respond::{Body, Refusal},
+    sanitise::{self, Malformed},
+    table::Route,
+};
 
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 const UPGRADE: HeaderValue = HeaderValue::from_static("upgrade");
+const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// A client's wish to go on with WebSocket frames.
 #[derive(Debug)]
-pub(super) struct Upgrade(OnUpgrade);
+pub(super) struct Upgrade {
+    client: OnUpgrade,
+    /// By extended CONNECT (RFC 8441), which HTTP/2 has instead of upgrades.
+    is_extended: bool,
+}
 
 impl Upgrade {
-    /// The wish in a request, if it has one that can be met: a GET without a body for a WebSocket.
+    /// The wish in a request, if it has one that can be met: for a WebSocket, without a body. It is a GET then.
     pub(super) fn take(request: &mut Request<Incoming>) -> Option<Self> {
-        let wanted = request.headers().get(header::UPGRADE)?;
-        if !wanted.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes())
-            || request.version() != Version::HTTP_11
-            || request.method() != Method::GET
-            || !request.body().is_end_stream()
-            || request.headers().contains_key(header::TRANSFER_ENCODING)
-            || !names(request.headers(), header::UPGRADE.as_str())
-        {
+        let is_extended = is_extended_connect(request);
+        if !is_extended && !is_upgrade(request) {
             return None;
         }
-        Some(Self(hyper::upgrade::on(request)))
+        let client = hyper::upgrade::on(&mut *request);
+        if is_extended {
+            *request.method_mut() = Method::GET;
+            request.extensions_mut().remove::<Protocol>();
+        }
+        Some(Self {
+            client,
+            is_extended,
+        })
+    }
+
+    /// The wish, if it can be met over this transport. A client of HTTP/2 cannot go on without.
+    pub(super) fn fit(
+        upgrade: Option<Self>,
+        transport: &Transport,
+    ) -> Result<Option<Self>, Refusal> {
+        match upgrade {
+            Some(upgrade) if transport.is_http2 => {
+                if upgrade.is_extended {
+                    return Err(Malformed::Connect.into());
+                }
+                Ok(None)
+            }
+            upgrade => Ok(upgrade),
+        }
     }
 
     /// Asks the endpoint.
-    pub(super) fn ask(headers: &mut HeaderMap) {
+    pub(super) fn ask(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONNECTION, UPGRADE);
         headers.insert(header::UPGRADE, WEBSOCKET);
+        if self.is_extended {
+            headers.insert(header::SEC_WEBSOCKET_KEY, random_key());
+            headers
+                .entry(header::SEC_WEBSOCKET_VERSION)
+                .or_insert(VERSION);
+        }
+    }
+
+    /// What the endpoint answers instead of its consent. A client of HTTP/2 would take some of that for consent.
+    pub(super) fn refused(&self, status: StatusCode) -> Result<(), Refusal> {
+        if self.is_extended && status.is_success() {
+            return Err(Refusal::UnexpectedUpgrade);
+        }
+        Ok(())
     }
 
     /// Passes the endpoint's consent on, and then what both sides say until one has finished and the other too.
     pub(super) fn switch(
         self,
         mut response: Response<Incoming>,
+        counted: Option<InFlight>,
+        route: &Route,
         worker: &Worker,
     ) -> Response<Body> {
         let upstream = hyper::upgrade::on(&mut response);
-        let client = self.0;
+        let idle = route.timeouts.idle;
         drop(worker.tasks.spawn_local(async move {
-            let (client, upstream) = match tokio::try_join!(client, upstream) {
-                Ok(both) => both,
-                Err(error) => {
-                    debug!(%error, "upgrade failed");
-                    return;
-                }
-            };
-            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            match copy_bidirectional(&mut client, &mut upstream).await {
-                Ok((sent, received)) => debug!(sent, received, "tunnel closed"),
-                Err(error) => debug!(%error, "tunnel broken"),
-            }
+            tunnel(self.client, upstream, idle).await;
+            drop(counted);
         }));
         let mut switched = Response::new(Body::Text(bytes::Bytes::new()));
-        *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         std::mem::swap(switched.headers_mut(), response.headers_mut());
-        crate::sanitise::strip_hop_by_hop(switched.headers_mut());
-        switched.headers_mut().insert(header::CONNECTION, UPGRADE);
-        switched.headers_mut().insert(header::UPGRADE, WEBSOCKET);
+        let headers = switched.headers_mut();
+        sanitise::strip_hop_by_hop(headers);
+        if self.is_extended {
+            headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+            headers.remove(header::CONTENT_LENGTH);
+        } else {
+            headers.insert(header::CONNECTION, UPGRADE);
+            headers.insert(header::UPGRADE, WEBSOCKET);
+            *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        }
         switched
     }
 }
 
+fn is_extended_connect(request: &Request<Incoming>) -> bool {
+    request.method() == Method::CONNECT
+        && request.version() == Version::HTTP_2
+        && (request.extensions().get::<Protocol>())
+            .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+}
+
+fn is_upgrade(request: &Request<Incoming>) -> bool {
+    let Some(wanted) = request.headers().get(header::UPGRADE) else {
+        return false;
+    };
+    wanted.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+        && request.version() == Version::HTTP_11
+        && request.method() == Method::GET
+        && request.body().is_end_stream()
+        && !request.headers().contains_key(header::TRANSFER_ENCODING)
+        && names(request.headers(), &header::UPGRADE)
+}
+
 /// Whether a Connection header names this option.
-fn names(headers: &HeaderMap, option: &str) -> bool {
+fn names(headers: &HeaderMap, option: &HeaderName) -> bool {
     headers.get_all(header::CONNECTION).iter().any(|value| {
         let mut options = value.as_bytes().split(|byte| *byte == b',');
-        options.any(|named| named.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+        options.any(|named| {
+            named
+                .trim_ascii()
+                .eq_ignore_ascii_case(option.as_str().as_bytes())
+        })
     })
+}
+
+/// Sixteen random bytes in base64, as HTTP/1.1 wants them (RFC 6455 section 4.1).
+fn random_key() -> HeaderValue {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut key = *b"AAAAAAAAAAAAAAAAAAAAAA==";
+    // The last digit before the padding has only two bits, and stays as it is.
+    for digit in key.iter_mut().take(21) {
+        *digit = DIGITS.get(fastrand::usize(..64)).copied().unwrap_or(b'A');
+    }
+    HeaderValue::from_bytes(&key).unwrap_or(HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAA=="))
 }

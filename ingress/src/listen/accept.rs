@@ -130,6 +130,7 @@ async fn accept(
             worker: Rc::clone(&worker),
             listener: id,
             local,
+            peer,
             client,
             reset,
             in_use: Notify::new(),

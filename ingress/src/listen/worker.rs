@@ -109,12 +109,10 @@ impl Worker {
             .timer(TokioTimer::new())
             .max_header_list_size(MAX_HEAD_H2)
             .max_concurrent_streams(MAX_STREAMS)
+            .enable_connect_protocol()
             .keep_alive_interval(PING);
         Self {
-            pool: Rc::new(Pool::new(
-                config.upstream_idle_timeout,
-                config.connect_timeout,
-            )),
+            pool: Rc::new(Pool::new(config.upstream_idle_timeout)),
             resolver: Resolver::new(config.connect_timeout),
             http,
             access_log: access_log(&shared),

@@ -176,6 +176,12 @@ fn own_cluster(
         virtual_ips: vec![],
         send_proxy_protocol: None,
     };
-    let made = Cluster::new(&name, &cluster, &Snapshot::default(), None);
-    made.map_err(|refused| refused.to_string())
+    let now = tokio::time::Instant::now();
+    Ok(Cluster::new(
+        &name,
+        &cluster,
+        &Snapshot::default(),
+        None,
+        now,
+    ))
 }

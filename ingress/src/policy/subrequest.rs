@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::{
-    forward::{Exchange, respond},
+    forward::{Exchange, Passage, respond},
     pool::RequestBody,
     respond::{Body, Refusal},
     sanitise,
@@ -45,7 +45,7 @@ impl Exchange<'_> {
         let answer = timeout(limit, self.forward(cluster, request)).await;
         let (mut response, lease) = answer.map_err(|_elapsed| Refusal::Timeout)??;
         sanitise::response_framing(response.headers_mut()).ok_or(Refusal::Garbled)?;
-        Ok(respond(response, lease, route, None))
+        Ok(respond(response, lease, route, Passage::default()))
     }
 }
 

@@ -1,14 +1,23 @@
 //! Opens connections to endpoints.
 
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+use std::{cell::Cell, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
-use hyper::client::conn;
+use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::debug;
 
-use super::RequestBody;
+use super::{
+    RequestBody, Transport,
+    proxy_header::{Ends, proxy_header},
+    tls::Tls,
+};
 use crate::listen::{KEEPALIVE, LocalExecutor};
 
 /// Why there is no connection to an endpoint. Another endpoint may be tried: nothing has been sent.
@@ -18,53 +27,134 @@ pub(crate) enum ConnectError {
     Io(#[source] io::Error),
     #[error("no connection within {0:?}")]
     Timeout(Duration),
-    #[error("no HTTP/2 connection: {0}")]
+    #[error("no TLS connection: {0}")]
+    Tls(#[source] io::Error),
+    #[error("TLS is not possible: {0}")]
+    NoTls(String),
+    #[error("the endpoint does not speak HTTP/2 over TLS")]
+    NoHttp2,
+    #[error("no HTTP connection: {0}")]
     Handshake(#[source] hyper::Error),
+    #[error("an attempt that this request waited for has failed")]
+    SameAsBefore,
+}
+
+/// Where a connection goes, for whom, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Destination<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) transport: &'a Transport,
+    /// The client's connection, for endpoints that are told of it.
+    pub(crate) ends: Ends,
+    pub(crate) limit: Duration,
+}
+
+/// A connection before HTTP is spoken on it.
+enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 pub(super) async fn http1(
-    address: SocketAddr,
-    limit: Duration,
-) -> Result<conn::http1::SendRequest<RequestBody>, ConnectError> {
-    let stream = tcp(address, limit).await?;
-    let handshake = conn::http1::Builder::new().handshake(TokioIo::new(stream));
-    let (sender, connection) = handshake.await.map_err(ConnectError::Handshake)?;
-    drive(address, connection.with_upgrades());
-    Ok(sender)
+    to: Destination<'_>,
+) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
+    match open(to).await? {
+        Stream::Tcp(stream) => http1_over(to.address, stream).await,
+        Stream::Tls(stream) => http1_over(to.address, stream).await,
+    }
 }
 
+/// `streams` follows how many requests the endpoint takes at once.
 pub(super) async fn http2(
-    address: SocketAddr,
-    limit: Duration,
-) -> Result<conn::http2::SendRequest<RequestBody>, ConnectError> {
-    let stream = tcp(address, limit).await?;
-    let handshake = conn::http2::Builder::new(LocalExecutor)
-        .timer(TokioTimer::new())
-        .keep_alive_interval(Duration::from_secs(30))
-        .handshake(TokioIo::new(stream));
-    let (sender, connection) = handshake.await.map_err(ConnectError::Handshake)?;
-    drive(address, connection);
-    Ok(sender)
+    to: Destination<'_>,
+    streams: Rc<Cell<usize>>,
+) -> Result<http2::SendRequest<RequestBody>, ConnectError> {
+    match open(to).await? {
+        Stream::Tcp(stream) => http2_over(to.address, stream, streams).await,
+        Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            http2_over(to.address, stream, streams).await
+        }
+        Stream::Tls(_) => Err(ConnectError::NoHttp2),
+    }
 }
 
-async fn tcp(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectError> {
-    let connected = timeout(limit, TcpStream::connect(address)).await;
-    let stream = connected
-        .map_err(|_elapsed| ConnectError::Timeout(limit))?
+async fn open(to: Destination<'_>) -> Result<Stream, ConnectError> {
+    let tls = match &to.transport.tls {
+        None => None,
+        Some(Ok(tls)) => Some(tls),
+        Some(Err(reason)) => return Err(ConnectError::NoTls(reason.clone())),
+    };
+    let opened = timeout(to.limit, open_without_limit(to, tls)).await;
+    opened.unwrap_or(Err(ConnectError::Timeout(to.limit)))
+}
+
+async fn open_without_limit(
+    to: Destination<'_>,
+    tls: Option<&Tls>,
+) -> Result<Stream, ConnectError> {
+    let mut stream = TcpStream::connect(to.address)
+        .await
         .map_err(ConnectError::Io)?;
     stream.set_nodelay(true).map_err(ConnectError::Io)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     SockRef::from(&stream)
         .set_tcp_keepalive(&keepalive)
         .map_err(ConnectError::Io)?;
-    Ok(stream)
+    if let Some(version) = to.transport.proxy {
+        let header = proxy_header(version, to.ends);
+        stream.write_all(&header).await.map_err(ConnectError::Io)?;
+    }
+    let Some(tls) = tls else {
+        return Ok(Stream::Tcp(stream));
+    };
+    let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
+    let stream = connector.connect(tls.name(to.address), stream).await;
+    Ok(Stream::Tls(Box::new(stream.map_err(ConnectError::Tls)?)))
 }
 
-/// Runs a connection until it is closed. Whoever waits for a response is told of its errors.
-fn drive(address: SocketAddr, connection: impl Future<Output = hyper::Result<()>> + 'static) {
+async fn http1_over<S>(
+    address: SocketAddr,
+    stream: S,
+) -> Result<http1::SendRequest<RequestBody>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = http1::Builder::new().handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.map_err(ConnectError::Handshake)?;
     drop(tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
-            debug!(endpoint = %address, %error, "upstream connection ended");
-        }
+        ended(address, connection.with_upgrades().await);
     }));
+    Ok(sender)
+}
+
+async fn http2_over<S>(
+    address: SocketAddr,
+    stream: S,
+    streams: Rc<Cell<usize>>,
+) -> Result<http2::SendRequest<RequestBody>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let handshake = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .handshake(TokioIo::new(stream));
+    let (sender, connection) = handshake.await.map_err(ConnectError::Handshake)?;
+    drop(tokio::task::spawn_local(async move {
+        let mut connection = pin!(connection);
+        let driven = poll_fn(|cx| {
+            let polled = Future::poll(connection.as_mut(), cx);
+            streams.set(connection.current_max_send_streams());
+            polled
+        });
+        ended(address, driven.await);
+    }));
+    Ok(sender)
+}
+
+/// Whoever waits for a response is told of a connection's errors too.
+fn ended(address: SocketAddr, result: hyper::Result<()>) {
+    if let Err(error) = result {
+        debug!(endpoint = %address, %error, "upstream connection ended");
+    }
 }

@@ -16,6 +16,7 @@ use meshlite_snapshot::{
     ResourceType, RouteTable, Snapshot, Table as Resources, TlsSecret,
 };
 use rustls::sign::CertifiedKey;
+use tokio::time::Instant;
 
 use super::{Cluster, Credential, HostIndex, ListenerId, ListenerTable, PathIndex, Places, Table};
 use crate::{
@@ -93,7 +94,7 @@ impl Builder {
     /// Builds the table for this snapshot, without what is rejected.
     pub(crate) fn build(&mut self, snapshot: &Snapshot) -> Vec<Rejection> {
         let mut rejections = Vec::new();
-        self.build_clusters(snapshot, &mut rejections);
+        self.build_clusters(snapshot);
         if !self.snapshot.route_tables.is_same(&snapshot.route_tables) {
             self.build_hosts(snapshot, &mut rejections);
         }
@@ -156,37 +157,31 @@ impl Builder {
         place.is_some_and(|place| self.listener_ids.insert(new.clone(), place).is_none())
     }
 
-    fn build_clusters(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
-        let same_groups = self
-            .snapshot
-            .endpoint_groups
-            .is_same(&snapshot.endpoint_groups);
-        if same_groups && self.snapshot.clusters.is_same(&snapshot.clusters) {
+    fn build_clusters(&mut self, snapshot: &Snapshot) {
+        let old = &self.snapshot;
+        let same_groups = old.endpoint_groups.is_same(&snapshot.endpoint_groups);
+        let same_credentials = old.credentials.is_same(&snapshot.credentials);
+        if same_groups && same_credentials && old.clusters.is_same(&snapshot.clusters) {
             return;
         }
-        let changed = changed_services(&self.snapshot.endpoint_groups, &snapshot.endpoint_groups);
+        let changed = changed_services(&old.endpoint_groups, &snapshot.endpoint_groups);
+        let now = Instant::now();
         self.clusters
             .retain(|name, _| snapshot.clusters.contains_key(name));
         for (name, resource) in snapshot.clusters.iter() {
             let previous = self.clusters.get(name);
             if let Some((source, _)) = previous
                 && Arc::ptr_eq(source, resource)
+                && (same_credentials || resource.tls.is_none())
                 && !changed.contains(&(resource.namespace.as_str(), resource.service.as_str()))
             {
                 continue;
             }
             let previous = previous.map(|(_, cluster)| cluster);
-            match Cluster::new(name, resource, snapshot, previous) {
-                Ok(cluster) => {
-                    self.places.cluster(name);
-                    self.clusters
-                        .insert(name.clone(), (Arc::clone(resource), cluster));
-                }
-                Err(refused) => {
-                    self.clusters.remove(name);
-                    rejections.push(rejection(ResourceType::Cluster, name, &refused));
-                }
-            }
+            let cluster = Cluster::new(name, resource, snapshot, previous, now);
+            self.places.cluster(name);
+            self.clusters
+                .insert(name.clone(), (Arc::clone(resource), cluster));
         }
     }
 

@@ -1,33 +1,36 @@
 //! An upstream with its endpoints resolved.
 
-use std::{
-    collections::BTreeSet,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use meshlite_snapshot::{EndpointGroup, Name, Protocol, Snapshot};
+use tokio::time::Instant;
+
+use crate::{
+    balance::{Counts, Endpoint, Ring, Spread, Sticky},
+    pool::Transport,
 };
-
-use meshlite_snapshot::{EndpointGroup, LoadBalancing, Name, Protocol, Snapshot, UpstreamProtocol};
-
-use super::build::Refused;
 
 /// An upstream: what to speak to which endpoints.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     pub(crate) name: Name,
-    pub(crate) is_h2c: bool,
+    pub(crate) transport: Arc<Transport>,
     pub(crate) endpoints: Endpoints,
+    pub(crate) spread: Spread,
+    /// Where a key belongs, if endpoints are chosen by one.
+    pub(crate) ring: Option<Ring>,
+    pub(crate) sticky: Option<Sticky>,
+    /// None for the ingress's default.
+    pub(crate) connect_timeout: Option<Duration>,
     /// Survives a change of the endpoints.
-    turn: Arc<AtomicUsize>,
+    pub(crate) counts: Arc<Counts>,
 }
 
 /// Where a cluster's endpoints are.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Endpoints {
-    /// Known addresses, sorted; none where no endpoint is usable.
-    Addresses(Box<[SocketAddr]>),
+    /// Known ones, sorted by address; none where no endpoint is usable.
+    Known(Box<[Endpoint]>),
     /// A DNS name that is looked up when a connection is made.
     Dns { name: Box<str>, port: u16 },
 }
@@ -38,65 +41,110 @@ impl Cluster {
         cluster: &meshlite_snapshot::Cluster,
         snapshot: &Snapshot,
         previous: Option<&Arc<Self>>,
-    ) -> Result<Arc<Self>, Refused> {
-        let is_h2c = match cluster.protocol {
-            UpstreamProtocol::Http1 => false,
-            UpstreamProtocol::H2c => true,
-            UpstreamProtocol::Https | UpstreamProtocol::Https2 => {
-                let message = "HTTPS to endpoints is not served yet; use a port that speaks HTTP";
-                return Err(Refused::Unsupported(message.to_owned()));
-            }
-        };
-        if cluster.load_balancing != LoadBalancing::RoundRobin {
-            let message = format!(
-                "load balancing {:?} is not served yet",
-                cluster.load_balancing
-            );
-            return Err(Refused::Unsupported(message));
-        }
-        let endpoints = match (&cluster.external_name, cluster.port) {
-            (Some(external), Some(port)) => Endpoints::Dns {
-                name: external.strip_suffix('.').unwrap_or(external).into(),
-                port,
-            },
-            (Some(_), None) => Endpoints::Addresses(Box::default()),
-            (None, _) => {
-                let groups = snapshot.endpoint_groups_of(&cluster.namespace, &cluster.service);
-                Endpoints::Addresses(usable(groups.map(|(_, group)| group), &cluster.port_name))
-            }
-        };
+        now: Instant,
+    ) -> Arc<Self> {
+        let known = previous.map(|previous| &previous.endpoints);
+        let endpoints = endpoints(cluster, snapshot, known, now);
+        let transport = Transport::new(
+            cluster,
+            snapshot,
+            previous.map(|cluster| &cluster.transport),
+        );
+        let spread = Spread::of(cluster);
+        let sticky = cluster.sticky.as_ref();
+        let sticky = sticky.map(|cookie| Sticky::new(cookie, name.as_str(), endpoints.known()));
+        let connect_timeout = cluster
+            .connect_timeout_ms
+            .map(|ms| Duration::from_millis(ms.into()));
         if let Some(previous) = previous
             && previous.endpoints == endpoints
-            && previous.is_h2c == is_h2c
+            && Arc::ptr_eq(&previous.transport, &transport)
+            && previous.spread == spread
+            && previous.sticky == sticky
+            && previous.connect_timeout == connect_timeout
         {
-            return Ok(Arc::clone(previous));
+            return Arc::clone(previous);
         }
-        let turn = previous.map(|previous| Arc::clone(&previous.turn));
-        Ok(Arc::new(Self {
+        let is_hashed = matches!(spread, Spread::Hash(_))
+            || cluster
+                .sticky
+                .as_ref()
+                .is_some_and(|sticky| sticky.balanced);
+        let counts = previous.map(|previous| Arc::clone(&previous.counts));
+        Arc::new(Self {
             name: name.clone(),
-            is_h2c,
+            transport,
+            ring: is_hashed.then(|| Ring::of(endpoints.known())),
             endpoints,
-            turn: turn.unwrap_or_default(),
-        }))
+            spread,
+            sticky,
+            connect_timeout,
+            counts: counts.unwrap_or_else(|| Arc::new(Counts::new(now))),
+        })
     }
 
     /// Whether there is nobody to send requests to.
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(&self.endpoints, Endpoints::Addresses(addresses) if addresses.is_empty())
-    }
-
-    /// Whose turn it is, counted over all cores.
-    pub(crate) fn next_turn(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed)
+        matches!(&self.endpoints, Endpoints::Known(endpoints) if endpoints.is_empty())
     }
 }
 
-/// The ready endpoints; where there are none, those that still answer while they terminate. Each once, sorted.
-fn usable<'a, I: Iterator<Item = &'a Arc<EndpointGroup>>>(
-    groups: I,
-    port_name: &str,
-) -> Box<[SocketAddr]> {
-    let (mut ready, mut terminating) = (BTreeSet::new(), BTreeSet::new());
+impl Endpoints {
+    /// The endpoints, where they are known.
+    pub(crate) fn known(&self) -> &[Endpoint] {
+        match self {
+            Self::Known(endpoints) => endpoints,
+            Self::Dns { .. } => &[],
+        }
+    }
+}
+
+/// The cluster's endpoints, with what was known of those that it had before.
+fn endpoints(
+    cluster: &meshlite_snapshot::Cluster,
+    snapshot: &Snapshot,
+    before: Option<&Endpoints>,
+    now: Instant,
+) -> Endpoints {
+    let found = match (&cluster.external_name, cluster.port) {
+        (Some(external), Some(port)) => {
+            return Endpoints::Dns {
+                name: external.strip_suffix('.').unwrap_or(external).into(),
+                port,
+            };
+        }
+        (None, Some(port)) if !cluster.virtual_ips.is_empty() => {
+            let addresses = cluster.virtual_ips.iter();
+            addresses
+                .map(|ip| (SocketAddr::new(*ip, port), None))
+                .collect()
+        }
+        (Some(_), None) => BTreeMap::new(),
+        (None, _) => {
+            let groups = snapshot.endpoint_groups_of(&cluster.namespace, &cluster.service);
+            usable(groups.map(|(_, group)| group), &cluster.port_name)
+        }
+    };
+    let before = before.map_or(&[][..], Endpoints::known);
+    let endpoint = |(address, target): (SocketAddr, Option<String>)| {
+        let name = target.unwrap_or_else(|| address.to_string());
+        let mut endpoint = Endpoint::new(address, name.into(), now);
+        if let Ok(at) = before.binary_search_by_key(&address, |endpoint| endpoint.address)
+            && let Some(before) = before.get(at)
+        {
+            endpoint.carry_on(before);
+        }
+        endpoint
+    };
+    Endpoints::Known(found.into_iter().map(endpoint).collect())
+}
+
+/// Addresses, and what is behind them where that has a name.
+type Found = BTreeMap<SocketAddr, Option<String>>;
+
+/// The ready endpoints; where there are none, those that still answer while they terminate.
+fn usable<'a, I: Iterator<Item = &'a Arc<EndpointGroup>>>(groups: I, port_name: &str) -> Found {
+    let (mut ready, mut terminating) = (Found::new(), Found::new());
     for group in groups {
         let named = |port: &&meshlite_snapshot::EndpointPort| {
             port.name == port_name && port.protocol == Protocol::Tcp
@@ -106,19 +154,24 @@ fn usable<'a, I: Iterator<Item = &'a Arc<EndpointGroup>>>(
         };
         for endpoint in &group.endpoints {
             let address = SocketAddr::new(endpoint.address, port);
+            let target = endpoint
+                .target
+                .as_ref()
+                .map(|target| format!("{target}:{port}"));
             if endpoint.ready {
-                ready.insert(address);
+                ready.insert(address, target);
             } else if endpoint.serving && endpoint.terminating {
-                terminating.insert(address);
+                terminating.insert(address, target);
             }
         }
     }
-    let chosen = if ready.is_empty() { terminating } else { ready };
-    chosen.into_iter().collect()
+    if ready.is_empty() { terminating } else { ready }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use meshlite_snapshot::{AddressFamily, Endpoint, EndpointPort};
 
     use super::*;
@@ -153,10 +206,10 @@ mod tests {
 
     fn lasts(groups: &[Arc<EndpointGroup>]) -> Vec<u8> {
         let octet = |address: &SocketAddr| match address.ip() {
-            std::net::IpAddr::V4(ip) => ip.octets()[3],
-            std::net::IpAddr::V6(_) => 0,
+            IpAddr::V4(ip) => ip.octets()[3],
+            IpAddr::V6(_) => 0,
         };
-        usable(groups.iter(), "http").iter().map(octet).collect()
+        usable(groups.iter(), "http").keys().map(octet).collect()
     }
 
     #[test]

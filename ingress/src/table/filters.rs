@@ -92,10 +92,8 @@ impl Filters {
                     let status = status.ok_or_else(|| invalid("a status is not one"))?;
                     filters.action.get_or_insert(Action::Respond(status));
                 }
-                Filter::Mirror(_) => {
-                    let message = format!("{}: mirroring is not served yet", route.owner);
-                    return Err(Refused::Unsupported(message));
-                }
+                // Where requests are sent to is not what they are changed to.
+                Filter::Mirror(_) => {}
             }
         }
         Ok(filters)

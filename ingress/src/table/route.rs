@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, request};
-use meshlite_snapshot::{PathMatch, ValueMatch};
+use meshlite_snapshot::{Name, PathMatch, ValueMatch};
 use regex::bytes::Regex;
 
 use super::{
-    Filters, Groups, Places, Refused, Shares, Timeouts,
+    Filters, Forwarding, Groups, Places, Refused, Retry, Shares, Timeouts,
     pattern::{self, Pattern},
 };
 use crate::{policy::Policy, sanitise};
@@ -19,6 +19,8 @@ pub(crate) struct Route {
     pub(crate) fallback: bool,
     pub(crate) filters: Filters,
     pub(crate) timeouts: Timeouts,
+    /// How requests are sent, where the route says anything about it.
+    pub(crate) forwarding: Option<Box<Forwarding>>,
     pub(crate) policy: Option<Box<Policy>>,
     /// The object that asked for it, as `namespace/name`.
     pub(crate) owner: Arc<str>,
@@ -98,10 +100,13 @@ impl Route {
             Some(policy) => Some(Box::new(Policy::new(policy, route, places)?)),
             None => None,
         };
+        let mut cluster = |name: &Name| places.cluster(name);
+        let forwarding = Forwarding::new(&route.filters, route.policy.as_deref(), &mut cluster);
         Ok(Self {
             fallback: route.fallback,
             filters: Filters::new(route)?,
             timeouts: Timeouts::new(&route.timeouts),
+            forwarding,
             policy,
             owner,
             position,
@@ -115,6 +120,12 @@ impl Route {
             },
             shares: Shares::new(&route.backends, |name| places.cluster(name)),
         })
+    }
+
+    /// How often its requests are tried, and after what.
+    pub(crate) fn retry(&self) -> &Retry {
+        const DEFAULT: &Retry = &Retry::DEFAULT;
+        (self.forwarding.as_ref()).map_or(DEFAULT, |forwarding| &forwarding.retry)
     }
 
     /// Whether the route's matches other than its path hold.
@@ -155,6 +166,8 @@ impl Timeouts {
     fn new(timeouts: &meshlite_snapshot::RouteTimeouts) -> Self {
         let millis = |ms: Option<u32>| ms.map(|ms| Duration::from_millis(ms.into()));
         Self {
+            connect: millis(timeouts.connect_ms),
+            request: millis(timeouts.request_ms),
             response: millis(timeouts.response_ms),
             idle: millis(timeouts.idle_ms),
         }

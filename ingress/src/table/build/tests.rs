@@ -3,10 +3,7 @@
 use meshlite_snapshot::{HostMatch, ListenerProtocol, PathMatch, Resource, UpstreamProtocol};
 
 use super::*;
-use crate::{
-    table::Endpoints,
-    tests::mesh::{self, HTTP},
-};
+use crate::tests::mesh::{self, HTTP};
 
 fn put(snapshot: &mut Snapshot, name: &str, resource: Resource) {
     snapshot.insert(Name::new(name).unwrap(), resource);
@@ -59,15 +56,19 @@ fn a_changed_endpoint_changes_its_cluster_and_nothing_else() {
         cluster(&mut builder, "default/two/80"),
         paths(&builder, "meshlite/one"),
     );
-    assert_eq!(before.0.next_turn(), 0);
+    assert_eq!(before.0.counts.next(), 0);
     let group = mesh::group("one", ([10, 0, 0, 9], 80).into());
     put(&mut snapshot, "default/one/one-1", group);
     assert_eq!(builder.build(&snapshot), []);
     let after = cluster(&mut builder, "default/one/80");
-    let moved = ([10, 0, 0, 9], 80).into();
-    assert_eq!(after.endpoints, Endpoints::Addresses([moved].into()));
+    let addresses = after
+        .endpoints
+        .known()
+        .iter()
+        .map(|endpoint| endpoint.address);
+    assert_eq!(addresses.collect::<Vec<_>>(), [([10, 0, 0, 9], 80).into()]);
     // Whose turn it is goes on from where it was.
-    assert_eq!(after.next_turn(), 1);
+    assert_eq!(after.counts.next(), 1);
     assert!(Arc::ptr_eq(
         &before.1,
         &cluster(&mut builder, "default/two/80")

@@ -1,0 +1,359 @@
+//! Gets the head of an endpoint's response: one endpoint after another, as far as a request may be sent again.
+
+use std::{cell::Cell, future::Future, pin::pin, time::Duration};
+
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use tokio::{
+    select,
+    time::{Instant, sleep_until},
+};
+use tracing::debug;
+
+use super::Exchange;
+use crate::{
+    balance::{Outcome, Target, Turn},
+    pool::{ConnectError, Destination, Ends, Lease, RequestBody, Upload},
+    respond::Refusal,
+    table::{Cluster, Retry, Route, Timeouts},
+};
+
+/// Times that a request is sent again because a kept connection turned out to be closed.
+const MAX_RESENDS: usize = 2;
+
+/// How often a request is tried, and how long that may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    retry: &'a Retry,
+    timeouts: Timeouts,
+}
+
+impl<'a> Rules<'a> {
+    /// Where no route says anything.
+    pub(super) const DEFAULT: Self = Self {
+        retry: &Retry::DEFAULT,
+        timeouts: Timeouts::DEFAULT,
+    };
+
+    pub(super) fn of(route: &'a Route) -> Self {
+        Self {
+            retry: route.retry(),
+            timeouts: route.timeouts,
+        }
+    }
+}
+
+/// One request on its way to a cluster.
+#[derive(Debug)]
+pub(super) struct Attempt<'a> {
+    exchange: Exchange<'a>,
+    rules: Rules<'a>,
+    cluster: &'a Cluster,
+    turn: Turn<'a>,
+    upload: &'a Upload,
+    /// Requests that were sent, but for those that came back unsent.
+    sent: usize,
+    resent: usize,
+    connects: usize,
+}
+
+/// The head of an endpoint's response.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) response: Response<Incoming>,
+    pub(super) lease: Lease,
+    /// Brings the client back to the endpoint.
+    pub(super) cookie: Option<HeaderValue>,
+}
+
+/// Why there is no response, or why it is not passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    Reset,
+    Garbled,
+    Timeout,
+    /// Its status is one after which the route wants another try.
+    Status,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        exchange: Exchange<'a>,
+        rules: Rules<'a>,
+        cluster: &'a Cluster,
+        turn: Turn<'a>,
+        upload: &'a Upload,
+    ) -> Self {
+        Self {
+            exchange,
+            rules,
+            cluster,
+            turn,
+            upload,
+            sent: 0,
+            resent: 0,
+            connects: 0,
+        }
+    }
+
+    /// Sends the request until there is a response to pass on.
+    pub(super) async fn run(mut self, mut request: Request<RequestBody>) -> Result<Head, Refusal> {
+        let mut target = self.turn.next().ok_or(Refusal::NoEndpoints)?;
+        let mut may_reuse = true;
+        loop {
+            let counted = self.turn.begin(target);
+            let mut lease = match self.lease(target, may_reuse).await {
+                Ok(lease) => lease,
+                Err(error) => {
+                    target = self.pass_over(target, &error)?;
+                    may_reuse = true;
+                    continue;
+                }
+            };
+            lease.count(counted);
+            let spare = self.spare(&request, lease.is_reused);
+            let started = Instant::now();
+            self.upload.last.set(started);
+            self.sent += 1;
+            let limit = self.rules.timeouts.response;
+            let limit = limit.unwrap_or(self.config().response_timeout);
+            let sent = within(limit, &self.upload.last, lease.send(request)).await;
+            let (failure, unsent) = match sent {
+                Some(Ok(response)) => {
+                    let is_last =
+                        spare.is_none() || !self.retry().after.contains(&response.status());
+                    self.answered(target, &response, started);
+                    if is_last {
+                        return Ok(self.head(target, response, lease));
+                    }
+                    // Where nobody else can be asked, this answer is as good as any.
+                    match self.again(target, Failure::Status, spare, &lease) {
+                        Ok((next, again)) => {
+                            (target, request) = (next, again);
+                            continue;
+                        }
+                        Err(_) => return Ok(self.head(target, response, lease)),
+                    }
+                }
+                Some(Err(mut failed)) => {
+                    let error = failed.error();
+                    debug!(cluster = %self.cluster.name, endpoint = %target.address, %error, "request failed");
+                    let garbled = error.is_parse();
+                    let failure = if garbled {
+                        Failure::Garbled
+                    } else {
+                        Failure::Reset
+                    };
+                    (failure, failed.take_message())
+                }
+                None => (Failure::Timeout, None),
+            };
+            if let Some(again) = unsent
+                && self.resent < MAX_RESENDS
+            {
+                // It never left: to the same endpoint on a new connection, or to another one.
+                self.resent += 1;
+                self.sent -= 1;
+                self.exchange.metrics().upstream_retries.inc();
+                if !lease.is_reused {
+                    target = self.turn.next().unwrap_or(target);
+                }
+                (request, may_reuse) = (again, false);
+                continue;
+            }
+            match self.again(target, failure, spare, &lease) {
+                Ok((next, again)) => {
+                    may_reuse = next.address != target.address;
+                    (target, request) = (next, again);
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// A connection to an endpoint.
+    async fn lease(&mut self, target: Target<'_>, may_reuse: bool) -> Result<Lease, ConnectError> {
+        let worker = &self.exchange.connection.worker;
+        let notes = self.exchange.notes;
+        notes.endpoint.set(Some(target.address));
+        notes.tries.set(notes.tries.get() + 1);
+        let transport = &self.cluster.transport;
+        let now = self.exchange.started;
+        if may_reuse && let Some(lease) = worker.pool.reuse(target.address, transport, now) {
+            return Ok(lease);
+        }
+        self.connects += 1;
+        let metrics = self.exchange.metrics();
+        metrics.upstream_connects.inc();
+        let limit = self.rules.timeouts.connect.or(self.cluster.connect_timeout);
+        let connected = worker.pool.connect(Destination {
+            address: target.address,
+            transport,
+            ends: self.ends(),
+            limit: limit.unwrap_or(self.config().connect_timeout),
+        });
+        // Not within this future, where it would take room in that of every request.
+        Box::pin(connected).await.inspect_err(|error| {
+            metrics.upstream_connect_failures.inc();
+            debug!(cluster = %self.cluster.name, endpoint = %target.address, %error, "endpoint passed over");
+        })
+    }
+
+    fn ends(&self) -> Ends {
+        Ends {
+            client: self.exchange.connection.peer,
+            local: self.exchange.connection.local,
+        }
+    }
+
+    /// The endpoint after one that cannot be connected to. Nothing was sent, so it may be any request.
+    fn pass_over(
+        &mut self,
+        target: Target<'a>,
+        error: &ConnectError,
+    ) -> Result<Target<'a>, Refusal> {
+        let now = Instant::now();
+        self.turn.note(target, Outcome::Failure, now);
+        let refusal = match error {
+            ConnectError::Timeout(_) => Refusal::Timeout,
+            _ => Refusal::Unreachable,
+        };
+        if self.connects >= self.retry().connects || !self.is_in_time(now) {
+            return Err(refusal);
+        }
+        let next = self.turn.next().ok_or(refusal)?;
+        self.exchange.metrics().upstream_retries.inc();
+        Ok(next)
+    }
+
+    /// Where a request that was sent goes after a failure, if it may be sent again.
+    fn again(
+        &mut self,
+        target: Target<'a>,
+        failure: Failure,
+        spare: Option<Request<RequestBody>>,
+        lease: &Lease,
+    ) -> Result<(Target<'a>, Request<RequestBody>), Refusal> {
+        let now = Instant::now();
+        let was_closed = lease.is_reused && failure == Failure::Reset;
+        if !was_closed && failure != Failure::Status {
+            self.turn.note(target, Outcome::Failure, now);
+        }
+        let refusal = match failure {
+            Failure::Reset => Refusal::Reset,
+            Failure::Timeout => Refusal::Timeout,
+            Failure::Garbled | Failure::Status => Refusal::Garbled,
+        };
+        let spare = spare.ok_or(refusal)?;
+        // A kept connection that was closed says nothing of the endpoint.
+        if was_closed && self.resent < MAX_RESENDS {
+            self.resent += 1;
+            self.sent -= 1;
+            self.exchange.metrics().upstream_retries.inc();
+            return Ok((target, spare));
+        }
+        let retry = self.retry();
+        let is_wanted = match failure {
+            Failure::Reset => retry.after_reset,
+            Failure::Timeout => retry.after_timeout,
+            Failure::Status => true,
+            Failure::Garbled => false,
+        };
+        if !is_wanted || self.sent >= retry.tries || !self.is_in_time(now) {
+            return Err(refusal);
+        }
+        let next = self.turn.next().ok_or(refusal)?;
+        if !self.cluster.counts.take_retry(now) {
+            debug!(cluster = %self.cluster.name, "no retry is left in the cluster's budget");
+            return Err(refusal);
+        }
+        self.exchange.metrics().upstream_retries.inc();
+        Ok((next, spare))
+    }
+
+    fn answered(&self, target: Target<'_>, response: &Response<Incoming>, started: Instant) {
+        let now = Instant::now();
+        self.exchange.notes.answered.set(Some(now));
+        let outcome = match response.status().as_u16() {
+            502..=504 => Outcome::Failure,
+            _ => Outcome::Success,
+        };
+        self.turn.note(target, outcome, now);
+        self.turn.observe(target, now.duration_since(started), now);
+    }
+
+    fn head(&self, target: Target<'_>, response: Response<Incoming>, lease: Lease) -> Head {
+        let is_tls = self.exchange.connection.client.is_tls;
+        Head {
+            cookie: self.turn.cookie(target, is_tls),
+            response,
+            lease,
+        }
+    }
+
+    /// A copy of a request that may be sent twice, where it may come to that.
+    fn spare(
+        &self,
+        request: &Request<RequestBody>,
+        is_reused: bool,
+    ) -> Option<Request<RequestBody>> {
+        let retry = self.retry();
+        let may_repeat = request.method().is_idempotent() || retry.non_idempotent;
+        let has_another = self.turn.count() > 1 && retry.tries > self.sent + 1;
+        if !may_repeat
+            || !(has_another || is_reused)
+            || !matches!(request.body(), RequestBody::Empty)
+        {
+            return None;
+        }
+        Some(replica(request))
+    }
+
+    /// Whether one more try may begin now.
+    fn is_in_time(&self, now: Instant) -> bool {
+        let within = self.retry().within;
+        within.is_none_or(|within| now.duration_since(self.exchange.started) < within)
+    }
+
+    fn retry(&self) -> &'a Retry {
+        self.rules.retry
+    }
+
+    fn config(&self) -> &crate::Config {
+        &self.exchange.connection.worker.shared.config
+    }
+}
+
+/// The same head, without a body.
+pub(super) fn replica(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut replica = Request::new(RequestBody::Empty);
+    replica.method_mut().clone_from(request.method());
+    replica.uri_mut().clone_from(request.uri());
+    *replica.version_mut() = request.version();
+    replica.headers_mut().clone_from(request.headers());
+    replica
+}
+
+/// Waits until `limit` after the time in `since`, which may move on meanwhile. None if that is too short.
+pub(super) async fn within<T>(
+    limit: Duration,
+    since: &Cell<Instant>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    let mut deadline = since.get() + limit;
+    let mut sleep = pin!(sleep_until(deadline));
+    loop {
+        select! {
+            biased;
+            result = &mut future => return Some(result),
+            () = &mut sleep => {
+                if since.get() + limit <= deadline {
+                    return None;
+                }
+                deadline = since.get() + limit;
+                sleep.as_mut().reset(deadline);
+            }
+        }
+    }
+}

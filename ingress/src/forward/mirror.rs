@@ -1,0 +1,128 @@
+//! Copies of requests for another cluster, whose answers nobody reads. They neither delay nor fail the request itself.
+
+use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
+
+use super::{Exchange, headers::speak};
+use crate::{
+    balance::{Target, Turn, balance},
+    listen::Worker,
+    pool::{ConnectError, Copy, Destination, Ends, Lease, RequestBody},
+    table::{Cluster, Route},
+};
+
+/// How long a copy may take, with its answer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+impl Exchange<'_> {
+    /// What makes a copy of a request, if its route wants one and not too many are under way.
+    pub(super) fn mirror(&self, route: &Route, parts: &Parts) -> Option<Copy> {
+        let to = route.forwarding.as_ref()?.mirror?;
+        let cluster = Arc::clone(self.table.cluster(to)?);
+        let worker = Rc::clone(&self.connection.worker);
+        let permit = worker.pool.mirror_permit()?;
+        let mut head = parts.clone();
+        // The copy's length is known, and it asks for nothing to come before it.
+        head.headers.remove(header::TRANSFER_ENCODING);
+        for upgrade in [header::UPGRADE, header::CONNECTION] {
+            head.headers.remove(upgrade);
+        }
+        speak(&mut head, cluster.transport.is_http2);
+        let ends = Ends {
+            client: self.connection.peer,
+            local: self.connection.local,
+        };
+        Some(Copy::new(move |body| {
+            drop(tokio::task::spawn_local(async move {
+                let sent = timeout(LIMIT, send(&worker, &cluster, ends, head, body)).await;
+                if sent.is_err() {
+                    debug!(cluster = %cluster.name, "copy took too long");
+                }
+                drop(permit);
+            }));
+        }))
+    }
+}
+
+async fn send(
+    worker: &Rc<Worker>,
+    cluster: &Cluster,
+    ends: Ends,
+    head: Parts,
+    body: VecDeque<Bytes>,
+) {
+    let now = Instant::now();
+    let turn = balance(cluster, &worker.resolver, &head, ends.client, now).await;
+    let target = turn.map(|mut turn| turn.next().map(|target| (turn, target)));
+    let Ok(Some((turn, target))) = target else {
+        debug!(cluster = %cluster.name, "nobody takes the copy");
+        return;
+    };
+    let mut lease = match lease(worker, cluster, &turn, target, ends).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            debug!(cluster = %cluster.name, endpoint = %target.address, %error, "copy not sent");
+            return;
+        }
+    };
+    let body = if body.is_empty() {
+        RequestBody::Empty
+    } else {
+        RequestBody::Known(body)
+    };
+    match lease.send(Request::from_parts(head, body)).await {
+        Ok(response) => {
+            if throw_away(response.into_body()).await {
+                lease.release();
+            }
+        }
+        Err(error) => {
+            let error = error.error();
+            debug!(cluster = %cluster.name, endpoint = %target.address, %error, "copy failed");
+        }
+    }
+}
+
+async fn lease(
+    worker: &Rc<Worker>,
+    cluster: &Cluster,
+    turn: &Turn<'_>,
+    target: Target<'_>,
+    ends: Ends,
+) -> Result<Lease, ConnectError> {
+    let transport = &cluster.transport;
+    let counted = turn.begin(target);
+    let reused = (worker.pool).reuse(target.address, transport, Instant::now());
+    let mut lease = if let Some(lease) = reused {
+        lease
+    } else {
+        let limit = cluster.connect_timeout;
+        let connected = worker.pool.connect(Destination {
+            address: target.address,
+            transport,
+            ends,
+            limit: limit.unwrap_or(worker.shared.config.connect_timeout),
+        });
+        connected.await?
+    };
+    lease.count(counted);
+    Ok(lease)
+}
+
+/// Reads an answer to its end. False if it has none.
+async fn throw_away(mut body: Incoming) -> bool {
+    loop {
+        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
+        match frame {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => return false,
+            None => return true,
+        }
+    }
+}
