@@ -13,5 +13,6 @@ mod golden;
 mod helm;
 mod install;
 mod monitoring;
+mod readme;
 mod systemd;
 mod values;
