@@ -4,6 +4,7 @@
     unused_qualifications,
     clippy::pedantic,
     clippy::large_enum_variant,
+    clippy::enum_variant_names,
     clippy::clone_on_ref_ptr,
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,

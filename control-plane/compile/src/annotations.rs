@@ -1,9 +1,13 @@
-//! The annotations of the domain `meshlite.io`: which there are, and what their values mean.
+//! The annotations that mean something: which there are, and what their values mean.
+
+pub mod ingress;
 
 use std::collections::BTreeMap;
 
 use meshlite_snapshot::duration;
 
+use self::ingress::{Annotation, Support};
+pub(crate) use self::ingress::{MESHLITE, NGINX};
 use crate::{ObjectKey, report::About, values};
 
 /// On a Service: the IPVS scheduler that balances it.
@@ -12,25 +16,15 @@ pub(crate) const IPVS_SCHEDULER: &str = "meshlite.io/ipvs-scheduler";
 pub(crate) const WEIGHTS: &str = "meshlite.io/weights";
 /// On a Service: what the weights of its endpoints follow besides what is written; `load`.
 pub(crate) const BALANCE: &str = "meshlite.io/balance";
-/// On an Ingress: how long its backends may take to answer.
-pub(crate) const REQUEST_TIMEOUT: &str = "meshlite.io/request-timeout";
 
 /// On an Ingress: how far it is programmed, which the control plane writes there itself.
 const PROGRAMMED: &str = "meshlite.io/programmed";
 
-/// On an Ingress: the Secrets with the CAs of clients and with passwords, as ingress-nginx calls them.
-pub(crate) const NAMING_SECRETS: [&str; 2] = [
-    "nginx.ingress.kubernetes.io/auth-tls-secret",
-    "nginx.ingress.kubernetes.io/auth-secret",
-];
-
-const DOMAIN: &str = "meshlite.io/";
-/// Every annotation that means something, and on which kind.
-const KNOWN: [(&str, &str); 5] = [
+/// Every annotation of ours that means something on another kind than Ingress, and the one that is only written.
+const KNOWN: [(&str, &str); 4] = [
     ("Service", IPVS_SCHEDULER),
     ("Service", WEIGHTS),
     ("Service", BALANCE),
-    ("Ingress", REQUEST_TIMEOUT),
     ("Ingress", PROGRAMMED),
 ];
 /// How alike two names must be for one to be taken for the other, from 0 to 1.
@@ -49,29 +43,65 @@ pub(crate) fn secret(value: &str, own_namespace: &str) -> Option<ObjectKey> {
     are_names.then(|| ObjectKey::new(namespace, name))
 }
 
-/// Warns of annotations that look like ours and mean nothing on this kind of object.
+/// Says which annotations mean nothing on this kind of object, and which are not served.
 pub(crate) fn check(
     kind: &'static str,
     annotations: Option<&BTreeMap<String, String>>,
     about: &mut About<'_>,
 ) {
-    let ours = annotations
-        .into_iter()
-        .flat_map(|all| all.range(DOMAIN.to_owned()..))
-        .map(|(annotation, _)| annotation)
-        .take_while(|annotation| annotation.starts_with(DOMAIN));
-    for annotation in ours {
-        let meaning = KNOWN.iter().find(|(_, known)| known == annotation);
-        let message = match meaning {
-            Some((meant_for, _)) if *meant_for == kind => continue,
-            Some((meant_for, _)) => format!("has a meaning on kind {meant_for} only"),
-            None => match alike(annotation, KNOWN.iter().map(|(_, known)| *known)) {
+    let domains: &[&str] = if kind == "Ingress" {
+        &[MESHLITE, NGINX]
+    } else {
+        &[MESHLITE]
+    };
+    for domain in domains {
+        let of_domain = annotations
+            .into_iter()
+            .flat_map(|all| all.range((*domain).to_owned()..))
+            .take_while(|(annotation, _)| annotation.starts_with(domain));
+        for (annotation, value) in of_domain {
+            check_one(kind, annotation, value.trim(), about);
+        }
+    }
+}
+
+fn check_one(kind: &'static str, annotation: &str, value: &str, about: &mut About<'_>) {
+    let on_kind = KNOWN.iter().find(|(_, known)| *known == annotation);
+    let on_ingress = ingress::find(annotation);
+    let meant_for = match (on_kind, on_ingress) {
+        (Some((kind, _)), _) => kind,
+        (None, Some(_)) => "Ingress",
+        (None, None) => {
+            let message = match meant(annotation) {
                 Some(known) => format!("unknown annotation; did you mean {known}?"),
                 None => "unknown annotation".to_owned(),
-            },
-        };
+            };
+            about.warning(field(annotation), "UnknownAnnotation", message);
+            return;
+        }
+    };
+    if meant_for != kind {
+        let message = format!("has a meaning on kind {meant_for} only");
         about.warning(field(annotation), "UnknownAnnotation", message);
+    } else if let Some(known) = on_ingress
+        && let Support::Unsupported(unless) = known.support
+        && !unless.contains(&value)
+    {
+        let message = format!("is not supported. {}", known.says);
+        about.error(field(annotation), "Unsupported", message);
     }
+}
+
+/// The annotation of the same domain that this one is probably a misspelling of.
+fn meant(annotation: &str) -> Option<String> {
+    let (domain, name) = annotation.split_once('/')?;
+    let on_ingress = ingress::ALL.iter().flat_map(Annotation::full_names);
+    let others = KNOWN.iter().map(|(_, known)| (*known).to_owned());
+    let known: Vec<_> = on_ingress.chain(others).collect();
+    let of_domain = known
+        .iter()
+        .filter_map(|known| known.strip_prefix(domain)?.strip_prefix('/'));
+    alike(name, of_domain).map(|known| format!("{domain}/{known}"))
 }
 
 /// The known name that this one is probably a misspelling of.
@@ -165,6 +195,11 @@ mod tests {
 
     #[test]
     fn a_misspelling_finds_what_was_meant() {
+        assert_eq!(
+            meant("meshlite.io/request-timout").as_deref(),
+            Some("meshlite.io/request-timeout")
+        );
+        assert_eq!(meant("nginx.ingress.kubernetes.io/made-up"), None);
         let known = ["wlc", "wrr", "meshlite.io/request-timeout"];
         assert_eq!(
             alike("meshlite.io/request-timout", known),

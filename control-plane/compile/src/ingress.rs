@@ -1,10 +1,12 @@
 //! Ingresses: each is read on its own, then each host gets one table from all that speak of it.
 
 mod age;
+mod annotations;
 mod backend;
 mod certificates;
 mod class;
 mod cluster;
+mod credentials;
 mod host;
 mod hosts;
 mod keyring;
@@ -12,6 +14,7 @@ mod listeners;
 mod path;
 mod read;
 mod references;
+mod regex;
 mod table;
 mod tls;
 
@@ -26,6 +29,7 @@ use k8s_openapi::api::{core::v1::Secret, networking::v1 as k8s};
 use self::{
     certificates::Certificates,
     class::Classes,
+    credentials::Credentials,
     hosts::{Clusters, Hosts},
     keyring::Keyring,
     listeners::Listeners,
@@ -54,6 +58,7 @@ pub(crate) struct Ingresses {
     hosts: Hosts,
     clusters: Clusters,
     certificates: Certificates,
+    credentials: Credentials,
     changed: BTreeSet<ObjectKey>,
     /// Whether any Ingress may have become ours, or foreign.
     classes_changed: bool,
@@ -76,6 +81,7 @@ impl Ingresses {
             hosts: Hosts::default(),
             clusters: Clusters::default(),
             certificates: Certificates::default(),
+            credentials: Credentials::default(),
             changed: BTreeSet::new(),
             classes_changed: false,
             listeners_changed: true,
@@ -84,7 +90,7 @@ impl Ingresses {
 
     /// Takes in what became of an Ingress. Says whether it matters.
     pub(crate) fn put(&mut self, key: ObjectKey, object: Option<&k8s::Ingress>) -> bool {
-        let request = object.map(|object| Request::read(&key, object));
+        let request = object.map(|object| Request::read(&key, object, &self.settings));
         if self.requests.get(&key).map(|held| &**held) == request.as_ref() {
             return false;
         }
@@ -115,6 +121,7 @@ impl Ingresses {
         }
         self.references.secret_changed(key);
         self.certificates.secret_changed(key);
+        self.credentials.secret_changed(key);
         let default = self.listeners.as_ref().and_then(Listeners::default_secret);
         self.listeners_changed |= default == Some(key);
         true
@@ -185,6 +192,7 @@ impl Ingresses {
         }
         self.certificates
             .compile(&self.keyring, default, &listeners.https, delta);
+        self.credentials.compile(&self.keyring, delta);
         self.clusters.compile(services, delta)
     }
 
@@ -216,11 +224,13 @@ impl Ingresses {
             if let Some(before) = before {
                 self.hosts.leave(&before);
                 self.certificates.leave(&before);
+                self.credentials.leave(&before);
                 self.references.leave(&before);
             }
             if let Some(now) = now {
                 self.hosts.enter(&now);
                 self.certificates.enter(&now);
+                self.credentials.enter(&now);
                 self.references.enter(&now);
             }
         }

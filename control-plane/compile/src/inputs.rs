@@ -70,6 +70,9 @@ pub struct Settings {
     pub https_proxy_port: u16,
     /// The TlsSecret for unknown server names (`namespace/name`); none for one that the ingress makes itself.
     pub default_certificate: Option<Name>,
+    /// Serve Ingresses with ingress-nginx's defaults where they write nothing: redirects to HTTPS on hosts with TLS, bodies
+    /// of at most 1 MiB, its timeouts and retries.
+    pub nginx_compat: bool,
 }
 
 impl Default for Settings {
@@ -81,6 +84,7 @@ impl Default for Settings {
             http_proxy_port: 8080,
             https_proxy_port: 8443,
             default_certificate: None,
+            nginx_compat: false,
         }
     }
 }

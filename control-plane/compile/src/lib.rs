@@ -26,6 +26,7 @@ mod slice;
 mod values;
 mod weights;
 
+pub use annotations::ingress as ingress_annotations;
 pub use change::{Change, Effect};
 pub use compiler::Compiler;
 pub use delta::Delta;

@@ -1,8 +1,10 @@
-//! The certificate and key in a Secret of whatever type, as far as they can be checked without cryptography.
+//! What a Secret of whatever type holds for an ingress, as far as it can be checked without cryptography.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use k8s_openapi::api::core::v1 as k8s;
-use meshlite_snapshot::PrivateKey;
+use meshlite_snapshot::{Htpasswd, PrivateKey, UpstreamIdentity};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{Error as PemError, PemObject},
@@ -10,6 +12,19 @@ use rustls_pki_types::{
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
+const AUTHORITIES: &str = "ca.crt";
+const PASSWORDS: &str = "auth";
+
+/// What a Secret holds, part by part, or why it does not.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Contents {
+    pub(crate) material: Result<Material, String>,
+    /// DER.
+    pub(crate) authorities: Result<Vec<Bytes>, String>,
+    pub(crate) passwords: Result<Htpasswd, String>,
+    /// Every key and its value as a line. Not of a Secret with a private key, which is none of that kind.
+    pub(crate) users: Result<Htpasswd, String>,
+}
 
 /// A chain and its key.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,9 +35,67 @@ pub(crate) struct Material {
     pub(crate) private_key: PrivateKey,
 }
 
-/// Reads a Secret, or says what is wrong with it.
-pub(crate) fn material(secret: &k8s::Secret) -> Result<Material, String> {
-    let certificate_chain = certificates(entry(secret, CERTIFICATE)?)?;
+impl Contents {
+    /// The certificate as one that is shown to servers.
+    pub(crate) fn identity(&self) -> Option<UpstreamIdentity> {
+        let material = self.material.as_ref().ok()?;
+        Some(UpstreamIdentity {
+            certificate_chain: material.certificate_chain.clone(),
+            private_key: material.private_key.clone(),
+        })
+    }
+}
+
+/// Reads a Secret.
+pub(crate) fn contents(secret: &k8s::Secret) -> Contents {
+    let authorities = entry(secret, AUTHORITIES).and_then(|pem| certificates(AUTHORITIES, pem));
+    Contents {
+        material: material(secret),
+        authorities,
+        passwords: passwords(secret),
+        users: users(secret),
+    }
+}
+
+fn passwords(secret: &k8s::Secret) -> Result<Htpasswd, String> {
+    let lines = entry(secret, PASSWORDS)?;
+    let is_user = |line: &[u8]| {
+        line.iter()
+            .position(|b| *b == b':')
+            .is_some_and(|at| at > 0)
+    };
+    if !lines.split(|b| *b == b'\n').any(is_user) {
+        return Err(format!("{PASSWORDS} holds no line user:hash"));
+    }
+    Ok(Htpasswd(Bytes::copy_from_slice(lines)))
+}
+
+fn users(secret: &k8s::Secret) -> Result<Htpasswd, String> {
+    let mut names: BTreeSet<&String> = BTreeSet::new();
+    names.extend(secret.data.iter().flat_map(BTreeMap::keys));
+    names.extend(secret.string_data.iter().flat_map(BTreeMap::keys));
+    if names.iter().any(|name| *name == KEY) {
+        return Err(format!("it has {KEY}, so that it holds no users"));
+    }
+    let mut lines = Vec::new();
+    for name in names {
+        let hash = entry(secret, name)?.trim_ascii();
+        if name.contains(':') || hash.contains(&b'\n') {
+            return Err("a user has a colon or a hash has several lines".to_owned());
+        }
+        lines.extend_from_slice(name.as_bytes());
+        lines.push(b':');
+        lines.extend_from_slice(hash);
+        lines.push(b'\n');
+    }
+    if lines.is_empty() {
+        return Err("it has no users".to_owned());
+    }
+    Ok(Htpasswd(lines.into()))
+}
+
+fn material(secret: &k8s::Secret) -> Result<Material, String> {
+    let certificate_chain = certificates(CERTIFICATE, entry(secret, CERTIFICATE)?)?;
     let private_key = private_key(entry(secret, KEY)?)?;
     Ok(Material {
         certificate_chain,
@@ -40,17 +113,17 @@ fn entry<'a>(secret: &'a k8s::Secret, name: &str) -> Result<&'a [u8], String> {
         .ok_or_else(|| format!("it has no {name}"))
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<Bytes>, String> {
+fn certificates(entry: &str, pem: &[u8]) -> Result<Vec<Bytes>, String> {
     let mut chain = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| undecodable(CERTIFICATE, &error))?;
+        let certificate = certificate.map_err(|error| undecodable(entry, &error))?;
         if !is_der_sequence(&certificate) {
-            return Err(format!("{CERTIFICATE} holds a CERTIFICATE that is not DER"));
+            return Err(format!("{entry} holds a CERTIFICATE that is not DER"));
         }
         chain.push(Bytes::copy_from_slice(&certificate));
     }
     if chain.is_empty() {
-        return Err(format!("{CERTIFICATE} holds no PEM block CERTIFICATE"));
+        return Err(format!("{entry} holds no PEM block CERTIFICATE"));
     }
     Ok(chain)
 }

@@ -84,6 +84,9 @@ fn apply(object: &Json, settings: &mut Settings) {
     if let Some(watch) = object["watchIngressWithoutClass"].as_bool() {
         settings.watch_ingress_without_class = watch;
     }
+    if let Some(compat) = object["nginxCompat"].as_bool() {
+        settings.nginx_compat = compat;
+    }
     if let Some(name) = object["defaultCertificate"].as_str() {
         settings.default_certificate = Some(Name::new(name).unwrap());
     }

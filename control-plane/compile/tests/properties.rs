@@ -14,7 +14,7 @@ use std::{
 };
 
 use meshlite_compile::{Compiled, Inputs, ObjectKey, Settings, compile};
-use meshlite_snapshot::{Finding, Name, PathMatch, Route, Snapshot, Table};
+use meshlite_snapshot::{Filter, Finding, Name, PathMatch, Route, Snapshot, Table};
 use mutate::{Mutation, mutation};
 use proptest::{prelude::*, sample::Index};
 use serde::Deserialize as _;
@@ -128,8 +128,8 @@ fn check(compiled: &Compiled) -> Result<(), TestCaseError> {
         for listener in &table.listeners {
             prop_assert!(snapshot.listeners.contains_key(listener), "{listener}");
         }
-        for backend in table.routes.iter().flat_map(|route| &route.backends) {
-            prop_assert!(snapshot.clusters.contains_key(&backend.cluster), "{name}");
+        for cluster in table.routes.iter().flat_map(named_clusters) {
+            prop_assert!(snapshot.clusters.contains_key(cluster), "{name}: {cluster}");
         }
     }
     for name in ingress_endpoint_groups {
@@ -159,6 +159,26 @@ fn check(compiled: &Compiled) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Every cluster that a route may send to.
+fn named_clusters(route: &Route) -> Vec<&Name> {
+    let mut all: Vec<_> = route.backends.iter().collect();
+    let mut names = vec![];
+    if let Some(policy) = &route.policy {
+        all.extend(policy.canaries.iter().flat_map(|canary| &canary.backends));
+        names.extend(policy.error_pages.as_ref().map(|pages| &pages.cluster));
+        names.extend(&policy.default_backend);
+        let external = policy.access.external.as_ref();
+        names.extend(external.and_then(|auth| auth.cluster.as_ref()));
+    }
+    for filter in &route.filters {
+        if let Filter::Mirror(to) = filter {
+            all.push(to);
+        }
+    }
+    names.extend(all.into_iter().map(|share| &share.cluster));
+    names
+}
+
 /// Everything but what comes from this one object.
 fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
     let mut rest = snapshot.clone();
@@ -182,6 +202,9 @@ fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
         }
         "Secret" => {
             retain(&mut rest.tls_secrets, |name, _| name.as_str() != own);
+            retain(&mut rest.credentials, |name, _| {
+                name.as_str() != own && !name.as_str().starts_with(&prefix)
+            });
             // It may be the default certificate.
             rest.listeners = Table::default();
         }
@@ -197,6 +220,7 @@ fn others(snapshot: &Snapshot, kind: &str, key: &ObjectKey) -> Snapshot {
             rest.route_tables = Table::default();
             rest.clusters = Table::default();
             rest.tls_secrets = Table::default();
+            rest.credentials = Table::default();
         }
         other => panic!("no law for {other}"),
     }

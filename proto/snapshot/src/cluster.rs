@@ -44,7 +44,7 @@ pub struct Cluster {
 }
 
 /// What is spoken to an upstream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum UpstreamProtocol {
     /// HTTP/1.1.
     #[default]
@@ -58,7 +58,7 @@ pub enum UpstreamProtocol {
 }
 
 /// How an endpoint of a cluster is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum LoadBalancing {
     /// Each in turn.
     #[default]
@@ -72,7 +72,7 @@ pub enum LoadBalancing {
 }
 
 /// A part of what is hashed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum HashPart {
     /// The client's address.
     ClientAddress,
@@ -93,7 +93,11 @@ pub enum HashPart {
 }
 
 /// A cookie that names the endpoint which serves a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent attributes of a cookie"
+)]
 pub struct StickyCookie {
     /// The cookie.
     pub name: String,
@@ -119,7 +123,7 @@ pub struct StickyCookie {
 }
 
 /// Which requests that another site caused a cookie is sent with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[expect(missing_docs, reason = "RFC 6265bis's own names")]
 pub enum SameSite {
     Strict,
@@ -128,7 +132,7 @@ pub enum SameSite {
 }
 
 /// How TLS is spoken to endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct UpstreamTls {
     /// The certificate must be for `server_name` and come from an authority.
     pub verify: bool,
@@ -140,8 +144,8 @@ pub struct UpstreamTls {
     pub identity: Option<Name>,
 }
 
-/// The versions of HAProxy's PROXY protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// The versions of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[expect(missing_docs, reason = "the versions' own names")]
 pub enum ProxyProtocol {
     V1,

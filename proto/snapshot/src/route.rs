@@ -237,6 +237,7 @@ pub struct WeightedCluster {
 
 /// Timeouts of a route in milliseconds; none for the ingress's default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the unit is part of a name")]
 pub struct RouteTimeouts {
     /// To a connection with an endpoint, TLS included.
     pub connect_ms: Option<u32>,

@@ -130,13 +130,13 @@ fn canary_header(from: v1::CanaryHeader) -> Result<CanaryHeader, DecodeError> {
 fn retry(from: v1::Retry) -> Result<Retry, DecodeError> {
     Ok(Retry {
         attempts: at_least_one("retry.attempts", from.attempts)?,
-        on: field::each("retry.on", from.on, |on| retry_on(&on))?,
+        on: field::each("retry.on", from.on, retry_on)?,
         timeout_ms: field::optional_number(from.timeout_ms),
         non_idempotent: from.non_idempotent,
     })
 }
 
-fn retry_on(from: &v1::RetryOn) -> Result<RetryOn, DecodeError> {
+fn retry_on(from: v1::RetryOn) -> Result<RetryOn, DecodeError> {
     use v1::retry_on::{Failure, Kind};
     match from.kind {
         Some(Kind::Failure(failure)) => match field::known("failure", failure)? {

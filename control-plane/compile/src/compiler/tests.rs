@@ -221,9 +221,10 @@ fn the_secrets_that_are_wanted_are_those_that_served_ingresses_and_the_settings_
         }))
     };
     let annotations = json!({
-        "nginx.ingress.kubernetes.io/auth-tls-secret": "team/clients",
+        "nginx.ingress.kubernetes.io/auth-tls-secret": "default/clients",
+        "nginx.ingress.kubernetes.io/auth-type": "basic",
         "nginx.ingress.kubernetes.io/auth-secret": "passwords",
-        "nginx.ingress.kubernetes.io/proxy-ssl-secret": "team/not-read",
+        "nginx.ingress.kubernetes.io/proxy-ssl-secret": "team/is-of-another-namespace",
     });
     let ours = with_annotations("meshlite", annotations.clone());
     let foreign = with_annotations("nginx", json!({}));
@@ -240,10 +241,10 @@ fn the_secrets_that_are_wanted_are_those_that_served_ingresses_and_the_settings_
     assert_eq!(
         wanted(&compiler),
         [
+            "default/clients",
             "default/own",
             "default/passwords",
-            "ops/default",
-            "team/clients"
+            "ops/default"
         ]
     );
     assert_eq!(compiler.served_ingresses(), [key("ours")].into());

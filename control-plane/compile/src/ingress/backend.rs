@@ -1,10 +1,11 @@
 //! The backend of a path as it is written: which port of which Service.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use k8s_openapi::api::networking::v1 as k8s;
 use meshlite_snapshot::{Name, ServicePort};
 
+use super::annotations::Upstream;
 use crate::{
     ObjectKey,
     report::{About, resource_name},
@@ -22,11 +23,28 @@ pub(super) struct Target {
     pub(super) name: Name,
     pub(super) service: ObjectKey,
     pub(super) port: PortRef,
+    /// How an Ingress wants its own requests to go there.
+    pub(super) upstream: Option<Arc<Upstream>>,
+}
+
+impl Target {
+    /// The same port, where requests go as an Ingress says, with a cluster of its own. None where that has no name.
+    pub(super) fn with(&self, upstream: &Arc<Upstream>) -> Option<Self> {
+        let port = format!("{}@{}", self.port, upstream.ingress);
+        let name = resource_name(&[&self.service.namespace, &self.service.name, &port]).ok()?;
+        Some(Self {
+            name,
+            upstream: Some(Arc::clone(upstream)),
+            ..self.clone()
+        })
+    }
 }
 
 /// A port as a backend names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PortRef {
+    /// The first that there is.
+    First,
     Number(u16),
     Name(String),
 }
@@ -58,12 +76,15 @@ fn target(ingress: &ObjectKey, backend: &k8s::IngressBackend) -> Result<Target, 
         name,
         service: ObjectKey::new(&*ingress.namespace, service),
         port,
+        upstream: None,
     })
 }
 
 impl fmt::Display for PortRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // No port that is written has this number.
+            Self::First => f.write_str("0"),
             Self::Number(number) => number.fmt(f),
             Self::Name(name) => f.write_str(name),
         }
@@ -74,7 +95,7 @@ impl PortRef {
     pub(super) const fn number(&self) -> Option<u16> {
         match self {
             Self::Number(number) => Some(*number),
-            Self::Name(_) => None,
+            Self::Name(_) | Self::First => None,
         }
     }
 
@@ -82,6 +103,7 @@ impl PortRef {
         match self {
             Self::Number(_) => ".service.port.number",
             Self::Name(_) => ".service.port.name",
+            Self::First => "",
         }
     }
 
@@ -89,6 +111,7 @@ impl PortRef {
         match self {
             Self::Number(number) => port.port == *number,
             Self::Name(name) => port.name == *name,
+            Self::First => true,
         }
     }
 }

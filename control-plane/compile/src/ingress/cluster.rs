@@ -6,8 +6,11 @@ use meshlite_snapshot::{
     Cluster, Protocol, Service, ServicePort, ServiceType, TargetPort, UpstreamProtocol,
 };
 
-use super::backend::{PortRef, Problem, Target};
-use crate::{join::Services, values};
+use super::{
+    annotations::Upstream,
+    backend::{PortRef, Problem, Target},
+};
+use crate::{ObjectKey, join::Services, values};
 
 /// The cluster of a target, and why it is one without endpoints, if so.
 pub(super) fn cluster(target: &Target, services: &Services) -> (Cluster, Result<(), Problem>) {
@@ -20,7 +23,32 @@ pub(super) fn cluster(target: &Target, services: &Services) -> (Cluster, Result<
         ..Cluster::default()
     };
     let found = resolve(target, services, &mut cluster);
+    if let Some(upstream) = &target.upstream {
+        apply(upstream, target, services, &mut cluster);
+    }
     (cluster, found)
+}
+
+/// Sends requests as an Ingress says.
+fn apply(upstream: &Upstream, target: &Target, services: &Services, cluster: &mut Cluster) {
+    cluster.protocol = upstream.protocol.unwrap_or(cluster.protocol);
+    cluster.load_balancing = upstream.load_balancing.unwrap_or(cluster.load_balancing);
+    cluster.hash_by.clone_from(&upstream.hash_by);
+    cluster.sticky.clone_from(&upstream.sticky);
+    cluster.send_proxy_protocol = upstream.send_proxy_protocol;
+    cluster.tls.clone_from(&upstream.tls);
+    if let Some(tls) = &mut cluster.tls
+        && tls.verify
+        && tls.server_name.is_none()
+    {
+        let ObjectKey { namespace, name } = &target.service;
+        tls.server_name = Some(format!("{name}.{namespace}.svc"));
+    }
+    if upstream.via_service
+        && let Some(Some(service)) = services.get(&target.service)
+    {
+        cluster.virtual_ips.clone_from(&service.cluster_ips);
+    }
 }
 
 /// Fills in what the Service says of the port; nothing where it says nothing.

@@ -72,14 +72,14 @@ impl Hosts {
             let speakers = host.speakers.iter();
             let requests: Vec<_> = speakers.filter_map(|age| request(&age.key)).collect();
             let mut findings = Findings::default();
-            let (routes, targets) = table::routes(&name, &requests, &mut findings);
-            clusters.exchange(&host.targets, &targets);
-            host.targets = targets;
+            let table = table::table(&name, &requests, &mut findings);
+            clusters.exchange(&host.targets, &table.targets);
+            host.targets = table.targets;
             let table = (!requests.is_empty()).then(|| RouteTable {
                 listeners: vec![listeners.http.clone(), listeners.https.clone()],
                 host: name.clone(),
-                routes,
-                client_auth: None,
+                routes: table.routes,
+                client_auth: table.client_auth,
             });
             match (
                 resource_name(&[&listeners.class, &name.to_string()]),
@@ -137,6 +137,11 @@ impl Clusters {
             .extend(targets.map(|(target, _)| target.clone()));
     }
 
+    fn is_used(&self, target: &Target) -> bool {
+        let targets = self.used.get(&target.service);
+        targets.is_some_and(|targets| targets.contains_key(target))
+    }
+
     /// Whether a route can send to the Service.
     pub(super) fn reach(&self, service: &ObjectKey) -> bool {
         self.used.contains_key(service)
@@ -149,17 +154,21 @@ impl Clusters {
         delta: &mut Delta,
     ) -> BTreeSet<ObjectKey> {
         let mut touched = BTreeSet::new();
-        for target in mem::take(&mut self.changed) {
-            let targets = self.used.get(&target.service);
-            let is_used = targets.is_some_and(|targets| targets.contains_key(&target));
-            let resource = is_used.then(|| {
-                let (cluster, _) = cluster(&target, services);
-                Resource::Cluster(Arc::new(cluster))
-            });
+        let (used, unused): (Vec<_>, Vec<_>) = mem::take(&mut self.changed)
+            .into_iter()
+            .partition(|target| self.is_used(target));
+        // What is gone comes first: what is sent to otherwise than before has the same name.
+        for Target { name, service, .. } in unused {
+            delta.resources.insert((ResourceType::Cluster, name), None);
+            touched.insert(service);
+        }
+        for target in used {
+            let (cluster, _) = cluster(&target, services);
+            let cluster = Resource::Cluster(Arc::new(cluster));
             let Target { name, service, .. } = target;
             delta
                 .resources
-                .insert((ResourceType::Cluster, name), resource);
+                .insert((ResourceType::Cluster, name), Some(cluster));
             touched.insert(service);
         }
         touched

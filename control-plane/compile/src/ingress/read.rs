@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1 as k8s;
-use meshlite_snapshot::{HostMatch, RoutePath, RouteTimeouts};
+use meshlite_snapshot::{HostMatch, RoutePath};
 
 use super::{
     age::Age,
+    annotations::{self as asked, Asked, Stand},
     backend::{Backend, Target, backend},
     class::Named,
     host,
@@ -14,7 +15,7 @@ use super::{
     tls,
 };
 use crate::{
-    ObjectKey, annotations,
+    ObjectKey, Settings, annotations,
     report::{About, Findings},
 };
 
@@ -26,7 +27,8 @@ pub(super) struct Request {
     pub(super) age: Age,
     pub(super) class: Named,
     pub(super) findings: Findings,
-    pub(super) timeouts: RouteTimeouts,
+    /// What its annotations ask for.
+    pub(super) asked: Asked,
     /// Its hosts, each with its paths in order. A host without paths has the default backend only.
     pub(super) hosts: BTreeMap<HostMatch, Vec<PathRule>>,
     pub(super) default_backend: Option<Backend>,
@@ -55,15 +57,17 @@ impl PathRule {
 
 impl Request {
     /// Reads an Ingress. What is wrong with one part of it does not touch the others.
-    pub(super) fn read(key: &ObjectKey, object: &k8s::Ingress) -> Self {
+    pub(super) fn read(key: &ObjectKey, object: &k8s::Ingress, settings: &Settings) -> Self {
         let mut findings = Findings::default();
         let mut about = findings.about("Ingress", key);
-        annotations::check("Ingress", object.metadata.annotations.as_ref(), &mut about);
+        let annotations = object.metadata.annotations.as_ref();
+        annotations::check("Ingress", annotations, &mut about);
+        let hosts = rule_hosts(object.spec.as_ref());
         let mut request = Self {
             age: Age::of(key, object),
             class: Named::by(object),
             findings: Findings::default(),
-            timeouts: timeouts(object, &mut about),
+            asked: asked::read(key, annotations, &hosts, settings, &mut about),
             hosts: BTreeMap::new(),
             default_backend: None,
             tls: tls::Request::default(),
@@ -72,9 +76,42 @@ impl Request {
             Some(spec) => request.read_spec(spec, &mut about),
             None => about.error("spec", "Required", "an Ingress needs a spec"),
         }
-        request.tls.read_annotations(key, object);
+        request.stand_in(hosts.first());
+        request.send_as_asked();
         request.findings = findings;
         request
+    }
+
+    /// Gives the hosts that no rule names what they stand for.
+    fn stand_in(&mut self, first: Option<&HostMatch>) {
+        let hosts = &mut self.hosts;
+        self.asked
+            .stands
+            .retain(|host, _| !hosts.contains_key(host));
+        for (host, stand) in &self.asked.stands {
+            let (of, paths) = match stand {
+                Stand::Alias => {
+                    let Some(first) = first else { continue };
+                    let paths = hosts.get(first).cloned().unwrap_or_default();
+                    (first.clone(), paths)
+                }
+                Stand::RedirectTo(to) => (HostMatch::Exact(to.clone()), vec![]),
+            };
+            hosts.insert(host.clone(), paths);
+            self.tls.stand_in(host, &of);
+        }
+    }
+
+    /// Gives its backends clusters of their own where requests go there as it says.
+    fn send_as_asked(&mut self) {
+        let Some(upstream) = &self.asked.upstream else {
+            return;
+        };
+        let rules = self.hosts.values_mut().flatten();
+        let backends = rules.map(|rule| &mut rule.backend);
+        for backend in backends.chain(self.default_backend.as_mut()) {
+            *backend = backend.take().and_then(|target| target.with(upstream));
+        }
     }
 
     fn read_spec(&mut self, spec: &k8s::IngressSpec, about: &mut About<'_>) {
@@ -87,7 +124,8 @@ impl Request {
         for (i, rule) in rules.iter().enumerate() {
             match host::host(rule.host.as_deref().unwrap_or_default()) {
                 Ok(host) => {
-                    let read = paths(key, i, rule, about);
+                    let is_literal = !self.asked.makes_some_regexes();
+                    let read = paths(key, i, rule, is_literal, about);
                     self.hosts.entry(host).or_default().extend(read);
                 }
                 Err(problem) => {
@@ -121,7 +159,10 @@ impl Request {
         let rules = self.hosts.values().flatten();
         let rules = rules.filter_map(|rule| Some((rule.backend_field(), rule.backend.as_ref()?)));
         let default = self.default_backend.iter().flatten();
-        rules.chain(default.map(|target| (DEFAULT_BACKEND.to_owned(), target)))
+        let default = default.map(|target| (DEFAULT_BACKEND.to_owned(), target));
+        let asked = self.asked.targets.iter();
+        let asked = asked.map(|(field, target)| (field.clone(), target));
+        rules.chain(default).chain(asked)
     }
 }
 
@@ -129,6 +170,7 @@ fn paths(
     key: &ObjectKey,
     rule_index: usize,
     rule: &k8s::IngressRule,
+    is_literal: bool,
     about: &mut About<'_>,
 ) -> Vec<PathRule> {
     let Some(http) = &rule.http else {
@@ -152,7 +194,7 @@ fn paths(
                 continue;
             }
         };
-        if looks_like_a_regex(&entry.path_type, &path) {
+        if is_literal && looks_like_a_regex(&entry.path_type, &path) {
             about.warning(
                 format!("{}.path", field()),
                 "NotARegex",
@@ -169,27 +211,13 @@ fn paths(
     rules
 }
 
-fn timeouts(object: &k8s::Ingress, about: &mut About<'_>) -> RouteTimeouts {
-    let annotation = object
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(annotations::REQUEST_TIMEOUT));
-    let response_ms = annotation.and_then(|text| match annotations::milliseconds(text) {
-        Ok(ms) => Some(ms),
-        Err(problem) => {
-            about.error(
-                annotations::field(annotations::REQUEST_TIMEOUT),
-                "InvalidValue",
-                format!("{text:?} {problem}"),
-            );
-            None
-        }
-    });
-    RouteTimeouts {
-        response_ms,
-        ..RouteTimeouts::default()
-    }
+/// The good hosts of the rules, in order.
+fn rule_hosts(spec: Option<&k8s::IngressSpec>) -> Vec<HostMatch> {
+    let rules = spec.and_then(|spec| spec.rules.as_deref());
+    let hosts = rules.unwrap_or_default().iter();
+    hosts
+        .filter_map(|rule| host::host(rule.host.as_deref()?).ok())
+        .collect()
 }
 
 fn path_field(rule: usize, index: usize) -> String {

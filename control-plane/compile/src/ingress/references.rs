@@ -30,7 +30,7 @@ impl References {
             let by = self.by_service.entry(service.clone()).or_default();
             by.insert(key.clone());
         }
-        for secret in &request.tls.secrets {
+        for secret in secrets(request) {
             let by = self.by_secret.entry(secret.clone()).or_default();
             by.insert(key.clone());
         }
@@ -42,7 +42,7 @@ impl References {
         for service in services(request) {
             remove(&mut self.by_service, service, key);
         }
-        for secret in &request.tls.secrets {
+        for secret in secrets(request) {
             remove(&mut self.by_secret, secret, key);
         }
         self.changed.insert(key.clone());
@@ -88,6 +88,11 @@ fn services(request: &Request) -> BTreeSet<&ObjectKey> {
         .collect()
 }
 
+fn secrets(request: &Request) -> BTreeSet<&ObjectKey> {
+    let asked = request.asked.secrets.iter().map(|(_, part)| &part.secret);
+    request.tls.secrets.iter().chain(asked).collect()
+}
+
 fn remove(named: &mut Named, what: &ObjectKey, by: &ObjectKey) {
     if let Some(naming) = named.get_mut(what) {
         naming.remove(by);
@@ -111,6 +116,12 @@ fn check(request: &Request, services: &Services, keyring: &Keyring, findings: &m
                 reason,
                 format!("{problem}; the default certificate is served"),
             );
+        }
+    }
+    for (field, asked) in &request.asked.secrets {
+        if let Err((reason, problem)) = keyring.check(&asked.secret, asked.part) {
+            let message = format!("{problem}; what needs it is closed");
+            about.error(field, reason, message);
         }
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::networking::v1 as k8s;
 use meshlite_snapshot::HostMatch;
 
 use super::host;
-use crate::{ObjectKey, annotations, report::About};
+use crate::{ObjectKey, report::About};
 
 /// The certificates that one Ingress asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,8 +15,10 @@ pub(super) struct Request {
     pub(super) entries: Vec<(usize, ObjectKey)>,
     /// The server names that it claims. The first claim of a name comes first.
     pub(super) names: BTreeMap<HostMatch, Vec<Claim>>,
-    /// Every Secret that it names, also for client CAs and passwords.
+    /// Every Secret that it names.
     pub(super) secrets: BTreeSet<ObjectKey>,
+    /// The server names that have TLS, with a Secret or with the default certificate.
+    hosts: BTreeSet<HostMatch>,
 }
 
 /// That a server name be served with this Secret.
@@ -66,6 +68,8 @@ impl Request {
         if listed.is_empty() {
             hosts.extend(rule_hosts.iter().map(|host| (None, (*host).clone())));
         }
+        self.hosts
+            .extend(hosts.iter().map(|(_, host)| host.clone()));
         // Without a Secret, TLS is terminated with the default certificate, as it is anyway.
         let name = entry.secret_name.as_deref();
         let Some(name) = name.filter(|name| !name.is_empty()) else {
@@ -83,13 +87,24 @@ impl Request {
         self.entries.push((index, secret));
     }
 
-    /// Reads which Secrets annotations name.
-    pub(super) fn read_annotations(&mut self, ingress: &ObjectKey, object: &k8s::Ingress) {
-        let written = object.metadata.annotations.as_ref();
-        for annotation in annotations::NAMING_SECRETS {
-            let value = written.and_then(|annotations| annotations.get(annotation));
-            self.secrets
-                .extend(value.and_then(|value| annotations::secret(value, &ingress.namespace)));
+    /// Whether a server name has TLS.
+    pub(super) fn covers(&self, host: &HostMatch) -> bool {
+        let wildcard = match host {
+            HostMatch::Exact(name) => name
+                .split_once('.')
+                .map(|(_, domain)| HostMatch::OneLabel(domain.to_owned())),
+            _ => None,
+        };
+        self.hosts.contains(host) || wildcard.is_some_and(|host| self.hosts.contains(&host))
+    }
+
+    /// Serves another server name as one that it claims.
+    pub(super) fn stand_in(&mut self, other: &HostMatch, host: &HostMatch) {
+        if self.hosts.contains(host) {
+            self.hosts.insert(other.clone());
+        }
+        if let Some(claims) = self.names.get(host).cloned() {
+            self.names.entry(other.clone()).or_insert(claims);
         }
     }
 }

@@ -88,6 +88,13 @@ fn weighing() -> impl Strategy<Value = Value> {
         })
 }
 
+/// The annotations that are there.
+fn written(all: [(&str, Option<&str>); 3]) -> Value {
+    all.into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
+}
+
 fn factors() -> impl Strategy<Value = Value> {
     let address = any_of(&["10.0.0.1", "10.0.0.2", "fd00::1"]);
     let factors = proptest::collection::btree_map(address, any_of(&[125, 1000, 8000]), 0..3);
@@ -182,27 +189,77 @@ fn ingress() -> impl Strategy<Value = Value> {
         })
 }
 
-fn annotations() -> impl Strategy<Value = Value> {
-    let secrets = ["l", "y/k", "a/b/c"];
+/// Annotations that name other objects, change what other Ingresses mean, or close routes.
+const ANNOTATIONS: [(&str, &[&str]); 21] = [
+    ("kubernetes.io/ingress.class", &["meshlite", "edge"]),
+    ("meshlite.io/request-timeout", &["5s", "soon"]),
+    ("meshlite.io/limit-rps", &["5", "0"]),
     (
-        option::weighted(0.2, any_of(&["meshlite", "edge"])),
-        option::weighted(0.2, any_of(&secrets)),
-        option::weighted(0.2, any_of(&["5s", "soon"])),
-    )
-        .prop_map(|(class, secret, timeout)| {
-            written([
-                ("kubernetes.io/ingress.class", class),
-                ("nginx.ingress.kubernetes.io/auth-tls-secret", secret),
-                ("meshlite.io/request-timeout", timeout),
-            ])
-        })
-}
+        "nginx.ingress.kubernetes.io/auth-tls-secret",
+        &["l", "x/k", "y/k", "a/b/c"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/auth-type",
+        &["basic", "basic", "digest"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/auth-secret",
+        &["k", "l", "gone"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/auth-secret-type",
+        &["auth-map", "auth-file"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/auth-url",
+        &["http://a.x.svc/", "https://$host/", "a"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/proxy-ssl-secret",
+        &["x/k", "y/l"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/proxy-ssl-verify",
+        &["on", "off"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/backend-protocol",
+        &["GRPC", "HTTPS", "odd"],
+    ),
+    ("nginx.ingress.kubernetes.io/affinity", &["cookie"]),
+    ("nginx.ingress.kubernetes.io/service-upstream", &["true"]),
+    (
+        "nginx.ingress.kubernetes.io/canary",
+        &["true", "true", "false"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/rewrite-target",
+        &["/", "/b", "https://a/"],
+    ),
+    ("nginx.ingress.kubernetes.io/use-regex", &["true", "false"]),
+    (
+        "nginx.ingress.kubernetes.io/server-alias",
+        &["b.example.com", "c.example.com,*.example.com"],
+    ),
+    (
+        "nginx.ingress.kubernetes.io/from-to-www-redirect",
+        &["true"],
+    ),
+    ("nginx.ingress.kubernetes.io/app-root", &["/app"]),
+    ("nginx.ingress.kubernetes.io/default-backend", &["a", "b"]),
+    (
+        "nginx.ingress.kubernetes.io/ssl-redirect",
+        &["true", "false"],
+    ),
+];
 
-/// The annotations that are there.
-fn written(all: [(&str, Option<&str>); 3]) -> Value {
-    all.into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect()
+fn annotations() -> impl Strategy<Value = Value> {
+    let one = select(&ANNOTATIONS[..]).prop_flat_map(|(key, values)| (Just(key), select(values)));
+    proptest::collection::vec(one, 0..4).prop_map(|all| {
+        all.into_iter()
+            .map(|(key, value)| (key.to_owned(), json!(value)))
+            .collect()
+    })
 }
 
 fn backend() -> impl Strategy<Value = Value> {
@@ -230,11 +287,17 @@ fn ingress_class() -> impl Strategy<Value = Value> {
 }
 
 fn secret() -> impl Strategy<Value = Value> {
-    let types = ["kubernetes.io/tls", "Opaque"];
+    let types = ["kubernetes.io/tls", "Opaque", "users"];
     (metadata(&["k", "l"]), any_of(&types), any_of(&KEYS)).prop_map(|(metadata, kind, key)| {
+        if kind == "users" {
+            return json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": metadata,
+                "stringData": {"carol": "hash", "dave": "other"},
+            });
+        }
         json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind,
-            "stringData": {"tls.crt": CERTIFICATE, "tls.key": key},
+            "stringData": {"tls.crt": CERTIFICATE, "tls.key": key, "ca.crt": CERTIFICATE, "auth": "a:b"},
         })
     })
 }
