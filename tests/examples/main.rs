@@ -31,6 +31,7 @@ fn examples() -> BTreeMap<String, OneShot> {
             };
             let settings = Settings {
                 watch_ingress_without_class: true,
+                external_names: true,
                 ..Settings::default()
             };
             (

@@ -170,8 +170,13 @@ impl Ingresses {
         self.choose(book);
         let served = &self.served;
         let request = |key: &ObjectKey| served.get(key).map(|request| &**request);
-        self.references
-            .compile(request, services, &self.keyring, book);
+        self.references.compile(
+            request,
+            services,
+            &self.keyring,
+            self.settings.external_names,
+            book,
+        );
         self.certificates.settle(request, |host, findings| {
             book.replace(Unit::ServerName(host), findings);
         });
@@ -193,7 +198,8 @@ impl Ingresses {
         self.certificates
             .compile(&self.keyring, default, &listeners.https, delta);
         self.credentials.compile(&self.keyring, delta);
-        self.clusters.compile(services, delta)
+        let external_names = self.settings.external_names;
+        self.clusters.compile(services, external_names, delta)
     }
 
     /// Finds out which of the Ingresses that changed are ours.

@@ -73,6 +73,9 @@ pub struct Settings {
     /// Serve Ingresses with ingress-nginx's defaults where they write nothing: redirects to HTTPS on hosts with TLS, bodies
     /// of at most 1 MiB, its timeouts and retries.
     pub nginx_compat: bool,
+    /// Let routes send to Services of type ExternalName: whoever may write a Service then chooses hosts that the ingress
+    /// connects to.
+    pub external_names: bool,
 }
 
 impl Default for Settings {
@@ -85,6 +88,7 @@ impl Default for Settings {
             https_proxy_port: 8443,
             default_certificate: None,
             nginx_compat: false,
+            external_names: false,
         }
     }
 }

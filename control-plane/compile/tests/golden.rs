@@ -87,6 +87,9 @@ fn apply(object: &Json, settings: &mut Settings) {
     if let Some(compat) = object["nginxCompat"].as_bool() {
         settings.nginx_compat = compat;
     }
+    if let Some(external) = object["externalNames"].as_bool() {
+        settings.external_names = external;
+    }
     if let Some(name) = object["defaultCertificate"].as_str() {
         settings.default_certificate = Some(Name::new(name).unwrap());
     }

@@ -122,6 +122,14 @@ pub(crate) struct ClusterArgs {
         env = "MESHLITE_DEFAULT_CERTIFICATE"
     )]
     pub(crate) default_certificate: Option<String>,
+    /// Serve Ingresses with ingress-nginx's defaults where they write nothing: HTTP redirects to HTTPS on hosts with TLS,
+    /// bodies are at most 1 MiB, its timeouts and retries.
+    #[arg(long, hide_env_values = true, env = "MESHLITE_NGINX_COMPAT")]
+    pub(crate) nginx_compat: bool,
+    /// Let Ingresses send to Services of type ExternalName: whoever may write a Service then chooses hosts that the
+    /// ingress connects to.
+    #[arg(long, hide_env_values = true, env = "MESHLITE_EXTERNAL_NAMES")]
+    pub(crate) external_names: bool,
 }
 
 /// Where a control plane listens.

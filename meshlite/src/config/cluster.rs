@@ -21,6 +21,8 @@ pub(super) fn cluster_of(
         ingress_http_port,
         ingress_https_port,
         default_certificate,
+        nginx_compat,
+        external_names,
     } = cluster;
     let service_cidrs = service_cidrs(service_cidr, problems);
     let node_port_range = node_port_range(service_node_port_range, problems);
@@ -64,6 +66,8 @@ pub(super) fn cluster_of(
         http_proxy_port: http_proxy_port?,
         https_proxy_port: https_proxy_port?,
         default_certificate: default_certificate?,
+        nginx_compat: *nginx_compat,
+        external_names: *external_names,
     };
     Some((admit, settings))
 }

@@ -157,6 +157,7 @@ async fn start_control_plane(
         },
         settings: Settings {
             watch_ingress_without_class: true,
+            external_names: true,
             http_proxy_port: layout.http.port(),
             https_proxy_port: layout.https.port(),
             ..Settings::default()

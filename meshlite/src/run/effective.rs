@@ -32,6 +32,8 @@ pub(super) fn control_plane(config: &meshlite_control_plane::Config) {
         ingress_class = settings.ingress_class,
         ingress_controller = settings.ingress_controller,
         without_class = settings.watch_ingress_without_class,
+        nginx_compat = settings.nginx_compat,
+        external_names = settings.external_names,
         "control plane starting"
     );
     match source {

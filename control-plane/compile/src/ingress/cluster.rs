@@ -13,7 +13,11 @@ use super::{
 use crate::{ObjectKey, join::Services, values};
 
 /// The cluster of a target, and why it is one without endpoints, if so.
-pub(super) fn cluster(target: &Target, services: &Services) -> (Cluster, Result<(), Problem>) {
+pub(super) fn cluster(
+    target: &Target,
+    services: &Services,
+    external_names: bool,
+) -> (Cluster, Result<(), Problem>) {
     let mut cluster = Cluster {
         namespace: target.service.namespace.clone(),
         service: target.service.name.clone(),
@@ -22,7 +26,7 @@ pub(super) fn cluster(target: &Target, services: &Services) -> (Cluster, Result<
         port_name: target.port.to_string(),
         ..Cluster::default()
     };
-    let found = resolve(target, services, &mut cluster);
+    let found = resolve(target, services, external_names, &mut cluster);
     if let Some(upstream) = &target.upstream {
         apply(upstream, target, services, &mut cluster);
     }
@@ -52,7 +56,12 @@ fn apply(upstream: &Upstream, target: &Target, services: &Services, cluster: &mu
 }
 
 /// Fills in what the Service says of the port; nothing where it says nothing.
-fn resolve(target: &Target, services: &Services, cluster: &mut Cluster) -> Result<(), Problem> {
+fn resolve(
+    target: &Target,
+    services: &Services,
+    external_names: bool,
+    cluster: &mut Cluster,
+) -> Result<(), Problem> {
     let Target {
         service: key, port, ..
     } = target;
@@ -65,6 +74,10 @@ fn resolve(target: &Target, services: &Services, cluster: &mut Cluster) -> Resul
         Some(None) => return problem("ServiceInvalid", &format!("Service {key} is not usable")),
         Some(Some(service)) => service,
     };
+    if service.kind == ServiceType::ExternalName && !external_names {
+        let what = format!("Service {key} is an ExternalName, which needs --external-names");
+        return problem("ExternalNameForbidden", &what);
+    }
     let found = find(service, port)?;
     if service.kind == ServiceType::ExternalName {
         let external_name = external_name(service)?;

@@ -151,6 +151,7 @@ impl Clusters {
     pub(super) fn compile(
         &mut self,
         services: &Services,
+        external_names: bool,
         delta: &mut Delta,
     ) -> BTreeSet<ObjectKey> {
         let mut touched = BTreeSet::new();
@@ -163,7 +164,7 @@ impl Clusters {
             touched.insert(service);
         }
         for target in used {
-            let (cluster, _) = cluster(&target, services);
+            let (cluster, _) = cluster(&target, services, external_names);
             let cluster = Resource::Cluster(Arc::new(cluster));
             let Target { name, service, .. } = target;
             delta

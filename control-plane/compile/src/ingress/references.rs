@@ -9,7 +9,7 @@ use super::{cluster::cluster, keyring::Keyring, read::Request};
 use crate::{
     ObjectKey,
     join::Services,
-    report::{Book, Findings, Unit},
+    report::{About, Book, Findings, Unit},
 };
 
 /// Who names what.
@@ -69,12 +69,15 @@ impl References {
         request: impl Fn(&ObjectKey) -> Option<&'a Request>,
         services: &Services,
         keyring: &Keyring,
+        external_names: bool,
         book: &mut Book,
     ) {
         for key in mem::take(&mut self.changed) {
             let mut findings = Findings::default();
             if let Some(request) = request(&key) {
-                check(request, services, keyring, &mut findings);
+                let mut about = findings.about("Ingress", request.key());
+                check_services(request, services, external_names, &mut about);
+                check_secrets(request, keyring, &mut about);
             }
             book.replace(Unit::References(key), findings);
         }
@@ -102,13 +105,20 @@ fn remove(named: &mut Named, what: &ObjectKey, by: &ObjectKey) {
     }
 }
 
-fn check(request: &Request, services: &Services, keyring: &Keyring, findings: &mut Findings) {
-    let mut about = findings.about("Ingress", request.key());
+fn check_services(
+    request: &Request,
+    services: &Services,
+    external_names: bool,
+    about: &mut About<'_>,
+) {
     for (field, target) in request.targets() {
-        if let (_, Err((below, reason, message))) = cluster(target, services) {
+        if let (_, Err((below, reason, message))) = cluster(target, services, external_names) {
             about.error(format!("{field}{below}"), reason, message);
         }
     }
+}
+
+fn check_secrets(request: &Request, keyring: &Keyring, about: &mut About<'_>) {
     for (index, secret) in &request.tls.entries {
         if let Err((reason, problem)) = keyring.get(secret) {
             about.error(
