@@ -40,8 +40,8 @@ pub(crate) trait Kernel: Send + 'static {
     /// Everything that is programmed, also by others where they share the kernel.
     fn read(&mut self) -> impl Future<Output = Result<Observed, KernelError>> + Send;
 
-    /// Applies the steps of one phase in order, as one batch where the kernel has batches. Answers for each, in the same
-    /// order.
+    /// Applies the steps of one phase in order, as one batch where the kernel has batches; those of all phases where it
+    /// [is atomic](Capabilities::is_atomic). Answers for each, in the same order.
     fn apply(
         &mut self,
         steps: &[Step],
@@ -66,6 +66,10 @@ pub(crate) struct Capabilities {
     pub(crate) schedulers: Vec<Scheduler>,
     /// Protocols for which it can serve every address of the node with one virtual server.
     pub(crate) every_node_address: Vec<Protocol>,
+    /// All steps of one call are made in one transaction: they need no phases.
+    pub(crate) is_atomic: bool,
+    /// Established connections need their real server: one that is not wanted any more has to drain.
+    pub(crate) needs_drains: bool,
 }
 
 /// Why a kernel did not do something. The variant is what to do next.

@@ -32,7 +32,7 @@ pub(crate) type Drains = BTreeMap<(Key, SocketAddr), Instant>;
 /// The steps that make `observed` what `desired` says.
 ///
 /// A real server that is no longer wanted keeps its established TCP connections for at most `drain_timeout` since it
-/// began to drain (`drains`, of the plan before). UDP and SCTP ones are removed at once.
+/// began to drain (`drains`, of the plan before). UDP and SCTP ones are removed at once, and all of them where that is 0.
 pub(crate) fn plan(
     desired: &Table,
     observed: &Observed,
@@ -193,7 +193,7 @@ impl Planner<'_> {
             let is_over = is_draining
                 && (real.connections == 0
                     || self.now.saturating_duration_since(since) >= self.drain_timeout);
-            if key.frontend.protocol != Protocol::Tcp || is_over {
+            if key.frontend.protocol != Protocol::Tcp || self.drain_timeout.is_zero() || is_over {
                 self.step(Step::RemoveRealServer { key, address });
                 continue;
             }

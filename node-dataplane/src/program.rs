@@ -123,6 +123,11 @@ impl<K: Kernel> Program<K> {
             printer,
         } = parts;
         let capabilities = kernel.probe().await?;
+        let drain_timeout = if capabilities.needs_drains {
+            drain_timeout
+        } else {
+            Duration::ZERO
+        };
         Ok(Self {
             kernel,
             capabilities,

@@ -24,6 +24,8 @@ fn everything() -> Capabilities {
         protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
         schedulers: Scheduler::ALL.into(),
         every_node_address: vec![Protocol::Tcp],
+        is_atomic: false,
+        needs_drains: true,
     }
 }
 

@@ -28,7 +28,7 @@ async fn program<K: Kernel>(kernel: &mut K, desired: &Table) -> Plan {
         desired,
         &found,
         &Drains::new(),
-        Duration::ZERO,
+        Duration::from_secs(1),
         Instant::now(),
     );
     for result in kernel.apply(&plan.steps).await {

@@ -18,6 +18,9 @@ pub(crate) struct Memory {
     /// Every step that succeeded.
     #[cfg(test)]
     pub(crate) log: Vec<Step>,
+    /// How many steps each call had.
+    #[cfg(test)]
+    pub(crate) calls: Vec<usize>,
     faults: Vec<(usize, KernelError)>,
     read_fault: Option<KernelError>,
     steps_seen: usize,
@@ -68,6 +71,8 @@ impl Kernel for Memory {
             protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
             schedulers: Scheduler::ALL.into(),
             every_node_address: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+            is_atomic: false,
+            needs_drains: true,
         })
     }
 
@@ -79,6 +84,8 @@ impl Kernel for Memory {
     }
 
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+        #[cfg(test)]
+        self.calls.push(steps.len());
         steps.iter().map(|step| self.apply_one(step)).collect()
     }
 

@@ -74,6 +74,8 @@ impl Kernel for Nftables {
             every_node_address: protocols.clone(),
             protocols,
             schedulers: vec![Scheduler::Rr, Scheduler::Wrr],
+            is_atomic: true,
+            needs_drains: false,
         })
     }
 

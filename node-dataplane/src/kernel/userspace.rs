@@ -177,6 +177,8 @@ impl Kernel for Userspace {
             schedulers: vec![Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc],
             // The answer to a datagram must come from the address that it was sent to, so UDP binds each.
             every_node_address: vec![Protocol::Tcp],
+            is_atomic: false,
+            needs_drains: true,
         })
     }
 

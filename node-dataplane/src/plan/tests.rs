@@ -112,6 +112,25 @@ fn a_drained_real_server_goes_once_it_is_idle_or_its_time_is_up() {
 }
 
 #[test]
+fn without_a_drain_timeout_what_is_not_wanted_goes_at_once() {
+    let web = key("TCP 10.96.0.1:80");
+    let found = observed(&one(web, &[("10.244.0.1:80", 1), ("10.244.0.2:80", 1)]), 3);
+    let desired = one(web, &[("10.244.0.2:80", 1)]);
+    let to = |desired: &Table| {
+        let now = Instant::now();
+        printed(&plan(desired, &found, &Drains::new(), Duration::ZERO, now))
+    };
+    assert_eq!(
+        to(&desired),
+        ["remove real server TCP 10.96.0.1:80 -> 10.244.0.1:80"]
+    );
+    assert_eq!(
+        to(&Table::default()),
+        ["remove virtual server TCP 10.96.0.1:80"]
+    );
+}
+
+#[test]
 fn a_real_server_that_comes_back_while_it_drains_is_used_again() {
     let web = key("TCP 10.96.0.1:80");
     let desired = one(web, &[("10.244.0.1:80", 1)]);

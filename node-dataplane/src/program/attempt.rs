@@ -107,11 +107,13 @@ impl<K: Kernel> Program<K> {
         Ok(())
     }
 
-    /// Phase by phase. A virtual server with a failed step is left as it is: what comes later relies on what came
+    /// Phase by phase, where the kernel has no transactions. A virtual server with a failed step is left as it is: what comes later relies on what came
     /// before.
     async fn carry_out(&mut self, plan: &Plan, mirror: &mut Mirror) -> Outcome {
         let mut outcome = Outcome::default();
-        for phase in plan.steps.chunk_by(|a, b| a.phase() == b.phase()) {
+        let is_atomic = self.capabilities.is_atomic;
+        let is_together = |a: &Step, b: &Step| is_atomic || a.phase() == b.phase();
+        for phase in plan.steps.chunk_by(is_together) {
             let is_due = |step: &&Step| {
                 step.key()
                     .is_none_or(|key| !outcome.failures.contains_key(key))

@@ -13,11 +13,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     kernel::{memory::Memory, print},
+    plan::Step,
     table::{Observed, Owner, RealServer, Table},
     testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
 
 pub(super) async fn mk_program(kernel: Memory) -> Program<Memory> {
+    mk_program_of(kernel).await
+}
+
+async fn mk_program_of<K: Kernel>(kernel: K) -> Program<K> {
     let parts = Parts {
         kernel,
         facts: Facts {
@@ -31,6 +36,32 @@ pub(super) async fn mk_program(kernel: Memory) -> Program<Memory> {
         printer: None,
     };
     Program::new(parts).await.unwrap()
+}
+
+/// One that makes all steps of a call at once, and in which connections need no real server.
+#[derive(Debug)]
+struct TransactionalMemory(Memory);
+
+impl Kernel for TransactionalMemory {
+    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
+        Ok(Capabilities {
+            is_atomic: true,
+            needs_drains: false,
+            ..self.0.probe().await?
+        })
+    }
+
+    async fn read(&mut self) -> Result<Observed, KernelError> {
+        self.0.read().await
+    }
+
+    async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
+        self.0.apply(steps).await
+    }
+
+    async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        self.0.connections(of).await
+    }
 }
 
 /// A program that wants this table.
@@ -184,6 +215,18 @@ async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
     program.pass(vec![]).await;
     assert_eq!(reasons(&program), ["ForeignVirtualServer"]);
     assert_eq!(program.kernel.log, []);
+}
+
+#[tokio::test]
+async fn a_kernel_with_transactions_gets_a_change_whole_and_drains_nothing() {
+    let transactional = TransactionalMemory(holding(&web(&[OLD])));
+    let mut program = mk_program_of(transactional).await;
+    program.snapshot = Some((1, Snapshot::default()));
+    program.desired = Desired::of_table(web(&[NEW]));
+    program.pass(vec![]).await;
+    assert_eq!(as_table(&program.kernel.0.observed), web(&[NEW]));
+    assert_eq!(program.kernel.0.calls, [2]);
+    assert_eq!(program.wake_at(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use meshlite_tests::{
     process::{cpu_of, memory_mb_of, sibling},
     world::{Host, Process, World},
@@ -24,7 +24,9 @@ use crate::{
 };
 
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 10249);
-const SYNCS: &str = "kubeproxy_sync_proxy_rules_duration_seconds";
+/// Names under which a proxy tells of its passes: of all, and of those that only look at what has changed.
+const PASSES: &str = "kubeproxy_sync_proxy_rules_duration_seconds";
+const PARTIAL_PASSES: &str = "kubeproxy_sync_partial_proxy_rules_duration_seconds";
 
 /// The node. Dropped, it is gone with all that was programmed.
 pub(crate) struct Arena {
@@ -130,27 +132,47 @@ impl Arena {
         let deadline = Instant::now() + Duration::from_mins(3);
         loop {
             match self.syncs() {
-                Ok(syncs) => return Ok(Duration::from_secs_f64(syncs.seconds)),
+                Ok(syncs) if syncs.count > 0.0 => {
+                    return Ok(Duration::from_secs_f64(syncs.seconds));
+                }
                 Err(error) if Instant::now() > deadline => return Err(error),
-                Err(_) => pause(Duration::from_millis(100)),
+                Ok(_) if Instant::now() > deadline => bail!("its first pass does not end"),
+                Ok(_) | Err(_) => pause(Duration::from_millis(100)),
             }
         }
     }
 
     /// How long its passes took so far.
     pub(crate) fn syncs(&self) -> anyhow::Result<Syncs> {
+        self.passes(PASSES)
+    }
+
+    /// The same of passes because of changes. kube-proxy has no others in some modes: there all count.
+    pub(crate) fn syncs_of_changes(&self, proxy: Proxy) -> anyhow::Result<Syncs> {
+        match proxy {
+            Proxy::Ours(_) => self.passes(PARTIAL_PASSES),
+            Proxy::KubeProxy(_) => self.passes(PASSES),
+        }
+    }
+
+    fn passes(&self, metric: &str) -> anyhow::Result<Syncs> {
         let (_, metrics) = self.node().get(METRICS, "/metrics")?;
         let sum_of = |suffix: &str| {
-            let name = format!("{SYNCS}_{suffix}");
-            let samples = metrics.lines().filter_map(|line| {
+            let name = format!("{metric}_{suffix}");
+            // Each pass counts for both families; there are Services in one.
+            let lines = metrics.lines().filter(|line| !line.contains("IPv6"));
+            let samples = lines.filter_map(|line| {
                 let rest = line.strip_prefix(&name)?;
                 rest.rsplit(' ').next()?.parse::<f64>().ok()
             });
             samples.sum::<f64>()
         };
-        let (seconds, count) = (sum_of("sum"), sum_of("count"));
-        ensure!(count > 0.0, "there is no metric {SYNCS}");
-        Ok(Syncs { seconds, count })
+        let is_there = metrics.contains(metric);
+        ensure!(is_there, "there is no metric {metric}");
+        Ok(Syncs {
+            seconds: sum_of("sum"),
+            count: sum_of("count"),
+        })
     }
 }
 

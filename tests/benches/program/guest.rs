@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
@@ -21,6 +22,8 @@ use crate::{
 
 /// As the first argument, it makes this program measure what is in its second, in its own kernel.
 pub(crate) const HERE: &str = "ipvs-here";
+/// How long before the end of a run the machine ends.
+const LAST: Duration = Duration::from_secs(10);
 /// The host's loopback, as the virtual machine sees it.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2));
 /// With every scheduler that is used: the kernel loads one by itself too, but takes a lock meanwhile.
@@ -69,8 +72,11 @@ pub(crate) fn measure(stage: &Stage, plan: Plan, report: &mut Report) -> anyhow:
         one: one.scene().seen_from(LOOPBACK),
     };
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("vm/run");
-    let mut machine = Command::new(program)
-        .args(["--limit", &plan.guest.as_secs().to_string()])
+    let limit = plan.guest.min(stage.time_but(LAST)?);
+    let mut machine = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM"])
+        .arg(program)
+        .args(["--limit", &limit.as_secs().to_string()])
         .arg(std::env::current_exe()?)
         .args([HERE, &serde_json::to_string(&orders)?])
         .stdout(Stdio::piped())

@@ -25,7 +25,7 @@ const KUBE_PROXY: Proxy = Proxy::KubeProxy(Mode::Ipvs);
 pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
     let plan = orders.plan();
     for (scene, &services) in orders.scenes.iter().zip(plan.ipvs_sizes) {
-        report.section("IPVS and its floors", |report| {
+        report.section(&format!("IPVS, {services} Services"), |report| {
             one_size(runtime, plan, (scene, services), report)
         });
     }

@@ -33,10 +33,21 @@ mod subject;
 mod traffic;
 mod watch;
 
+use std::{
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::Instant,
+};
+
 use anyhow::bail;
+use meshlite_tests::figures::Figures;
 use serde_json::Value;
 
-use crate::{plan::Plan, report::Report, stage::Stage};
+use crate::{
+    plan::Plan,
+    report::{Entry, Report},
+    stage::Stage,
+};
 
 /// What whoever reads the last line looks for.
 const KEYS: [&str; 11] = [
@@ -65,25 +76,46 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
+/// Measures on another thread, so that what there is is printed when the time is up, whatever hangs.
 fn run(plan: Plan) -> anyhow::Result<()> {
-    let stage = Stage::new()?;
-    let mut report = Report::Here(meshlite_tests::figures::Figures::default());
-    nftables::measure(&stage, plan, &mut report);
-    report.section("IPVS", |report| guest::measure(&stage, plan, report));
-    let Report::Here(mut figures) = report else {
-        bail!("this is no virtual machine");
-    };
-    for key in KEYS {
-        if !figures.has(key) {
-            figures.add(
-                key,
-                Value::Null,
-                "not measured: what was in the way is said above",
-            );
-        }
-    }
+    let until = Instant::now() + plan.limit;
+    let (sender, entries) = mpsc::channel();
+    thread::spawn(move || {
+        let mut report = Report::Here(sender);
+        report.section("everything", |report| {
+            let stage = Stage::new(until)?;
+            nftables::measure(&stage, plan, report);
+            report.section("IPVS", |report| guest::measure(&stage, plan, report));
+            Ok(())
+        });
+    });
+    let figures = collect(&entries, until);
     Ok(figures.print(
         "program: Services in the kernel (medians)",
         std::io::stdout().lock(),
     )?)
+}
+
+/// All figures; null for one that should be there and is not, with what was in the way of it.
+fn collect(entries: &Receiver<Entry>, until: Instant) -> Figures {
+    let mut figures = Figures::default();
+    let mut missing = Vec::new();
+    loop {
+        match entries.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Entry::Figure(key, value, meaning)) => figures.add(&key, value, &meaning),
+            Ok(Entry::Missing(why)) => missing.push(why),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                missing.push("the rest: the time is up".to_owned());
+                break;
+            }
+        }
+    }
+    for key in KEYS {
+        if !figures.has(key) {
+            figures.add(key, Value::Null, "not measured: see not_measured");
+        }
+    }
+    figures.add("not_measured", missing, "what was in the way of what");
+    figures
 }

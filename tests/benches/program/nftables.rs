@@ -8,10 +8,10 @@ use crate::{
     flat, floor,
     objects::Size,
     plan::{ENDPOINTS, LARGEST, NATIVE, ONE, Plan},
-    report::{Report, add_outcome, ratio},
+    report::{Report, add_felt, add_outcome, ratio},
     stage::Stage,
-    subject::{Outcome, Task, measure as subject},
-    traffic,
+    subject::{Outcome, Task, beside_each_other, measure as subject},
+    traffic::Felt,
     watch::{Mode, Proxy},
 };
 
@@ -21,29 +21,34 @@ const USERSPACE: Proxy = Proxy::Ours(Mode::Userspace);
 
 /// Measures all of it.
 pub(crate) fn measure(stage: &Stage, plan: Plan, report: &mut Report) {
-    report.section("kube-proxy and Meshlite, nftables", |report| {
+    let mut section = |name: &str, measure: &dyn Fn(&mut Report) -> anyhow::Result<()>| {
+        report.section(name, |report| {
+            stage.time_but(plan.guest)?;
+            measure(report)
+        });
+    };
+    section("kube-proxy and Meshlite, nftables", &|report| {
         compared(stage, plan, report)
     });
     for &services in plan.sizes {
-        report.section("nftables and its floors", |report| {
+        section(&format!("nftables, {services} Services"), &|report| {
             one_size(stage, plan, services, report)
         });
     }
-    report.section("nftables with the most Services", |report| {
+    section("nftables with the most Services", &|report| {
         largest(stage, plan, report)
     });
     for proxy in [OURS, USERSPACE] {
-        report.section("traffic", |report| traffic_of(stage, plan, proxy, report));
+        section(&format!("traffic, {}", proxy.mode().name()), &|report| {
+            traffic_of(stage, plan, proxy, report)
+        });
     }
 }
 
 fn compared(stage: &Stage, plan: Plan, report: &mut Report) -> anyhow::Result<()> {
     let set = stage.on_api_server(plan.compared_nft)?;
     let scene = set.scene();
-    let task = Task {
-        traffic: Some(NATIVE),
-        ..plan.task()
-    };
+    let task = plan.task();
     let Size {
         services,
         endpoints,
@@ -66,12 +71,15 @@ fn compared(stage: &Stage, plan: Plan, report: &mut Report) -> anyhow::Result<()
         ratio(seconds(&ours), seconds(&theirs)),
         "process start to programmed, nftables, the same API server",
     );
-    if let (Some(ours), Some(theirs)) = (ours.felt, theirs.felt) {
-        let first = |felt: traffic::Felt| felt.first_packet.as_secs_f64();
+    let felt = beside_each_other(stage.runtime(), &[OURS, KUBE_PROXY], scene, NATIVE)?;
+    if let [ours, theirs] = felt[..] {
+        add_felt(report, "nft_compared", ours);
+        add_felt(report, "kube_proxy_nft", theirs);
+        let first = |felt: Felt| felt.first_packet.as_secs_f64();
         report.add(
             "first_packet_vs_kube_proxy",
             ratio(first(ours), first(theirs)),
-            "a new connection, nftables, the same Services",
+            "a new connection, nftables, the same Services, by turns",
         );
     }
     Ok(())

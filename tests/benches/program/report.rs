@@ -1,18 +1,28 @@
-//! What was measured: figures, on their way out of a virtual machine as lines of text.
+//! What was measured: figures and what is missing, on their way out of a virtual machine as lines of text.
 
-use std::{io::Write as _, time::Duration};
+use std::{io::Write as _, sync::mpsc::Sender, time::Duration};
 
-use meshlite_tests::figures::{Figures, millis};
+use meshlite_tests::figures::millis;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{nftables::micros, subject::Outcome, traffic::Felt};
 
-/// What a line of the virtual machine begins with that is a figure.
-const MARK: &str = "figure ";
+/// What a line of the virtual machine begins with that is an entry.
+const MARK: &str = "entry ";
 
-/// Figures so far.
+/// What is told of a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Entry {
+    /// A figure, with its name and what it means.
+    Figure(String, Value, String),
+    /// What was not measured, and why.
+    Missing(String),
+}
+
+/// Where figures go.
 pub(crate) enum Report {
-    Here(Figures),
+    Here(Sender<Entry>),
     /// In a virtual machine: each is printed at once, so that those are not lost that were had before it was stopped.
     Guest,
 }
@@ -24,25 +34,14 @@ impl Report {
     pub(crate) fn add(&mut self, key: &str, value: impl Into<Value>, meaning: &str) {
         let value = value.into();
         eprintln!("{key} {value}: {meaning}");
-        match self {
-            Self::Here(figures) => figures.add(key, value, meaning),
-            Self::Guest => {
-                let line = json!([key, value, meaning]);
-                let mut out = std::io::stdout().lock();
-                writeln!(out, "{MARK}{line}")
-                    .and_then(|()| out.flush())
-                    .ok();
-            }
-        }
+        self.tell(Entry::Figure(key.to_owned(), value, meaning.to_owned()));
     }
 
     /// Takes a line that a virtual machine printed.
     pub(crate) fn take(&mut self, line: &str) {
-        let figure = line.strip_prefix(MARK);
-        let figure = figure.and_then(|text| serde_json::from_str(text).ok());
-        let figure: Option<(String, Value, String)> = figure;
-        if let (Self::Here(figures), Some((key, value, meaning))) = (self, figure) {
-            figures.add(&key, value, &meaning);
+        let entry = line.strip_prefix(MARK);
+        if let Some(entry) = entry.and_then(|text| serde_json::from_str(text).ok()) {
+            self.tell(entry);
         }
     }
 
@@ -53,7 +52,23 @@ impl Report {
         measure: impl FnOnce(&mut Self) -> anyhow::Result<()>,
     ) {
         if let Err(error) = measure(self) {
-            eprintln!("NOT MEASURED: {name}: {error:#}");
+            let why = format!("{name}: {error:#}");
+            eprintln!("NOT MEASURED: {why}");
+            self.tell(Entry::Missing(why));
+        }
+    }
+
+    fn tell(&mut self, entry: Entry) {
+        match self {
+            // Nobody listens any more once the time is up.
+            Self::Here(sender) => drop(sender.send(entry)),
+            Self::Guest => {
+                let mut out = std::io::stdout().lock();
+                let line = json!(entry);
+                writeln!(out, "{MARK}{line}")
+                    .and_then(|()| out.flush())
+                    .ok();
+            }
         }
     }
 }
@@ -128,7 +143,8 @@ pub(crate) fn add_outcome(report: &mut Report, name: &str, outcome: &Outcome) {
     }
 }
 
-fn add_felt(report: &mut Report, name: &str, felt: Felt) {
+/// What clients felt of one proxy.
+pub(crate) fn add_felt(report: &mut Report, name: &str, felt: Felt) {
     let mut add = |key: &str, value: f64, meaning: &str| {
         report.add(&format!("{name}_{key}"), value, meaning);
     };

@@ -58,6 +58,9 @@ impl ControlPlane {
     ) -> anyhow::Result<Self> {
         let (grpc, admin) = (free_port()?, free_port()?);
         let arguments = [
+            // It ends with this process, in whatever way that ends.
+            "--pdeathsig=KILL".to_owned(),
+            sibling("meshlite")?.display().to_string(),
             "control-plane".to_owned(),
             source.flag(),
             format!("--listen=127.0.0.1:{grpc}"),
@@ -67,7 +70,7 @@ impl ControlPlane {
             "--log-level=warn".to_owned(),
         ];
         let log = folder.join("control-plane.log");
-        let process = Process::start(&sibling("meshlite")?, arguments, &log)?;
+        let process = Process::start(Path::new("setpriv"), arguments, &log)?;
         wait_until_ready(admin, "/readyz", &log).await?;
         let api = source.api();
         let scene = Scene {

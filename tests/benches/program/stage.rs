@@ -1,7 +1,11 @@
 //! What measuring takes beside a node: a runtime, a folder, sources, and control planes on them.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use anyhow::ensure;
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
 
@@ -16,6 +20,8 @@ use crate::{
 pub(crate) struct Stage {
     runtime: Runtime,
     folder: TempDir,
+    /// When the run ends.
+    until: Instant,
 }
 
 /// A source with a control plane on it. Dropped, it ends.
@@ -27,14 +33,26 @@ pub(crate) struct Set {
 // === impl Stage ===
 
 impl Stage {
-    pub(crate) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new(until: Instant) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;
         let folder = tempfile::Builder::new()
             .prefix("meshlite-bench-")
             .tempdir()?;
-        Ok(Self { runtime, folder })
+        Ok(Self {
+            runtime,
+            folder,
+            until,
+        })
+    }
+
+    /// How much time is left, once so much of it is kept. An error if none is.
+    pub(crate) fn time_but(&self, kept: Duration) -> anyhow::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let left = left.saturating_sub(kept);
+        ensure!(!left.is_zero(), "no time is left for it");
+        Ok(left)
     }
 
     pub(crate) fn runtime(&self) -> &Handle {

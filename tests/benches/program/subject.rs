@@ -93,6 +93,27 @@ pub(crate) fn measure_and<T>(
     }
 }
 
+/// What clients feel of several proxies, measured by turns.
+pub(crate) fn beside_each_other(
+    runtime: &Handle,
+    proxies: &[Proxy],
+    scene: &Scene,
+    effort: Effort,
+) -> anyhow::Result<Vec<Felt>> {
+    let mut all = Vec::new();
+    for proxy in proxies {
+        let arena = Arena::new(runtime, scene)?;
+        let running = arena.start(*proxy, scene)?;
+        arena.first_sync()?;
+        traffic::serve(arena.server())?;
+        all.push((running, arena));
+    }
+    pause(SETTLE);
+    let clients: Vec<_> = all.iter().map(|(_, arena)| arena.client()).collect();
+    let to = scene.size.answering();
+    Ok(traffic::feel_by_turns(&clients, to, effort)?)
+}
+
 fn go_on(
     arena: &Arena,
     running: &Running,
@@ -108,7 +129,7 @@ fn go_on(
     }
     let mut watch = Watch::new(arena.node(), proxy)?;
     let mut times = |change: &dyn Fn() -> anyhow::Result<()>| {
-        let before = arena.syncs()?;
+        let before = arena.syncs_of_changes(proxy)?;
         let mut times = Vec::new();
         for _ in 0..task.changes {
             times.push(watch.time(change)?);
@@ -116,7 +137,7 @@ fn go_on(
             // What follows a change is no part of the next.
             pause(Duration::from_millis(300).saturating_sub(settled.elapsed()));
         }
-        let all = arena.syncs()?.seconds - before.seconds;
+        let all = arena.syncs_of_changes(proxy)?.seconds - before.seconds;
         let each = Duration::from_secs_f64(all / f64::from(task.changes));
         anyhow::Ok((median(times), each))
     };

@@ -15,6 +15,10 @@ use crate::objects::TARGET;
 const ECHO: u8 = b'e';
 const SINK: u8 = b's';
 const BLOCK: usize = 128 * 1024;
+/// How often clients take turns.
+const TURNS: usize = 20;
+/// How long anything is waited for.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// How much of it.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +31,7 @@ pub(crate) struct Effort {
 /// What it came to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Felt {
-    /// A new connection, until it is open.
+    /// A new connection, until it is open: the mean of the middle half, since some clocks count whole microseconds.
     pub(crate) first_packet: Duration,
     /// The same, 99 of 100.
     pub(crate) first_packet_p99: Duration,
@@ -66,31 +70,69 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
 
 /// Measures all of it from a client to an address.
 pub(crate) fn feel(client: &Host, to: SocketAddr, effort: Effort) -> io::Result<Felt> {
-    client.namespace().run(|| {
-        let mut opened = Vec::with_capacity(effort.connections);
-        for _ in 0..effort.connections {
-            let started = Instant::now();
-            let stream = TcpStream::connect(to)?;
-            opened.push(started.elapsed());
-            // With a reset its port is free again at once.
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    let mut felt = feel_by_turns(&[client], to, effort)?;
+    felt.pop().ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// The same from several clients, each on a node of its own, who open their connections by turns: what else the machine
+/// does is then felt by all of them.
+pub(crate) fn feel_by_turns(
+    clients: &[&Host],
+    to: SocketAddr,
+    effort: Effort,
+) -> io::Result<Vec<Felt>> {
+    let mut opened = vec![Vec::new(); clients.len()];
+    for _ in 0..TURNS {
+        for (client, opened) in clients.iter().zip(&mut opened) {
+            let count = effort.connections.div_ceil(TURNS);
+            let times = client.namespace().run(|| open(to, count))?;
+            opened.extend(times);
         }
+    }
+    let rest = |(client, mut opened): (&&Host, Vec<Duration>)| {
         opened.sort_unstable();
-        let at = |percent: usize| {
-            let place = opened.len() * percent / 100;
-            opened.get(place).copied().unwrap_or_default()
-        };
-        Ok(Felt {
-            first_packet: at(50),
-            first_packet_p99: at(99),
-            round_trip: round_trip(to, effort.questions)?,
-            megabytes_per_second: throughput(to, effort.sending)?,
+        let place = opened.len() * 99 / 100;
+        let quarter = opened.len() / 4;
+        let middle = opened.get(quarter..opened.len() - quarter);
+        client.namespace().run(|| {
+            Ok(Felt {
+                first_packet: mean(middle.unwrap_or_default()),
+                first_packet_p99: opened.get(place).copied().unwrap_or_default(),
+                round_trip: round_trip(to, effort.questions)?,
+                megabytes_per_second: throughput(to, effort.sending)?,
+            })
         })
-    })
+    };
+    clients.iter().zip(opened).map(rest).collect()
+}
+
+/// Opens so many connections, and says how long each took.
+fn open(to: SocketAddr, count: usize) -> io::Result<Vec<Duration>> {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let started = Instant::now();
+        let stream = TcpStream::connect_timeout(&to, LIMIT)?;
+        times.push(started.elapsed());
+        // With a reset its port is free again at once.
+        SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    }
+    Ok(times)
+}
+
+fn mean(times: &[Duration]) -> Duration {
+    let count = u32::try_from(times.len()).unwrap_or(u32::MAX).max(1);
+    times.iter().sum::<Duration>() / count
+}
+
+fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&to, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    Ok(stream)
 }
 
 fn round_trip(to: SocketAddr, questions: usize) -> io::Result<Duration> {
-    let mut stream = TcpStream::connect(to)?;
+    let mut stream = connect(to)?;
     stream.set_nodelay(true)?;
     stream.write_all(&[ECHO])?;
     let mut byte = [0];
@@ -105,7 +147,7 @@ fn round_trip(to: SocketAddr, questions: usize) -> io::Result<Duration> {
 }
 
 fn throughput(to: SocketAddr, sending: Duration) -> io::Result<f64> {
-    let mut stream = TcpStream::connect(to)?;
+    let mut stream = connect(to)?;
     stream.write_all(&[SINK])?;
     let block = vec![0; BLOCK];
     let started = Instant::now();

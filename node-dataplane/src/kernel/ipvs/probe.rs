@@ -72,6 +72,8 @@ pub(super) fn trial<D: Door>(
         protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
         schedulers,
         every_node_address: Vec::new(),
+        is_atomic: false,
+        needs_drains: true,
     })
 }
 

@@ -58,8 +58,11 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     for family in FAMILIES {
         let is_own = is_local(FibFlags::SOURCE).to_vec();
         let inside = goto(&chain_name("masquerade", Audience::Inside, family));
-        leaving.push([is_family(family), is_own, vec![inside]].concat());
-        leaving.extend(by_audience("masquerade", family, detector));
+        let from_own = [is_family(family), is_own, vec![inside]].concat();
+        let mut rules = by_audience("masquerade", family, detector);
+        // Before everybody else, and after those that a set knows: to ask the routing table takes longer.
+        rules.insert(rules.len().saturating_sub(1), from_own);
+        leaving.extend(rules);
     }
     let mut chains = vec![
         base(
