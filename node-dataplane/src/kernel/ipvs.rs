@@ -36,7 +36,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
 
-use self::{backend::Backend, door::Door};
+use self::{backend::Backend, door::Door, helpers::Helpers};
 pub(crate) use self::{
     binding::LINK,
     leftovers::{Leftovers, remove},
@@ -144,6 +144,7 @@ impl Kernel for Ipvs {
             let schedulers = probe::load();
             let backend = thread.backend()?;
             let capabilities = probe::trial(&mut backend.door, &schedulers)?;
+            Helpers::try_it()?;
             backend.set_timeouts()?;
             Ok(capabilities)
         };
@@ -169,12 +170,12 @@ impl Kernel for Ipvs {
     }
 }
 
-/// Whether IPVS works here, and if not, why. Loads its modules, and tries a virtual server.
+/// Whether IPVS works here, and if not, why. Loads its modules, and tries a virtual server and the rules that help.
 pub(crate) fn usable(_: &Config) -> Result<(), String> {
     let schedulers = probe::load();
     let mut door = meshlite_ipvs::Ipvs::connect().map_err(|error| error.to_string())?;
-    let tried = probe::trial(&mut door, &schedulers);
-    tried.map(drop).map_err(|error| error.to_string())
+    let tried = probe::trial(&mut door, &schedulers).and_then(|_| Helpers::try_it());
+    tried.map_err(|error| error.to_string())
 }
 
 impl<D: Door> Backend<D> {

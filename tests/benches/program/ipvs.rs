@@ -24,14 +24,7 @@ const KUBE_PROXY: Proxy = Proxy::KubeProxy(Mode::Ipvs);
 /// Measures all of it: first what everything else is compared with.
 pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
     let plan = orders.plan();
-    for (scene, &services) in orders.scenes.iter().zip(plan.ipvs_sizes) {
-        report.section(&format!("IPVS, {services} Services"), |report| {
-            one_size(runtime, plan, (scene, services), report)
-        });
-    }
-    report.section("kube-proxy and Meshlite, IPVS", |report| {
-        compared(runtime, plan, &orders.compared, report)
-    });
+    // First of all: programs that run for the first time are read from the other side, and translated.
     report.section("traffic through IPVS", |report| {
         let task = Task {
             starts: 1,
@@ -42,6 +35,14 @@ pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
         let outcome = subject(runtime, OURS, &orders.one, task)?;
         add_outcome(report, "ipvs_1", &outcome);
         Ok(())
+    });
+    for (scene, &services) in orders.scenes.iter().zip(plan.ipvs_sizes) {
+        report.section(&format!("IPVS, {services} Services"), |report| {
+            one_size(runtime, plan, (scene, services), report)
+        });
+    }
+    report.section("kube-proxy and Meshlite, IPVS", |report| {
+        compared(runtime, plan, &orders.compared, report)
     });
 }
 

@@ -69,13 +69,23 @@ impl Batch {
         let Some(key) = step.key() else {
             return Ok(());
         };
-        let port = programmed.port(key);
+        // Real servers leave a place with its Service port, so that most steps need not look for it.
+        let is_its_own = matches!(
+            step,
+            Step::AddVirtualServer { .. }
+                | Step::EditVirtualServer { .. }
+                | Step::RemoveVirtualServer { .. }
+        );
+        let may_move = is_its_own || !self.last.contains_key(key);
+        let port = may_move.then(|| programmed.port(key)).flatten();
         let mark = programmed.get(key).and_then(|server| server.mark);
         let change = programmed.take(step)?;
         let index = self.results.len();
         self.last.insert(*key, index);
         self.ports.extend(port);
-        self.ports.extend(programmed.port(key));
+        if may_move {
+            self.ports.extend(programmed.port(key));
+        }
         match step {
             Step::RemoveVirtualServer { .. } => {
                 self.changed.remove(key);

@@ -43,6 +43,12 @@ impl Helpers {
         })
     }
 
+    /// Whether the kernel takes them. It loads its modules for them now, not in the middle of a large transaction, which
+    /// it would begin anew after each.
+    pub(super) fn try_it() -> Result<(), KernelError> {
+        Rules::<Helper>::try_it(&[])
+    }
+
     /// Reads them.
     pub(super) fn read(&mut self) -> Result<(), KernelError> {
         self.changes.clear();
