@@ -35,6 +35,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
+use meshlite_snapshot::Protocol;
 
 use self::{backend::Backend, door::Door, helpers::Helpers};
 pub(crate) use self::{
@@ -61,6 +62,9 @@ pub(crate) struct Options {
     /// How long what is not wanted any more keeps its connections at most.
     pub(crate) drain_timeout: Duration,
 }
+
+/// So many quick steps are made in less time than another thread takes to wake.
+const FEW: usize = 16;
 
 /// IPVS of the network namespace of the thread that made this.
 #[derive(Debug)]
@@ -117,12 +121,18 @@ impl Ipvs {
         Ok(Self { worker })
     }
 
+    /// Does it on the thread of its own, or here where it is quick.
     async fn run<R: Send + 'static>(
         &self,
+        is_quick: bool,
         job: impl FnOnce(&mut Backend<meshlite_ipvs::Ipvs>) -> Result<R, KernelError> + Send + 'static,
     ) -> Result<R, KernelError> {
         let job = |thread: &mut Thread| job(thread.backend()?);
-        let done = self.worker.run(job).await;
+        let done = if is_quick {
+            self.worker.run_here(job).await
+        } else {
+            self.worker.run(job).await
+        };
         done.map_err(|ended| KernelError::Retry(ended.to_string()))?
     }
 }
@@ -153,12 +163,14 @@ impl Kernel for Ipvs {
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {
-        self.run(Backend::read).await
+        self.run(false, Backend::read).await
     }
 
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
         let (count, steps) = (steps.len(), steps.to_vec());
-        match self.run(move |backend| Ok(backend.apply(&steps))).await {
+        let is_quick = count <= FEW && steps.iter().all(is_quick);
+        let job = move |backend: &mut Backend<_>| Ok(backend.apply(&steps));
+        match self.run(is_quick, job).await {
             Ok(results) => results,
             Err(error) => vec![Err(error); count],
         }
@@ -166,7 +178,23 @@ impl Kernel for Ipvs {
 
     async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
         let of = of.to_vec();
-        self.run(move |backend| backend.connections(&of)).await
+        self.run(of.len() <= FEW, move |backend| backend.connections(&of))
+            .await
+    }
+}
+
+/// Whether the kernel makes it at once, without a look at all connections or a wait for all processors.
+fn is_quick(step: &Step) -> bool {
+    let is_tcp = |key: &Key| key.frontend.protocol == Protocol::Tcp;
+    match step {
+        Step::AddRealServer { key, .. }
+        | Step::EditRealServer { key, .. }
+        | Step::DrainRealServer { key, .. }
+        | Step::RemoveRealServer { key, .. } => is_tcp(key),
+        Step::SetInside { .. }
+        | Step::AddVirtualServer { .. }
+        | Step::EditVirtualServer { .. }
+        | Step::RemoveVirtualServer { .. } => false,
     }
 }
 

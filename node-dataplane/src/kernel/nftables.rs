@@ -39,6 +39,9 @@ use crate::{
     table::{Key, Observed, Scheduler},
 };
 
+/// So many steps are made in less time than another thread takes to wake.
+const FEW: usize = 16;
+
 /// nftables of the network namespace in which it was made.
 #[derive(Debug)]
 pub(crate) struct Nftables {
@@ -52,22 +55,28 @@ impl Nftables {
         Ok(Self { worker })
     }
 
+    /// Does it on the thread of its own, or here where it is quick.
     async fn run<R: Send + 'static>(
         &self,
+        is_quick: bool,
         job: impl FnOnce(&mut Rules<Balanced>) -> Result<R, KernelError> + Send + 'static,
     ) -> Result<R, KernelError> {
         let job = move |rules: &mut Result<Rules<Balanced>, KernelError>| match rules {
             Ok(rules) => job(rules),
             Err(error) => Err(error.clone()),
         };
-        let ended = |Ended: Ended| KernelError::Unsupported(Ended.to_string());
-        self.worker.run(job).await.map_err(ended)?
+        let done = if is_quick {
+            self.worker.run_here(job).await
+        } else {
+            self.worker.run(job).await
+        };
+        done.map_err(|Ended: Ended| KernelError::Unsupported(Ended.to_string()))?
     }
 }
 
 impl Kernel for Nftables {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        self.run(|_| try_it()).await?;
+        self.run(false, |_| try_it()).await?;
         let protocols = vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
         Ok(Capabilities {
             name: "nftables",
@@ -80,7 +89,7 @@ impl Kernel for Nftables {
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {
-        self.run(|rules| {
+        self.run(false, |rules| {
             rules.read()?;
             Ok(observe(rules))
         })
@@ -88,9 +97,10 @@ impl Kernel for Nftables {
     }
 
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
-        let count = steps.len();
+        let (count, is_quick) = (steps.len(), steps.len() <= FEW);
         let steps = steps.to_vec();
-        match self.run(move |rules| Ok(apply(rules, &steps))).await {
+        let job = move |rules: &mut Rules<Balanced>| Ok(apply(rules, &steps));
+        match self.run(is_quick, job).await {
             Ok(results) => results,
             Err(error) => vec![Err(error); count],
         }

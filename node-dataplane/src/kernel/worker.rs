@@ -1,6 +1,14 @@
 //! A thread for a kernel whose calls block: what it has lives there, in the network namespace of whoever started it.
 
-use std::{io, sync::mpsc, thread};
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
 
 use tokio::sync::oneshot;
 
@@ -8,6 +16,15 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(crate) struct Worker<T> {
     jobs: mpsc::Sender<Job<T>>,
+    shared: Arc<Shared<T>>,
+}
+
+#[derive(Debug)]
+struct Shared<T> {
+    /// None until the thread has made it.
+    owned: Mutex<Option<T>>,
+    /// Jobs that the thread was given and has not done.
+    waiting: AtomicUsize,
 }
 
 type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
@@ -19,17 +36,25 @@ pub(crate) struct Ended;
 
 // === impl Worker ===
 
-impl<T: 'static> Worker<T> {
+impl<T: Send + 'static> Worker<T> {
     /// Starts the thread, which makes what it owns.
     pub(crate) fn start(name: &str, make: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job<T>>();
+        let shared = Arc::new(Shared {
+            owned: Mutex::new(None),
+            waiting: AtomicUsize::new(0),
+        });
+        let kept = Arc::clone(&shared);
         thread::Builder::new().name(name.into()).spawn(move || {
-            let mut owned = make();
+            *lock(&kept.owned) = Some(make());
             for job in queue {
-                job(&mut owned);
+                if let Some(owned) = lock(&kept.owned).as_mut() {
+                    job(owned);
+                }
+                kept.waiting.fetch_sub(1, Ordering::Release);
             }
         })?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, shared })
     }
 
     /// Has it done, and waits for what comes of it. What was asked for is done even where nobody waits any more.
@@ -39,13 +64,35 @@ impl<T: 'static> Worker<T> {
     ) -> Result<R, Ended> {
         let (reply, result) = oneshot::channel();
         let job: Job<T> = Box::new(move |owned| drop(reply.send(job(owned))));
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         self.jobs.send(job).map_err(|_gone| Ended)?;
         result.await.map_err(|_gone| Ended)
     }
+
+    /// The same, by this very thread unless the other is at something: for what takes no longer than to wake another
+    /// thread and to be woken by it.
+    pub(crate) async fn run_here<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, Ended> {
+        if self.shared.waiting.load(Ordering::Acquire) == 0
+            && let Ok(mut owned) = self.shared.owned.try_lock()
+            && let Some(owned) = owned.as_mut()
+        {
+            return Ok(job(owned));
+        }
+        self.run(job).await
+    }
+}
+
+fn lock<T>(owned: &Mutex<T>) -> MutexGuard<'_, T> {
+    owned.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     #[tokio::test]
@@ -54,8 +101,31 @@ mod tests {
         for n in 0..3 {
             worker.run(move |all| all.push(n)).await.unwrap();
         }
-        assert_eq!(worker.run(|all| all.clone()).await.unwrap(), [0, 1, 2]);
+        worker.run_here(|all| all.push(3)).await.unwrap();
+        assert_eq!(worker.run(|all| all.clone()).await.unwrap(), [0, 1, 2, 3]);
         assert!(worker.run(|_| panic!("as it happens")).await.is_err());
         assert!(worker.run(|_| ()).await.is_err());
+        assert!(worker.run_here(|_| ()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_done_here_comes_after_what_was_asked_for_before() {
+        let worker = Worker::start("test", Vec::new).unwrap();
+        let (go, may_go) = mpsc::channel::<()>();
+        let mut first = Box::pin(worker.run(move |all| {
+            may_go.recv().ok();
+            all.push(1);
+        }));
+        assert!(matches!(poll_once(&mut first).await, Poll::Pending));
+        let mut second = Box::pin(worker.run_here(|all| all.push(2)));
+        assert!(matches!(poll_once(&mut second).await, Poll::Pending));
+        drop(go);
+        second.await.unwrap();
+        assert_eq!(worker.run(|all| all.clone()).await.unwrap(), [1, 2]);
+    }
+
+    async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+        std::future::poll_fn(|context| Poll::Ready(std::pin::Pin::new(&mut *future).poll(context)))
+            .await
     }
 }
