@@ -59,9 +59,17 @@ impl Mirror {
 
     /// Takes note of a step that succeeded.
     pub(super) fn apply(&mut self, step: &Step) -> Result<(), Mismatch> {
-        let before = self.real_servers_of(step);
+        let lost = match step {
+            Step::RemoveVirtualServer { key } => {
+                let server = self.observed.virtual_servers.get(key);
+                server.map_or(0, |server| server.real_servers.len())
+            }
+            Step::RemoveRealServer { .. } => 1,
+            _ => 0,
+        };
         step.apply_to(&mut self.observed)?;
-        self.real_servers = self.real_servers + self.real_servers_of(step) - before;
+        self.real_servers -= lost;
+        self.real_servers += usize::from(matches!(step, Step::AddRealServer { .. }));
         if let Step::RemoveVirtualServer { key } = step {
             self.moved.remove(key);
         }
@@ -77,12 +85,5 @@ impl Mirror {
                 real.connections = *connections;
             }
         }
-    }
-
-    fn real_servers_of(&self, step: &Step) -> usize {
-        let server = step
-            .key()
-            .and_then(|key| self.observed.virtual_servers.get(key));
-        server.map_or(0, |server| server.real_servers.len())
     }
 }

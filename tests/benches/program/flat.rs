@@ -16,7 +16,14 @@ use std::{
 use meshlite_nft::Nftables;
 use meshlite_tests::{figures::median, world::Namespace};
 
-use crate::objects::{PORT, Size, TARGET, vip};
+use crate::{
+    objects::{PORT, Size, TARGET, vip},
+    subject::REST,
+    watch::pause,
+};
+
+/// Changes in each round.
+pub(crate) const CHANGES: u16 = 5;
 
 /// How long a bare transaction took.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +42,20 @@ pub(crate) fn measure(size: Size, rounds: u16) -> anyhow::Result<Bare> {
         .collect::<Result<_, _>>()?;
     let mut loads = Vec::new();
     let mut changes = Vec::new();
-    for round in 0..rounds {
+    for _ in 0..rounds {
         let namespace = Namespace::new()?;
         let mut nftables = namespace.run(Nftables::connect)?;
         let transaction = flat.load(&services);
         let started = Instant::now();
         nftables.commit(&transaction)?;
         loads.push(started.elapsed());
-        let to = (Ipv4Addr::new(12, 0, 0, 1), 9090 + round);
-        let started = Instant::now();
-        nftables.commit(&flat.change_endpoint(&services[0], 0, to))?;
-        changes.push(started.elapsed());
+        for change in 0..CHANGES {
+            pause(REST);
+            let to = (Ipv4Addr::new(12, 0, 0, 1), 9090 + change);
+            let started = Instant::now();
+            nftables.commit(&flat.change_endpoint(&services[0], 0, to))?;
+            changes.push(started.elapsed());
+        }
     }
     Ok(Bare {
         load: median(loads),

@@ -17,7 +17,12 @@ use meshlite_tests::{
     world::{Host, World},
 };
 
-use crate::objects::{PORT, Size, TARGET, vip};
+use crate::{
+    flat::CHANGES,
+    objects::{PORT, Size, TARGET, vip},
+    subject::REST,
+    watch::pause,
+};
 
 /// What nft 1.0.6 prints in rules and does not read within a concatenation: there are a few, however many Services.
 const UNREADABLE: [&str; 2] = ["ct original proto-dst", "numgen random"];
@@ -54,7 +59,7 @@ pub(crate) struct Netlink {
 pub(crate) fn netlink(size: Size, rounds: u16) -> anyhow::Result<Netlink> {
     let changes = changes(size)?;
     let (mut loads, mut edits) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
+    for _ in 0..rounds {
         let world = World::new(&[0])?;
         let mut ipvs = world.node(0).namespace().run(Ipvs::connect)?;
         let started = Instant::now();
@@ -62,16 +67,20 @@ pub(crate) fn netlink(size: Size, rounds: u16) -> anyhow::Result<Netlink> {
         loads.push(started.elapsed());
         ensure!(failed.is_empty(), "{failed:?}");
         let key = key(0);
-        let was: SocketAddr = format!("{}:{TARGET}", size.endpoints_of(0)[0]).parse()?;
-        let is = SocketAddr::from(([10, 250, 0, 1], 9090 + round));
-        let edit = [
-            Change::AddDestination(key, destination(is)),
-            Change::DeleteDestination(key, DestinationKey::from(was)),
-        ];
-        let started = Instant::now();
-        let failed = ipvs.apply(edit)?;
-        edits.push(started.elapsed());
-        ensure!(failed.is_empty(), "{failed:?}");
+        let mut was: SocketAddr = format!("{}:{TARGET}", size.endpoints_of(0)[0]).parse()?;
+        for change in 0..CHANGES {
+            pause(REST);
+            let is = SocketAddr::from(([10, 250, 0, 1], 9090 + change));
+            let edit = [
+                Change::AddDestination(key, destination(is)),
+                Change::DeleteDestination(key, DestinationKey::from(was)),
+            ];
+            let started = Instant::now();
+            let failed = ipvs.apply(edit)?;
+            edits.push(started.elapsed());
+            ensure!(failed.is_empty(), "{failed:?}");
+            was = is;
+        }
     }
     Ok(Netlink {
         load: median(loads),

@@ -82,8 +82,8 @@ impl Plan {
         sizes: &[1_000, 10_000],
         ipvs_sizes: &[500],
         runs: 1,
-        limit: Duration::from_secs(290),
-        guest: Duration::from_secs(110),
+        limit: Duration::from_secs(330),
+        guest: Duration::from_secs(130),
         idle: Duration::from_secs(15),
     };
 

@@ -35,8 +35,10 @@ pub(super) struct Batch {
     pub(super) ports: BTreeSet<Port>,
     /// Places of which flows may go to the wrong real server: UDP and SCTP have no end that would be seen.
     pub(super) flows: BTreeSet<Key>,
-    /// The last step about each place.
+    /// The last step about each place, but for the latest place.
     last: BTreeMap<Key, usize>,
+    /// The place of the latest step, and that step: those about one place mostly come together.
+    latest: Option<(Key, usize)>,
 }
 
 // === impl Batch ===
@@ -57,6 +59,7 @@ impl Batch {
             let result = batch.take_one(step, programmed, &is_there);
             batch.results.push(result);
         }
+        batch.last.extend(batch.latest.take());
         batch
     }
 
@@ -69,21 +72,21 @@ impl Batch {
         let Some(key) = step.key() else {
             return Ok(());
         };
-        // Real servers leave a place with its Service port, so that most steps need not look for it.
+        let is_first = !self.knows(key);
+        // Whose a place is changes with these only.
         let is_its_own = matches!(
             step,
             Step::AddVirtualServer { .. }
                 | Step::EditVirtualServer { .. }
                 | Step::RemoveVirtualServer { .. }
         );
-        let may_move = is_its_own || !self.last.contains_key(key);
-        let port = may_move.then(|| programmed.port(key)).flatten();
-        let mark = programmed.get(key).and_then(|server| server.mark);
+        let port = (is_first || is_its_own).then(|| programmed.port(key));
+        let mark = is_its_own.then(|| programmed.get(key)?.mark).flatten();
         let change = programmed.take(step)?;
         let index = self.results.len();
-        self.last.insert(*key, index);
-        self.ports.extend(port);
-        if may_move {
+        self.note(key, index);
+        self.ports.extend(port.flatten());
+        if is_its_own {
             self.ports.extend(programmed.port(key));
         }
         match step {
@@ -98,9 +101,10 @@ impl Batch {
                     self.adopted.insert(*key);
                 }
             }
-            _ => {
+            _ if is_first => {
                 self.changed.insert(*key);
             }
+            _ => {}
         }
         let moves_flows = matches!(
             step,
@@ -113,6 +117,18 @@ impl Batch {
             self.changes.extend(change.map(|change| (index, change)));
         }
         Ok(())
+    }
+
+    /// Whether a step before was about this place.
+    fn knows(&self, key: &Key) -> bool {
+        self.latest.is_some_and(|(latest, _)| latest == *key) || self.last.contains_key(key)
+    }
+
+    fn note(&mut self, key: &Key, index: usize) {
+        match &mut self.latest {
+            Some((latest, step)) if latest == key => *step = index,
+            _ => self.last.extend(self.latest.replace((*key, index))),
+        }
     }
 
     /// Places that are not there any more.

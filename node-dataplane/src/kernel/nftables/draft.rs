@@ -21,6 +21,8 @@ pub(super) struct Draft<'a> {
     /// Clients, and virtual servers as far as steps are about them.
     table: Observed,
     touched: BTreeSet<Key>,
+    /// The last of them: steps about one virtual server mostly come together.
+    latest: Option<Key>,
     are_clients_new: bool,
 }
 
@@ -34,6 +36,7 @@ impl<'a> Draft<'a> {
                 virtual_servers: BTreeMap::new(),
             },
             touched: BTreeSet::new(),
+            latest: None,
             are_clients_new: false,
         }
     }
@@ -78,7 +81,8 @@ impl<'a> Draft<'a> {
     }
 
     fn touch(&mut self, key: &Key) {
-        if self.touched.insert(*key)
+        if self.latest.replace(*key) != Some(*key)
+            && self.touched.insert(*key)
             && let Some(entry) = self.entries.get(key)
         {
             let servers = &mut self.table.virtual_servers;

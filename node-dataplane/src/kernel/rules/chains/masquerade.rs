@@ -79,10 +79,14 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
             chains.push(look_up_original(audience, family));
         }
         let never = vec![hairpin(family), from_vip(family)];
-        let mut not_pods = never.clone();
-        if let Some(is_no_pod) = detector.is_pod(family, false) {
-            not_pods.push([is_family(family), is_no_pod, vec![masquerade()]].concat());
-        }
+        // A Pod's address is none of a Service's, so that one question is enough.
+        let not_pods = match detector.is_pod(family, false) {
+            Some(is_no_pod) => vec![
+                hairpin(family),
+                [is_family(family), is_no_pod, vec![masquerade()]].concat(),
+            ],
+            None => never.clone(),
+        };
         chains.push(regular(
             format!("not-pods-{}", family_name(family)),
             not_pods,
