@@ -114,8 +114,11 @@ impl AccessLog {
         if let Err(refused) = self.writer.try_send(buffer) {
             let (std::sync::mpsc::TrySendError::Full(buffer)
             | std::sync::mpsc::TrySendError::Disconnected(buffer)) = refused;
-            let lines = buffer.iter().filter(|byte| **byte == b'\n').count();
-            self.dropped.inc_by(lines as u64);
+            let lines = buffer
+                .split(|byte| *byte == b'\n')
+                .count()
+                .saturating_sub(1);
+            self.dropped.inc_by(lines.try_into().unwrap_or_default());
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What the admin server answers besides probes and metrics.
 
-use std::fmt;
+mod explain;
 
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::{Path, Query, RawQuery, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -13,31 +16,81 @@ use meshlite_proto::{
     installed::{self, AnswerError, Filter},
     standing::Observer,
 };
-use meshlite_snapshot::Snapshot;
+use meshlite_snapshot::{Cluster, Listener, Name, RouteTable, Snapshot};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::gauge::ConstGauge,
     registry::Unit,
 };
+use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::install::Bound;
+use self::explain::{Explanation, Question};
+use crate::{install::Bound, table::Table};
 
-/// `/snapshot`: where the subscription stands. `/resources/{type}`: what is installed. `/listeners`: where it is served.
+/// What is served, as `/config` shows it. Passwords and keys are not in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Served<'a> {
+    listeners: BTreeMap<&'a Name, &'a Arc<Listener>>,
+    route_tables: BTreeMap<&'a Name, &'a Arc<RouteTable>>,
+    clusters: BTreeMap<&'a Name, &'a Arc<Cluster>>,
+    certificates: Vec<&'a Name>,
+    credentials: Vec<&'a Name>,
+}
+
+/// `/snapshot`: where the subscription stands. `/listeners`: where it is served. And [`table_routes`].
 pub(crate) fn routes(
     session: Observer,
     installed: watch::Receiver<Snapshot>,
     bound: watch::Receiver<Bound>,
+    table: Arc<ArcSwap<Table>>,
 ) -> Router {
-    Router::new()
-        .route("/resources/{kind}", get(resources))
-        .with_state(installed)
+    table_routes(installed, table)
         .route("/snapshot", get(async move || Json(session.standing())))
         .route(
             "/listeners",
             get(async move || Json(bound.borrow().clone())),
         )
+}
+
+/// `/resources/{type}`: what is installed. `/config`: all of it as one. `/explain?url=`: what a request would meet.
+pub(crate) fn table_routes(
+    installed: watch::Receiver<Snapshot>,
+    table: Arc<ArcSwap<Table>>,
+) -> Router {
+    let explained = installed.clone();
+    Router::new()
+        .route("/config", get(config))
+        .route(
+            "/explain",
+            get(async move |RawQuery(query): RawQuery| {
+                explain(&table.load(), &explained, &query.unwrap_or_default())
+            }),
+        )
+        .route("/resources/{kind}", get(resources))
+        .with_state(installed)
+}
+
+async fn config(State(installed): State<watch::Receiver<Snapshot>>) -> Response {
+    let snapshot = installed.borrow().clone();
+    let served = Served {
+        listeners: snapshot.listeners.iter().collect(),
+        route_tables: snapshot.route_tables.iter().collect(),
+        clusters: snapshot.clusters.iter().collect(),
+        certificates: snapshot.tls_secrets.keys().collect(),
+        credentials: snapshot.credentials.keys().collect(),
+    };
+    Json(served).into_response()
+}
+
+fn explain(table: &Table, installed: &watch::Receiver<Snapshot>, query: &str) -> Response {
+    let snapshot = installed.borrow().clone();
+    match Question::new(query) {
+        Ok(question) => Json(Explanation::new(question, table, &snapshot)).into_response(),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    }
 }
 
 async fn resources(

@@ -86,7 +86,7 @@ pub(crate) struct Notes {
     /// Why the ingress answered itself.
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// What the access log says, where there is one.
-    pub(crate) record: RefCell<Option<Record>>,
+    pub(crate) record: RefCell<Option<Box<Record>>>,
 }
 
 /// Serves one request.

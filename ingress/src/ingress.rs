@@ -109,8 +109,13 @@ impl Ingress {
             shared.metrics.register(&mut registry);
             let session = Observer::new(subscription.status());
             registry.register_collector(Box::new(own_admin::Scraped(session.clone())));
-            let router = admin::router(readiness.clone(), Arc::new(registry))
-                .merge(own_admin::routes(session, installer.installed(), bound));
+            let router =
+                admin::router(readiness.clone(), Arc::new(registry)).merge(own_admin::routes(
+                    session,
+                    installer.installed(),
+                    bound,
+                    Arc::clone(&shared.table),
+                ));
             tokio::spawn(admin::serve(listener, router, admin_stop.clone()))
         });
         follow(&mut installer, subscription, ready, &stop).await;

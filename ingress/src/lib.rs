@@ -3,10 +3,10 @@
 //! ```text
 //! Commit ─> install ─> table ─┐ (swapped whole)
 //!                             v
-//! client ─> listen ─> accept ─> sanitise ─> route ─> balance ─> forward ─> respond ─> client
-//!                                                                  │^
-//!                                                                  v│
-//!                                                               endpoint
+//! client ─> listen ─> accept ─> sanitise ─> route ─> policy ─> balance ─> forward ─> respond ─> policy ─> client
+//!                                                                            │^
+//!                                                                            v│
+//!                                                                         endpoint
 //! ```
 //!
 //! Input: commits of the ingress topics, and requests. Output: responses of the endpoints that routes lead to.
@@ -30,6 +30,7 @@ mod sanitise;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use access_log::AccessLogFormat;
 pub use config::Config;

@@ -1,6 +1,8 @@
 //! Listening sockets and the workers that accept from them: one thread, one runtime and one pool for each core.
 
 mod accept;
+mod calm;
+mod conduct;
 mod sockets;
 mod stream;
 mod tls;

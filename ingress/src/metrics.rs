@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     duration: Durations,
     pub(crate) connections: Gauge,
     pub(crate) connections_refused: Counter,
+    pub(crate) connections_calmed: Counter,
     pub(crate) access_log_dropped: Counter,
     pub(crate) upstream_connects: Counter,
     pub(crate) upstream_connect_failures: Counter,
@@ -86,6 +87,7 @@ impl Metrics {
             duration: Durations((0..workers).map(|_| Shard::default()).collect()),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            connections_calmed: Counter::default(),
             access_log_dropped: Counter::default(),
             upstream_connects: Counter::default(),
             upstream_connect_failures: Counter::default(),
@@ -122,6 +124,11 @@ impl Metrics {
             "connections_refused",
             "Connections of clients that had too many",
             self.connections_refused.clone(),
+        );
+        registry.register(
+            "connections_calmed",
+            "HTTP/2 connections ended because their client took back too many requests",
+            self.connections_calmed.clone(),
         );
         registry.register(
             "access_log_dropped_lines",

@@ -68,13 +68,15 @@ pub(crate) struct Policy {
     forwarded_prefix: Option<Groups>,
 }
 
+/// What an endpoint is told; headers without a value are taken out.
+type Told = Vec<(HeaderName, Option<HeaderValue>)>;
+
 /// What was decided about a request that may pass.
 #[derive(Debug, Default)]
 pub(crate) struct Admitted {
     cluster: Option<ClusterId>,
     max_body_bytes: Option<u64>,
-    /// What the endpoint is told; headers without a value are taken out.
-    headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    headers: Told,
     kept: Option<Box<Kept>>,
 }
 

@@ -12,7 +12,10 @@ use http::{
 };
 
 use self::path::Normalised;
-pub(crate) use self::{host::name_of, path::query_value};
+pub(crate) use self::{
+    host::name_of,
+    path::{hex_of, query_value, query_values},
+};
 
 /// Why a request is refused before it is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,10 +14,10 @@ mod shares;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use http::{HeaderValue, request};
-use meshlite_snapshot::Name;
+use meshlite_snapshot::{Name, RouteTable};
 
 use self::paths::PathIndex;
 pub(crate) use self::{
@@ -88,6 +88,13 @@ impl Table {
         self.listeners.get(id.0)?.as_ref()
     }
 
+    pub(crate) fn listener_named(&self, name: &Name) -> Option<&ListenerTable> {
+        let mut listeners = self.listeners.iter().flatten();
+        listeners
+            .find(|listener| listener.name == *name)
+            .map(AsRef::as_ref)
+    }
+
     pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
         self.clusters.get(id.0)?.as_ref()
     }
@@ -124,20 +131,34 @@ impl ListenerTable {
         self.hosts.find_map(host, Some)?.client_auth()
     }
 
-    /// The route of a request with what it was made from.
+    /// What the route of a request was made from, with its host's table. Routes of the path that do not hold are told.
     pub(crate) fn explain(
         &self,
         host: &str,
         request: &request::Parts,
-    ) -> Option<(&Route, &meshlite_snapshot::Route)> {
+        mut passed_over: impl FnMut(&meshlite_snapshot::Route),
+    ) -> Option<(&RouteTable, &meshlite_snapshot::Route)> {
         let path = request.uri.path();
         let mut is_most_specific = true;
         self.hosts.find_map(host, |paths| {
             let serves_all = std::mem::replace(&mut is_most_specific, false);
+            let failed = RefCell::new(Vec::new());
             let found = paths.find(path, |route| {
-                (serves_all || route.fallback) && route.holds(request)
-            })?;
-            Some((&**found, paths.source(found)?))
+                let holds = (serves_all || route.fallback) && route.holds(request);
+                if !holds {
+                    failed.borrow_mut().push(route.position);
+                }
+                holds
+            });
+            let (table, found) = (paths.source(), found.map(|route| route.position));
+            for position in failed.into_inner() {
+                table
+                    .routes
+                    .get(position)
+                    .into_iter()
+                    .for_each(&mut passed_over);
+            }
+            Some((table, table.routes.get(found?)?))
         })
     }
 }

@@ -1,7 +1,9 @@
 //! The ingress over real sockets: a snapshot in, requests through it to origins on loopback.
 
+mod abuse;
 mod bodies;
 mod changes;
+mod client_certificates;
 mod errors;
 mod exchange;
 mod expressions;
@@ -12,6 +14,7 @@ mod origin;
 mod policies;
 mod raw;
 mod routing;
+mod seen;
 mod tls;
 mod upgrade;
 mod whole;

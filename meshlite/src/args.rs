@@ -14,15 +14,15 @@ mod node;
 pub(crate) use connect::ConnectArgs;
 pub(crate) use control_plane::{KubernetesArgs, SecurityArgs};
 pub(crate) use get::{
-    DiffArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs, SetsArgs,
-    StatusArgs,
+    DiffArgs, ExplainArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs,
+    SetsArgs, StatusArgs,
 };
 pub(crate) use groups::{ClusterArgs, IngressArgs, LogArgs, NodeNameArgs, ServerArgs, SourceArgs};
 pub(crate) use node::{IpvsArgs, NodeArgs, NodeInitArgs};
 
 use examples::{
-    CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, INGRESS_EXAMPLES,
-    NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES, NODE_SETS_EXAMPLES,
+    CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, EXPLAIN_EXAMPLES,
+    INGRESS_EXAMPLES, NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES, NODE_SETS_EXAMPLES,
     STANDALONE_EXAMPLES, STATUS_EXAMPLES,
 };
 
@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArgs),
     /// Prints what a control plane serves, or what a node or ingress has installed.
     Get(GetCommand),
     /// Prints the version.
@@ -149,7 +151,8 @@ pub(crate) struct IngressCommand {
         env = "MESHLITE_SECRETS_DIR"
     )]
     pub(crate) secrets_dir: Option<PathBuf>,
-    /// Where health, readiness, metrics, /snapshot, /resources and /listeners are served. Empty for nowhere.
+    /// Where health, readiness, metrics, /config, /explain, /snapshot, /resources and /listeners are served. Empty for
+    /// nowhere.
     #[arg(
         long,
         value_name = "ADDR",

@@ -16,8 +16,8 @@ mod planes;
 mod security;
 
 pub(crate) use ask::{
-    DiffConfig, GetConfig, GetSnapshotConfig, GetSource, SetsConfig, SnapshotSource, StatusConfig,
-    diff, get, get_snapshot, sets, status,
+    DiffConfig, ExplainConfig, GetConfig, GetSnapshotConfig, GetSource, SetsConfig, SnapshotSource,
+    StatusConfig, diff, explain, get, get_snapshot, sets, status,
 };
 pub(crate) use connect::Reach;
 pub(crate) use control_plane::control_plane;

@@ -3,7 +3,7 @@
 //! ```text
 //! arguments, environment ─> args ─> config ─┬─> run: control plane, node, ingress
 //!                                           ├─> demo: all three with backends on loopback
-//!                                           └─> get, status, diff: what is served, installed, rejected
+//!                                           └─> get, status, diff, explain: what is served, installed, rejected, and why
 //! ```
 //!
 //! Input: arguments and `MESHLITE_…` variables. Output: an exit status (0 success, 1 failure, 2 usage or configuration;
@@ -16,6 +16,7 @@ mod clock;
 mod config;
 mod demo;
 mod diff;
+mod explain;
 mod get;
 mod output;
 mod run;
@@ -96,7 +97,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         // The demo shows findings itself.
         Command::Demo(_) => "error,meshlite_control_plane::findings=off",
         Command::Node(NodeCommand { action: Some(NodeAction::Sets(_)), .. })
-        | Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Version(_) => "warn",
+        | Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Explain(_)
+        | Command::Version(_) => "warn",
         Command::ControlPlane(_)
         | Command::Node(_)
         | Command::Ingress(_)
@@ -127,6 +129,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => {
             let config = configured(log, config::status(args))?;
             as_it_should_be(status::run(config))
+        }
+        Command::Explain(args) => {
+            let config = configured(log, config::explain(args))?;
+            block_on(explain::run(config))
         }
         Command::Diff(args) => {
             let config = configured(log, config::diff(args))?;

@@ -6,6 +6,7 @@ use http::{HeaderValue, Version};
 use time::OffsetDateTime;
 
 use super::Record;
+use crate::{sanitise::hex_of, trace::trace_id};
 
 /// `2026-11-21T22:30:00`; milliseconds and `Z` follow.
 pub(super) fn rfc3339(now: OffsetDateTime) -> String {
@@ -72,6 +73,9 @@ pub(super) fn json(to: &mut Vec<u8>, record: &Record, time: &str, millis: u16, t
         line.seconds(upstream);
     }
     line.header("request_id", record.request_id.as_ref());
+    if let Some(trace) = record.trace.as_ref().and_then(trace_id) {
+        line.text("trace_id", trace.as_bytes());
+    }
     line.header("user_agent", record.user_agent.as_ref());
     line.header("referer", record.referer.as_ref());
     line.to.extend_from_slice(b"}\n");
@@ -170,7 +174,8 @@ fn quoted(value: &[u8]) -> String {
         if matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\' {
             text.push(byte.into());
         } else {
-            text.push_str(&format!("\\x{byte:02X}"));
+            text.push_str("\\x");
+            text.extend(hex_of(byte));
         }
     }
     text
@@ -195,6 +200,9 @@ mod tests {
             user_agent: HeaderValue::from_bytes(user_agent).ok(),
             referer: None,
             request_id: Some(HeaderValue::from_static("abc")),
+            trace: Some(HeaderValue::from_static(
+                "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            )),
             started: Instant::now(),
             status: StatusCode::BAD_GATEWAY,
             reason: Some("unreachable"),
@@ -228,7 +236,8 @@ mod tests {
              \"scheme\":\"https\",\"status\":502,\"bytes\":12,\"seconds\":2.000001,\
              \"reason\":\"unreachable\",\"route\":\"default/shop\",\
              \"endpoint\":\"10.0.0.1:8080\",\"tries\":2,\"upstream_seconds\":0.001500,\
-             \"request_id\":\"abc\",\"user_agent\":\"curl \\\"8\\\"\"}\n"
+             \"request_id\":\"abc\",\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\
+             \"user_agent\":\"curl \\\"8\\\"\"}\n"
         );
     }
 

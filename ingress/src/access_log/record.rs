@@ -8,8 +8,8 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
-    request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header, request::Parts,
 };
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ use crate::{
     respond::{Body, Refusal},
     table::Route,
 };
+
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is known of a request.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct Record {
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) referer: Option<HeaderValue>,
     pub(crate) request_id: Option<HeaderValue>,
+    /// `traceparent`, as the client sent it.
+    pub(crate) trace: Option<HeaderValue>,
     pub(crate) started: Instant,
     pub(crate) status: StatusCode,
     /// Why the ingress answered itself.
@@ -57,7 +61,7 @@ impl Exchange<'_> {
         let header = |headers: &HeaderMap, name| headers.get(name).cloned();
         let headers = request.headers();
         let authority = || HeaderValue::try_from(request.uri().authority()?.as_str()).ok();
-        self.notes.record.replace(Some(Record {
+        self.notes.record.replace(Some(Box::new(Record {
             client: client.address(headers, trusted),
             is_tls: client.is_tls,
             method: request.method().clone(),
@@ -67,6 +71,7 @@ impl Exchange<'_> {
             user_agent: header(headers, header::USER_AGENT),
             referer: header(headers, header::REFERER),
             request_id: None,
+            trace: header(headers, TRACE_PARENT),
             started: self.started,
             status: StatusCode::OK,
             reason: None,
@@ -75,7 +80,7 @@ impl Exchange<'_> {
             tries: 0,
             upstream_time: None,
             bytes: 0,
-        }));
+        })));
     }
 
     /// Notes which route a request has, or that its requests are not logged.

@@ -21,6 +21,8 @@ use x509_parser::{
     objects::oid_registry, objects::oid2abbrev, prelude::FromDer as _, x509::X509Name,
 };
 
+use crate::sanitise::hex_of;
+
 /// What a connection's client has shown, under the rule of its server name.
 #[derive(Debug)]
 pub(crate) struct Shown {
@@ -101,6 +103,7 @@ fn said(error: &rustls::Error) -> &'static str {
         rustls::Error::InvalidCertificate(error) => match error {
             Error::Expired | Error::ExpiredContext { .. } => "certificate has expired",
             Error::NotValidYet | Error::NotValidYetContext { .. } => "certificate is not yet valid",
+            Error::BadSignature => "certificate signature failure",
             Error::UnknownIssuer => "unable to get local issuer certificate",
             Error::InvalidPurpose | Error::InvalidPurposeContext { .. } => {
                 "unsuitable certificate purpose"
@@ -209,7 +212,10 @@ fn escaped(value: &str) -> String {
                 escaped.push(byte.into());
             }
             b' '..=b'~' => escaped.push(byte.into()),
-            _ => escaped.push_str(&format!("\\{byte:02X}")),
+            _ => {
+                escaped.push('\\');
+                escaped.extend(hex_of(byte));
+            }
         }
     }
     escaped

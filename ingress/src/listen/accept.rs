@@ -11,21 +11,23 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use http::Version;
-use hyper::service::service_fn;
+use http::{Request, Version};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     select,
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
     Worker,
+    calm::{Calm, Calmed},
+    conduct::Conduct,
     stream::{ClientStream, Reset},
     tls::Handshake,
 };
@@ -156,10 +158,20 @@ async fn serve<S>(connection: Rc<Connection>, stream: S, close: CancellationToke
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(|request| {
+    let conduct = Conduct::new(Instant::now());
+    let service = service_fn(|request: Request<Incoming>| {
         let connection = Rc::clone(&connection);
-        async move { Ok::<_, Infallible>(forward::serve(&connection, request).await) }
+        let under_way = (request.version() == Version::HTTP_2).then(|| conduct.begin());
+        async move {
+            let response = forward::serve(&connection, request).await;
+            if let Some(under_way) = under_way {
+                under_way.answer();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
+    let calm = Calm::default();
+    let stream = Calmed::new(stream, calm.clone());
     let worker = Rc::clone(&connection.worker);
     let http = worker
         .http
@@ -171,11 +183,21 @@ where
         return;
     }
     if result.is_none() {
+        let speaks_http_2 = connection.protocol.get() == Some(Version::HTTP_2);
+        let idle_limit = worker.shared.config.header_timeout;
         // Closing comes first, so that a response that is ready at the same time is the last one.
         result = select! {
             biased;
             () = close.cancelled() => None,
             result = http.as_mut() => Some(result),
+            () = conduct.wild(), if speaks_http_2 => {
+                worker.shared.metrics.connections_calmed.inc();
+                debug!("HTTP/2 client takes back too many requests");
+                calm.demand();
+                drop(timeout(ON_THE_WAY, http.as_mut()).await);
+                return;
+            }
+            () = conduct.idle(idle_limit), if speaks_http_2 => None,
         };
     }
     let speaks_http_1 =

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use meshlite_snapshot::ClientAuthMode;
 
-use super::{Answered, Filling, answer, template::escape};
+use super::{Answered, Filling, Told, answer, template::escape};
 use crate::{
     certificates::{Finding, Shown},
     forward::Exchange,
@@ -18,10 +18,7 @@ const ISSUER: HeaderName = HeaderName::from_static("ssl-client-issuer-dn");
 const CERTIFICATE: HeaderName = HeaderName::from_static("ssl-client-cert");
 
 /// What the endpoint is told of the client's certificate, if the request may pass.
-pub(super) fn check(
-    exchange: &Exchange<'_>,
-    head: &Parts,
-) -> Result<Vec<(HeaderName, Option<HeaderValue>)>, Answered> {
+pub(super) fn check(exchange: &Exchange<'_>, head: &Parts) -> Result<Told, Answered> {
     let host = head.headers.get(header::HOST);
     let host = host.map(sanitise::name_of).unwrap_or_default();
     let auth = exchange.listener.client_auth(&host);
@@ -73,11 +70,7 @@ fn refused(exchange: &Exchange<'_>, head: &Parts, auth: &HostAuth, refusal: Refu
     answered
 }
 
-fn told(
-    auth: &HostAuth,
-    finding: Finding,
-    shown: Option<&Shown>,
-) -> Vec<(HeaderName, Option<HeaderValue>)> {
+fn told(auth: &HostAuth, finding: Finding, shown: Option<&Shown>) -> Told {
     let mut told = vec![(VERIFY, HeaderValue::try_from(finding.to_string()).ok())];
     if let Some((subject, issuer)) = shown.and_then(Shown::names) {
         told.push((SUBJECT, HeaderValue::try_from(subject).ok()));

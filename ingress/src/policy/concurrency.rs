@@ -10,18 +10,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::rate::ClientKey;
+use super::rate::{ClientKey, LimitKey};
 
 /// The requests that are under way, by limit and client.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::disallowed_types, reason = "as above")]
-pub(crate) struct UnderWay(Arc<Mutex<HashMap<(u64, ClientKey), u32>>>);
+pub(crate) struct UnderWay(Arc<Mutex<HashMap<LimitKey, u32>>>);
 
 /// A place among a client's requests, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     under_way: UnderWay,
-    key: (u64, ClientKey),
+    key: LimitKey,
 }
 
 impl UnderWay {

@@ -8,6 +8,7 @@ use http::{
 use tokio::time::timeout;
 
 use super::{
+    Told,
     admit::Asker,
     template::{Filling, Template, escape},
 };
@@ -69,8 +70,7 @@ enum Word {
 /// A request that may pass, and what the server added to it.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
-    /// For the endpoint; those without a value are taken out.
-    pub(super) headers: Vec<(HeaderName, Option<HeaderValue>)>,
+    pub(super) headers: Told,
     pub(super) cookies: Vec<HeaderValue>,
 }
 
@@ -110,9 +110,8 @@ impl ExternalAuth {
         };
         let limit = self.timeout.unwrap_or(config.response_timeout);
         let answer = timeout(limit, exchange.ask(cluster, request)).await;
-        let answer = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) | Err(_) => return Err(Refusal::AuthUnavailable.into()),
+        let Ok(Ok(answer)) = answer else {
+            return Err(Refusal::AuthUnavailable.into());
         };
         match Word::of(answer.status) {
             Word::Pass => Ok(self.passed(&answer.headers)),

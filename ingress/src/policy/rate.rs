@@ -29,10 +29,15 @@ pub(crate) struct Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ClientKey(u64);
 
+/// A limit and one of its clients.
+pub(super) type LimitKey = (u64, ClientKey);
+/// Buckets, with the time at which each will be full.
+type Shard = Mutex<Remembered<LimitKey, u64>>;
+
 /// The buckets that are not full.
 #[derive(Debug)]
 pub(crate) struct Buckets {
-    shards: Box<[Mutex<Remembered<(u64, ClientKey), u64>>]>,
+    shards: Box<[Shard]>,
     hasher: RandomState,
     epoch: Instant,
 }
@@ -111,7 +116,7 @@ impl Buckets {
         Ok(())
     }
 
-    fn shard<K: Hash>(&self, key: &K) -> Option<&Mutex<Remembered<(u64, ClientKey), u64>>> {
+    fn shard<K: Hash>(&self, key: &K) -> Option<&Shard> {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
         self.shards.get(hash)
     }

@@ -192,17 +192,13 @@ fn raw_argument<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 
 /// Writes everything but unreserved characters as `%XX`.
 pub(crate) fn escape(text: &str) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             escaped.push(byte.into());
         } else {
             escaped.push('%');
-            for digit in [byte >> 4, byte & 0xf] {
-                let digit = DIGITS.get(usize::from(digit)).copied();
-                escaped.push(digit.unwrap_or(b'0').into());
-            }
+            escaped.extend(sanitise::hex_of(byte));
         }
     }
     escaped

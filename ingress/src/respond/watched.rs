@@ -22,7 +22,7 @@ pub(crate) struct Watched {
     pub(super) inner: Body,
     bytes: u64,
     place: Option<Place>,
-    entry: Option<(Rc<AccessLog>, Record)>,
+    entry: Option<(Rc<AccessLog>, Box<Record>)>,
 }
 
 impl Watched {
@@ -64,7 +64,7 @@ impl Body {
     }
 
     /// Writes a line when the body has ended.
-    pub(crate) fn logged(self, log: Rc<AccessLog>, record: Record) -> Self {
+    pub(crate) fn logged(self, log: Rc<AccessLog>, record: Box<Record>) -> Self {
         let mut watched = self.watched();
         watched.entry = Some((log, record));
         Self::Watched(watched)

@@ -87,13 +87,26 @@ fn decode_unreserved(path: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// A byte as two hexadecimal digits, in upper case.
+pub(crate) fn hex_of(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| {
+        let digit = char::from_digit(digit.into(), 16).unwrap_or('0');
+        digit.to_ascii_uppercase()
+    })
+}
+
 fn hex(digit: u8) -> Option<u8> {
     u8::try_from(char::from(digit).to_digit(16)?).ok()
 }
 
 /// The first value of a query parameter, decoded.
 pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| {
+    query_values(query, name).next()
+}
+
+/// All values of a query parameter, decoded.
+pub(crate) fn query_values(query: &str, name: &str) -> impl Iterator<Item = String> {
+    query.split('&').filter_map(move |pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode_form(key) == name).then(|| decode_form(value))
     })

@@ -112,8 +112,8 @@ impl PathIndex {
         self.client_auth.as_deref()
     }
 
-    /// What a route was made from.
-    pub(super) fn source(&self, route: &Route) -> Option<&meshlite_snapshot::Route> {
-        self.source.routes.get(route.position)
+    /// What the routes were made from.
+    pub(super) fn source(&self) -> &RouteTable {
+        &self.source
     }
 }

@@ -376,8 +376,18 @@ fn naive<'a>(tables: &'a [(HostMatch, Vec<Route>)], host: &str, path: &str) -> O
         HostMatch::Any => Some((0, 0)),
     };
     let matches = |route: &Route| {
-        if route.path.kind == PathMatch::Exact {
-            return path == route.path.value;
+        match route.path.kind {
+            PathMatch::Exact => return path == route.path.value,
+            // Those that are made here end in `.y` or hold nothing special.
+            PathMatch::Regex => {
+                return match route.path.value.strip_suffix(".y") {
+                    Some(start) => path
+                        .strip_prefix(start)
+                        .is_some_and(|rest| rest.as_bytes().get(1) == Some(&b'y')),
+                    None => path.starts_with(&route.path.value),
+                };
+            }
+            PathMatch::Prefix | PathMatch::RegexIgnoreCase => {}
         }
         let rule = route
             .path
@@ -414,20 +424,20 @@ fn any_host() -> impl Strategy<Value = HostMatch> {
 }
 
 fn any_routes() -> impl Strategy<Value = Vec<Route>> {
-    let rule = (any::<bool>(), any::<bool>(), "(/[xy]?){1,4}");
+    let rule = (0..4, any::<bool>(), "(/[xy]?){1,4}");
     proptest::collection::vec(rule, 1..6).prop_map(|routes| {
         let routes = routes.into_iter().enumerate();
-        let routes = routes.map(|(index, (is_exact, fallback, path))| Route {
+        let routes = routes.map(|(index, (kind, fallback, path))| Route {
             // Not the order of the list.
             rank: u32::try_from((index * 7) % 11).unwrap(),
             fallback,
             ..route(
-                if is_exact {
-                    PathMatch::Exact
-                } else {
-                    PathMatch::Prefix
+                match kind {
+                    0 => PathMatch::Exact,
+                    1 => PathMatch::Prefix,
+                    _ => PathMatch::Regex,
                 },
-                &path,
+                &if kind == 3 { format!("{path}.y") } else { path },
                 &format!("s{index}"),
             )
         });

@@ -26,7 +26,7 @@ use super::{
 
 /// Takes any certificate; the test looks at which one it got.
 #[derive(Debug)]
-struct TrustAll;
+pub(super) struct TrustAll;
 
 impl ServerCertVerifier for TrustAll {
     fn verify_server_cert(

@@ -32,13 +32,14 @@ struct Shared {
     process: Arc<Registry>,
 }
 
-/// Answers `/livez`, `/healthz`, `/readyz` (with the pending tasks; `?verbose` for all) and `/metrics`. The caller adds
+/// Answers `/livez`, `/healthz`, `/readyz` and `/ready` (with the pending tasks; `?verbose` for all) and `/metrics`. The caller adds
 /// its own routes. Metrics of the process itself are added to those of `metrics`.
 pub fn router(readiness: Readiness, metrics: Arc<Registry>) -> Router {
     Router::new()
         .route("/livez", get(async || "ok"))
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(readyz))
+        .route("/ready", get(readyz))
         .route("/metrics", get(scrape))
         .with_state(Shared {
             readiness,

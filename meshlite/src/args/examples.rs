@@ -85,3 +85,9 @@ pub(super) const DIFF_EXAMPLES: &str = "\
 Examples:
   meshlite diff node-1
   meshlite diff node-1 -o json";
+
+pub(super) const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  meshlite explain http://shop.example.com/cart
+  meshlite explain https://shop.example.com/cart -X POST -H 'Cookie: canary=always' --client 192.0.2.7
+  meshlite explain http://shop.example.com/ -o json --ingress http://10.0.0.5:10254";

@@ -110,6 +110,53 @@ pub(crate) struct DiffArgs {
     pub(crate) connect: ConnectArgs,
 }
 
+/// What a request would meet at an ingress, and why: listener, host, route, policy, backends and their endpoints.
+/// Nothing is sent to a backend.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The URL that would be asked for.
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// The method.
+    #[arg(
+        long,
+        short = 'X',
+        value_name = "METHOD",
+        default_value = "GET",
+        hide_env_values = true,
+        env = "MESHLITE_METHOD"
+    )]
+    pub(crate) method: String,
+    /// A header of the request; may be given again.
+    #[arg(
+        long,
+        short = 'H',
+        value_name = "NAME: VALUE",
+        hide_env_values = true,
+        env = "MESHLITE_HEADER"
+    )]
+    pub(crate) header: Vec<String>,
+    /// The address that the request would come from. Default: 127.0.0.1.
+    #[arg(
+        long,
+        value_name = "IP",
+        hide_env_values = true,
+        env = "MESHLITE_CLIENT"
+    )]
+    pub(crate) client: Option<String>,
+    /// The ingress to ask: the URL of its admin server.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:10254",
+        hide_env_values = true,
+        env = "MESHLITE_INGRESS"
+    )]
+    pub(crate) ingress: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
 /// The ipsets that kube-proxy would keep in IPVS mode, the nft sets that have their place, and what is in them.
 #[derive(Debug, Args)]
 pub(crate) struct SetsArgs {

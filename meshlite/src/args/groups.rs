@@ -196,6 +196,34 @@ pub(crate) struct IngressArgs {
         env = "MESHLITE_TRUSTED_PROXY"
     )]
     pub(crate) trusted_proxy: Vec<String>,
+    /// A line on standard output for each request: `off`, `json`, or `combined` (as Apache and nginx have it, with more
+    /// behind).
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "off",
+        hide_env_values = true,
+        env = "MESHLITE_ACCESS_LOG"
+    )]
+    pub(crate) access_log: String,
+    /// The most bytes of a request's body, where its route does not say; 0 for any.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "0",
+        hide_env_values = true,
+        env = "MESHLITE_MAX_BODY_BYTES"
+    )]
+    pub(crate) max_body_bytes: String,
+    /// The most connections that one client address may have open at once. Trusted proxies may have any number.
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "16384",
+        hide_env_values = true,
+        env = "MESHLITE_MAX_CLIENT_CONNECTIONS"
+    )]
+    pub(crate) max_client_connections: String,
     /// How long an endpoint may take to answer, from the request's head to the response's.
     #[arg(
         long,

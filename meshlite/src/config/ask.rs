@@ -1,4 +1,6 @@
-//! What `get`, `status` and `diff` ask, whom, and how they print it.
+//! What `get`, `status`, `diff` and `explain` ask, whom, and how they print it.
+
+use std::net::IpAddr;
 
 use meshlite_compile::Settings;
 use meshlite_control_plane::SourceConfig;
@@ -10,7 +12,11 @@ use super::{
     connect::{Reach, reach},
 };
 use crate::{
-    args::{DiffArgs, GetArgs, GetSnapshotArgs, NodeUrlArgs, OutputArgs, SetsArgs, StatusArgs},
+    args::{
+        DiffArgs, ExplainArgs, GetArgs, GetSnapshotArgs, NodeUrlArgs, OutputArgs, SetsArgs,
+        StatusArgs,
+    },
+    explain::escape,
     output::Format,
 };
 
@@ -53,6 +59,15 @@ pub(crate) struct StatusConfig {
 pub(crate) struct DiffConfig {
     pub(crate) reach: Reach,
     pub(crate) client: String,
+    pub(crate) format: Format,
+}
+
+/// Which ingress `meshlite explain` asks what, and how it prints.
+#[derive(Debug)]
+pub(crate) struct ExplainConfig {
+    pub(crate) ingress: String,
+    /// The query of the question.
+    pub(crate) query: String,
     pub(crate) format: Format,
 }
 
@@ -148,6 +163,37 @@ pub(crate) fn diff(args: DiffArgs) -> Result<DiffConfig, ConfigError> {
             format,
         });
     problems.or(config)
+}
+
+/// What `meshlite explain` asks.
+pub(crate) fn explain(args: ExplainArgs) -> Result<ExplainConfig, ConfigError> {
+    let ExplainArgs {
+        url,
+        method,
+        header,
+        client,
+        ingress,
+        output,
+    } = args;
+    let mut problems = Problems::default();
+    let format = format(&output, &mut problems);
+    let client = match client {
+        Some(client) => problems
+            .parse::<IpAddr>("client", &client, "an IP address")
+            .map(|client| ("client", client.to_string())),
+        None => None,
+    };
+    let asked = [("url", url), ("method", method)].into_iter().chain(client);
+    let asked = asked.chain(header.into_iter().map(|header| ("header", header)));
+    let pairs: Vec<_> = asked
+        .map(|(name, value)| format!("{name}={}", escape(&value)))
+        .collect();
+    let config = problems.admin_url("ingress", &ingress).zip(format);
+    problems.or(config.map(|(ingress, format)| ExplainConfig {
+        ingress,
+        query: pairs.join("&"),
+        format,
+    }))
 }
 
 /// What `meshlite node sets` asks.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use meshlite_ingress::AccessLogFormat;
 use meshlite_proto::cache::Cache;
 
 use super::{
@@ -143,16 +144,35 @@ fn ingress_of(ingress: &IngressArgs, problems: &mut Problems) -> Option<meshlite
     let IngressArgs {
         address,
         trusted_proxy,
+        access_log,
+        max_body_bytes,
+        max_client_connections,
         response_timeout,
         drain_timeout,
     } = ingress;
     let address = problems.parse("address", address, "an IP address, such as 0.0.0.0 or ::");
     let trusted_proxies = problems.ranges("trusted-proxy", trusted_proxy);
+    let access_log = match access_log.as_str() {
+        "off" => Some(None),
+        "json" => Some(Some(AccessLogFormat::Json)),
+        "combined" => Some(Some(AccessLogFormat::Combined)),
+        other => {
+            let problem = format_args!("`{other}` is not off, json or combined");
+            problems.add("access-log", problem);
+            None
+        }
+    };
+    let max_body_bytes: Option<u64> = problems.parse("max-body-bytes", max_body_bytes, "a number");
+    let max_client_connections =
+        problems.parse("max-client-connections", max_client_connections, "a number");
     let response_timeout = problems.duration("response-timeout", response_timeout);
     let drain_timeout = problems.duration("drain-timeout", drain_timeout);
     Some(meshlite_ingress::Config {
         address: address?,
         trusted_proxies: trusted_proxies?,
+        access_log: access_log?,
+        max_body_bytes: max_body_bytes.map(|most| (most > 0).then_some(most))?,
+        max_client_connections: max_client_connections?,
         response_timeout: response_timeout?,
         drain_timeout: drain_timeout?,
         ..meshlite_ingress::Config::default()

@@ -24,6 +24,7 @@ fn mistakes(line: &str) -> Vec<String> {
         },
         Command::Status(args) => status(args).map(drop),
         Command::Diff(args) => diff(args).map(drop),
+        Command::Explain(args) => explain(args).map(drop),
         Command::Version(args) => crate::version::format(args).map(drop),
     };
     result
@@ -111,6 +112,14 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "standalone --manifests . --listen 0.0.0.0:18000",
         "--listen (MESHLITE_LISTEN): standalone serves gRPC in plaintext, so only on loopback; to allow it elsewhere: --insecure",
+    ),
+    (
+        "explain http://h/ --client me",
+        "--client (MESHLITE_CLIENT): `me` is not an IP address",
+    ),
+    (
+        "ingress --control-plane http://127.0.0.1:1 --access-log xml",
+        "--access-log (MESHLITE_ACCESS_LOG): `xml` is not off, json or combined",
     ),
     (
         "control-plane --manifests /nonexistent/m",

@@ -117,6 +117,9 @@ pub(super) fn ingress(config: &meshlite_ingress::Config) {
         secrets_dir = secrets.map(|path| path.display().to_string()),
         admin = config.admin_listen.map(tracing::field::display),
         trusted_proxies = joined(&config.trusted_proxies),
+        access_log = config.access_log.map(tracing::field::debug),
+        max_body_bytes = config.max_body_bytes,
+        max_client_connections = config.max_client_connections,
         response_timeout_seconds = config.response_timeout.as_secs_f64(),
         drain_timeout_seconds = config.drain_timeout.as_secs_f64(),
         "ingress starting"

@@ -15,13 +15,7 @@ async fn requests_without_tls_are_sent_to_https_but_for_certificates() {
         ..Policy::default()
     })
     .await;
-    let answer = ask(
-        mesh.http(),
-        "GET",
-        "/a?b=c",
-        &[("host", "Shop.example:8080")],
-    )
-    .await;
+    let answer = get(mesh.http(), &[]).await;
     assert_eq!(answer.status, 308);
     assert_eq!(answer.header("location"), "https://h/a?b=c");
     let challenge = "/.well-known/acme-challenge/token";

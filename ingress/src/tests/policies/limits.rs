@@ -103,6 +103,11 @@ async fn a_body_that_says_that_it_is_too_large_is_refused_at_once() {
     let fits = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789";
     let answer = exchange_bytes(mesh.http(), fits, "web").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Where it does not say, it is counted as it comes.
+    let chunked = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+        8\r\n01234567\r\n8\r\n01234567\r\n0\r\n\r\n";
+    let answer = exchange_bytes(mesh.http(), chunked, "too large").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 #[tokio::test]
