@@ -66,7 +66,7 @@ fn planned(desired: &Table, found: &Observed) -> Plan {
         desired,
         found,
         &Drains::new(),
-        Duration::ZERO,
+        Duration::from_secs(1),
         Instant::now(),
     )
 }
