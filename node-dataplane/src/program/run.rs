@@ -82,7 +82,7 @@ struct Course {
 enum Event {
     Stop,
     /// None once the control plane is not followed any more.
-    Commit(Option<Commit>),
+    Commit(Option<Box<Commit>>),
     Resync,
     Pass,
     Tend,
@@ -113,7 +113,7 @@ impl<K: Kernel> Runner<K> {
                         self.subscription.report(Vec::new());
                     }
                     self.take(&commit);
-                    course.pending = Some(commit);
+                    course.pending = Some(*commit);
                     course.pending_at = Some(course.rests_until);
                     continue;
                 }
@@ -161,7 +161,9 @@ impl<K: Kernel> Runner<K> {
         tokio::select! {
             biased;
             () = stop.cancelled() => Event::Stop,
-            commit = self.subscription.next(), if course.takes_commits() => Event::Commit(commit),
+            commit = self.subscription.next(), if course.takes_commits() => {
+                Event::Commit(commit.map(Box::new))
+            }
             _ = course.resync.tick() => Event::Resync,
             () = at(pass_at) => Event::Pass,
             () = at(course.tend_at) => Event::Tend,
