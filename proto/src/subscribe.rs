@@ -55,7 +55,7 @@ pub struct Subscription {
 /// Dropped without [`Commit::acknowledge`] it counts as not installed, and the state is asked for again.
 #[derive(Debug)]
 pub struct Commit {
-    delivery: Delivery,
+    delivery: Box<Delivery>,
     rejected: Vec<Rejected>,
     installed: oneshot::Sender<Installed>,
 }
@@ -116,7 +116,7 @@ impl Subscription {
 // === impl Commit ===
 
 impl Commit {
-    fn new(delivery: Delivery, installed: oneshot::Sender<Installed>) -> Self {
+    fn new(delivery: Box<Delivery>, installed: oneshot::Sender<Installed>) -> Self {
         Self {
             delivery,
             rejected: Vec::new(),

@@ -13,7 +13,7 @@ pub enum Action {
     /// Send this on the stream.
     Send(v1::DiscoveryRequest),
     /// Give this to the plane, then call [`super::Session::installed`] or [`super::Session::abandoned`].
-    Deliver(Delivery),
+    Deliver(Box<Delivery>),
     /// Close the stream, which is over for the session, and connect again.
     Reconnect(Reconnect),
 }

@@ -90,7 +90,7 @@ pub(super) enum Next {
     /// What was proved changes nothing here, so it is installed already.
     Done,
     /// The plane has work.
-    Deliver(Delivery),
+    Deliver(Box<Delivery>),
 }
 
 // === impl Held ===

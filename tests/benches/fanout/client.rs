@@ -1,14 +1,11 @@
 //! An honest client: it keeps the hash of each name with the version, and computes its digests from the bytes alone.
 
-use std::{cell::RefCell, io, mem, time::SystemTime};
+use std::{cell::RefCell, collections::VecDeque, mem, time::SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
-use meshlite_proto::{
-    frame::FrameReader,
-    v1::{self, discovery_response::Kind},
-};
+use meshlite_proto::v1::{self, discovery_response::Kind};
+use prost::{Message as _, bytes::Bytes};
 use twox_hash::{XxHash3_64, XxHash3_128};
-use zstd::bulk::Decompressor;
 
 /// What a node subscribes to.
 const TOPICS: [v1::ResourceType; 5] = [
@@ -109,9 +106,9 @@ impl Client {
             .begin
             .take()
             .context("a commit ends that did not begin")?;
-        let mut data = mem::take(&mut self.data);
+        let mut data = Bytes::from(mem::take(&mut self.data));
         if begin.encoding() == v1::Encoding::Zstd && !data.is_empty() {
-            data = unpacked(&data, usize::try_from(begin.raw_bytes)?)?;
+            data = unpacked(data, usize::try_from(begin.raw_bytes)?)?;
         }
         let is_full = begin.mode() == v1::CommitMode::Full;
         ensure!(
@@ -121,9 +118,8 @@ impl Client {
         if is_full {
             self.sets = Default::default();
         }
-        let mut frames = FrameReader::default();
-        frames.push(&data);
-        while let Some(frame) = frames.next_frame()? {
+        while !data.is_empty() {
+            let frame = v1::ResourceFrame::decode_length_delimited(&mut data)?;
             self.frames += 1;
             let index = TOPICS.iter().position(|topic| *topic == frame.r#type());
             let set = index
@@ -246,17 +242,28 @@ impl Set {
     }
 }
 
+/// How many commits are kept unpacked: as many as there are on the way at a time.
+const UNPACKED: usize = 8;
+
+/// What clients were sent last, as it came and unpacked.
+#[derive(Default)]
+struct Unpacked(VecDeque<(Bytes, Bytes)>);
+
 thread_local! {
-    /// Made once: it is large, and thousands of clients unpack small commits.
-    static DECOMPRESSOR: RefCell<io::Result<Decompressor<'static>>> = RefCell::new(Decompressor::new());
+    static UNPACKER: RefCell<Unpacked> = RefCell::default();
 }
 
-fn unpacked(data: &[u8], raw_bytes: usize) -> anyhow::Result<Vec<u8>> {
-    DECOMPRESSOR.with_borrow_mut(|decompressor| {
-        let decompressor = decompressor
-            .as_mut()
-            .map_err(|e| io::Error::new(e.kind(), e.to_string()))?;
-        Ok(decompressor.decompress(data, raw_bytes)?)
+/// Unpacks what was not unpacked before. Data planes do that on thousands of machines, clients here on the server's: what
+/// is the same to the last byte is unpacked once for all clients of a thread. Each reads and hashes all of it.
+fn unpacked(data: Bytes, raw_bytes: usize) -> anyhow::Result<Bytes> {
+    UNPACKER.with_borrow_mut(|Unpacked(known)| {
+        if let Some((_, unpacked)) = known.iter().find(|(packed, _)| *packed == data) {
+            return Ok(unpacked.clone());
+        }
+        let unpacked = Bytes::from(zstd::bulk::decompress(&data, raw_bytes)?);
+        known.truncate(UNPACKED - 1);
+        known.push_front((data, unpacked.clone()));
+        Ok(unpacked)
     })
 }
 

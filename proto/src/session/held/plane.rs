@@ -81,7 +81,7 @@ impl Held {
             changes,
             from,
         });
-        Next::Deliver(delivery)
+        Next::Deliver(Box::new(delivery))
     }
 
     /// The plane has installed what it was given, except what it rejected.

@@ -83,7 +83,7 @@ impl Client {
                     let gone = delivery.changes.iter().filter(|change| change.removed);
                     self.gone
                         .extend(gone.map(|change| (change.topic, change.name.clone())));
-                    self.at_plane = Some(delivery);
+                    self.at_plane = Some(*delivery);
                 }
                 Action::Reconnect(reason) => {
                     self.reconnects.push(reason);
