@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.cache/bin:$(PATH)
 
-.PHONY: help check fmt clippy doc deny test tools traffic soak fuzz bench demo
+.PHONY: help check fmt clippy doc deny test tools traffic soak fuzz bench image demo
 
 help: ## Lists these commands.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | column -t -s '|'
@@ -30,7 +30,7 @@ test: tools ## Everything that is tested. Installs what it needs where it can, e
 	tests/vm/ipvs
 
 tools: ## What the tests need beside Rust: grpcurl, helm, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
-	tests/tools/ensure cc grpcurl helm kube-assets ip nft iptables conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe
+	tests/tools/ensure cc grpcurl helm kube-assets ip nft iptables conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe systemd-analyze
 
 traffic: tools ## What clients of Services see, on every backend, in namespaces and in a virtual machine; `make test` has it too.
 	cargo build --workspace --locked --bin meshlite
@@ -45,6 +45,9 @@ fuzz: ## Each fuzz target for a minute (nightly Rust and cargo-fuzz).
 
 bench: ## Every benchmark, quickly.
 	for bench in tests/bench/*; do if [ -x "$$bench" ] && [ -f "$$bench" ]; then "$$bench" --quick; fi; done
+
+image: ## One static program in an image, by whichever of docker, podman and buildah works here; IMAGE=NAME:TAG names it.
+	deploy/image/build $(IMAGE)
 
 demo: ## The main job, on this machine.
 	cargo run --release -- demo
