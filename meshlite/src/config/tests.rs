@@ -280,6 +280,28 @@ fn all_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn node_ports_can_be_on_primary_addresses_beside_ranges() {
+    let of = |addresses: &str| {
+        let flag = format!("--nodeport-addresses={addresses}");
+        let line = [
+            "meshlite",
+            "node",
+            "--control-plane=http://a:1",
+            "--insecure",
+            &flag,
+        ];
+        let Command::Node(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        let config = node(args).unwrap().config;
+        (config.node_port_primary, config.node_port_addresses.len())
+    };
+    assert_eq!(of("primary"), (true, 0));
+    assert_eq!(of("10.0.0.0/8,primary"), (true, 1));
+    assert_eq!(of("10.0.0.0/8"), (false, 1));
+}
+
+#[test]
 fn values_mean_what_they_say() {
     let line = "meshlite standalone --manifests . --service-cidr 127.96.0.0/16,fd00::/108 --mode userspace \
                 --nodeport-addresses 127.0.0.1,10.0.0.0/8 --metrics-bind-address= --drain-timeout 1m \

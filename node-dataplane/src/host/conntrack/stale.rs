@@ -15,7 +15,7 @@ use super::Flow;
 use crate::table::{Frontend, VirtualAddress};
 
 /// Which endpoints serve what.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Serving {
     /// NodePorts are at these.
     node_addresses: BTreeSet<IpAddr>,

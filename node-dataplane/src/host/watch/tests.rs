@@ -18,11 +18,15 @@ const FIREWALL: &str = "table ip filter {
 
 /// A Service default/dns with a port of UDP, and endpoints of which one is ready, one terminates, and one is not ready.
 fn snapshot() -> Snapshot {
+    snapshot_of(Protocol::Udp)
+}
+
+fn snapshot_of(protocol: Protocol) -> Snapshot {
     let mut service = mk_service("dns", "10.96.0.10");
-    service.ports[0].protocol = Protocol::Udp;
+    service.ports[0].protocol = protocol;
     let endpoints = ["10.244.0.2", "10.244.0.3", "10.244.0.4"].map(|ip| (ip, "elsewhere"));
     let mut group = mk_group("dns", &endpoints);
-    group.ports[0].protocol = Protocol::Udp;
+    group.ports[0].protocol = protocol;
     for endpoint in &mut group.endpoints[1..] {
         endpoint.ready = false;
     }
@@ -33,6 +37,10 @@ fn snapshot() -> Snapshot {
 
 /// Its virtual servers, which have no real server here.
 fn table() -> Table {
+    table_of("UDP")
+}
+
+fn table_of(protocol: &str) -> Table {
     let of = |kind| {
         let mut origin = origin("dns");
         origin.service_port.port = Arc::from("http");
@@ -43,9 +51,23 @@ fn table() -> Table {
         }
     };
     mk_table([
-        (key("UDP 10.96.0.10:53"), of(VipKind::ClusterIP)),
-        (key("UDP 172.18.0.2:30053"), of(VipKind::NodePort)),
+        (
+            key(&format!("{protocol} 10.96.0.10:53")),
+            of(VipKind::ClusterIP),
+        ),
+        (
+            key(&format!("{protocol} 172.18.0.2:30053")),
+            of(VipKind::NodePort),
+        ),
     ])
+}
+
+fn facts() -> Facts {
+    Facts {
+        node_name: "node-1".to_owned(),
+        local_addresses: BTreeSet::from(["172.18.0.2".parse().unwrap()]),
+        ..Facts::default()
+    }
 }
 
 /// Looks once, at everything.
@@ -53,11 +75,7 @@ fn look(watch: &mut Watch) -> Vec<Finding> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let facts = Facts {
-        node_name: "node-1".to_owned(),
-        local_addresses: BTreeSet::from(["172.18.0.2".parse().unwrap()]),
-        ..Facts::default()
-    };
+    let facts = facts();
     runtime.block_on(watch.look(Look {
         snapshot: &snapshot(),
         table: &table(),
@@ -170,4 +188,25 @@ fn udp_flows_stay_with_endpoints_that_serve_whatever_the_policy_and_no_others() 
         look(&mut watch(false));
         assert_eq!(endpoints(), ["10.244.0.2", "10.244.0.3"]);
     });
+}
+
+#[test]
+fn flows_of_sctp_stay_with_endpoints_that_serve_as_those_of_udp_do() {
+    let nothing = || Serving::on(facts().local_addresses);
+    for (protocol, name, is_watched) in [
+        (Protocol::Udp, "UDP", true),
+        (Protocol::Sctp, "SCTP", true),
+        (Protocol::Tcp, "TCP", false),
+    ] {
+        let mut expected = nothing();
+        for place in ["10.96.0.10:53", "172.18.0.2:30053"] {
+            let endpoints = ["10.244.0.2:8080", "10.244.0.3:8080"];
+            if is_watched {
+                let frontend = key(&format!("{name} {place}")).frontend;
+                expected.add(frontend, endpoints.map(|it| it.parse().unwrap()));
+            }
+        }
+        let found = serving::serving(&snapshot_of(protocol), &table_of(name), &facts());
+        assert_eq!(found, expected, "{name}");
+    }
 }
