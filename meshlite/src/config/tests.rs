@@ -293,7 +293,7 @@ fn node_ports_can_be_on_primary_addresses_beside_ranges() {
         let Command::Node(args) = Cli::try_parse_from(line).unwrap().command else {
             panic!("another command");
         };
-        let config = node(args).unwrap().config;
+        let config = node(args).unwrap().node;
         (config.node_port_primary, config.node_port_addresses.len())
     };
     assert_eq!(of("primary"), (true, 0));
