@@ -286,8 +286,7 @@ fn node_ports_can_be_on_primary_addresses_beside_ranges() {
         let line = [
             "meshlite",
             "node",
-            "--control-plane=http://a:1",
-            "--insecure",
+            "--control-plane=http://127.0.0.1:1",
             &flag,
         ];
         let Command::Node(args) = Cli::try_parse_from(line).unwrap().command else {
