@@ -9,6 +9,7 @@ mod control_plane;
 mod examples;
 mod get;
 mod groups;
+mod migrate;
 mod node;
 
 pub(crate) use connect::ConnectArgs;
@@ -18,12 +19,13 @@ pub(crate) use get::{
     SetsArgs, StatusArgs,
 };
 pub(crate) use groups::{ClusterArgs, IngressArgs, LogArgs, NodeNameArgs, ServerArgs, SourceArgs};
+pub(crate) use migrate::MigrateArgs;
 pub(crate) use node::{IpvsArgs, NodeArgs, NodeInitArgs};
 
 use examples::{
     CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, EXPLAIN_EXAMPLES,
-    INGRESS_EXAMPLES, NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES, NODE_SETS_EXAMPLES,
-    STANDALONE_EXAMPLES, STATUS_EXAMPLES,
+    INGRESS_EXAMPLES, MIGRATE_EXAMPLES, NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES,
+    NODE_SETS_EXAMPLES, STANDALONE_EXAMPLES, STATUS_EXAMPLES,
 };
 
 /// A service mesh-lite for Kubernetes: L4 Services and L7 Ingresses from one streamed snapshot.
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArgs),
+    #[command(after_help = MIGRATE_EXAMPLES)]
+    Migrate(MigrateArgs),
     /// Prints what a control plane serves, or what a node or ingress has installed.
     Get(GetCommand),
     /// Prints the version.

@@ -11,6 +11,7 @@ mod cluster;
 mod connect;
 mod control_plane;
 mod detect_local;
+mod migrate;
 mod node;
 mod planes;
 mod security;
@@ -21,6 +22,7 @@ pub(crate) use ask::{
 };
 pub(crate) use connect::Reach;
 pub(crate) use control_plane::control_plane;
+pub(crate) use migrate::{MigrateConfig, MigrateSource, migrate};
 pub(crate) use node::NodeConfig;
 pub(crate) use planes::{StandaloneConfig, ingress, manifests, node, node_init, standalone};
 

@@ -3,11 +3,12 @@
 //! ```text
 //! arguments, environment ─> args ─> config ─┬─> run: control plane, node, ingress
 //!                                           ├─> demo: all three with backends on loopback
-//!                                           └─> get, status, diff, explain: what is served, installed, rejected, and why
+//!                                           ├─> get, status, diff, explain: what is served, installed, rejected, and why
+//!                                           └─> migrate: what becomes of Ingresses made for ingress-nginx
 //! ```
 //!
 //! Input: arguments and `MESHLITE_…` variables. Output: an exit status (0 success, 1 failure, 2 usage or configuration;
-//! `status` and `diff`: 1 a difference, 2 nobody can be asked) and text. Nothing else reads the environment, and every
+//! `status`, `diff` and `migrate`: 1 a difference, 2 nobody can be asked) and text. Nothing else reads the environment, and every
 //! mistake in it is reported at once.
 
 mod args;
@@ -18,6 +19,7 @@ mod demo;
 mod diff;
 mod explain;
 mod get;
+mod migrate;
 mod output;
 mod run;
 mod sets;
@@ -98,7 +100,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(_) => "error,meshlite_control_plane::findings=off",
         Command::Node(NodeCommand { action: Some(NodeAction::Sets(_)), .. })
         | Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Explain(_)
-        | Command::Version(_) => "warn",
+        | Command::Migrate(_) | Command::Version(_) => "warn",
         Command::ControlPlane(_)
         | Command::Node(_)
         | Command::Ingress(_)
@@ -137,6 +139,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Diff(args) => {
             let config = configured(log, config::diff(args))?;
             as_it_should_be(diff::run(config))
+        }
+        Command::Migrate(args) => {
+            let config = configured(log, config::migrate(args))?;
+            as_it_should_be(migrate::run(config))
         }
         Command::Version(args) => {
             let format = configured(log, version::format(args))?;

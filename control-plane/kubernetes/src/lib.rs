@@ -9,6 +9,7 @@ mod causes;
 mod connect;
 mod events;
 mod ingress_status;
+mod ingresses;
 mod lease;
 mod programmed;
 mod status_api;
@@ -21,6 +22,7 @@ pub use causes::causes;
 pub use connect::{ConnectError, Connection};
 pub use events::{EventBook, Events, Notice, Posted, Subject};
 pub use ingress_status::{Address, IngressChange, IngressState};
+pub use ingresses::ingresses;
 pub use k8s_openapi::{
     api::{core::v1::Service, networking::v1::Ingress},
     jiff::Timestamp,

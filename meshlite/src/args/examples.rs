@@ -81,6 +81,13 @@ Examples:
   meshlite status --control-plane https://10.0.0.1:18000 --ca-file ca.crt --token-file token -o wide
   until meshlite status >/dev/null; do sleep 1; done       wait until every node has what was applied";
 
+pub(super) const MIGRATE_EXAMPLES: &str = "\
+Examples:
+  meshlite migrate ingresses.yaml
+  kubectl get ingress -A -o yaml | meshlite migrate -
+  meshlite migrate --cluster --nginx-compat
+  meshlite migrate charts/*.yaml -o json";
+
 pub(super) const DIFF_EXAMPLES: &str = "\
 Examples:
   meshlite diff node-1

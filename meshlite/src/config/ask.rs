@@ -220,7 +220,7 @@ fn source(
     }
 }
 
-fn format(args: &OutputArgs, problems: &mut Problems) -> Option<Format> {
+pub(super) fn format(args: &OutputArgs, problems: &mut Problems) -> Option<Format> {
     let OutputArgs { output } = args;
     let format = match output.as_str() {
         "table" => Some(Format::Text),

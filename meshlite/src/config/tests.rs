@@ -25,6 +25,7 @@ fn mistakes(line: &str) -> Vec<String> {
         Command::Status(args) => status(args).map(drop),
         Command::Diff(args) => diff(args).map(drop),
         Command::Explain(args) => explain(args).map(drop),
+        Command::Migrate(args) => migrate(args).map(drop),
         Command::Version(args) => crate::version::format(args).map(drop),
     };
     result
@@ -44,6 +45,8 @@ fn defaults_are_good_where_nothing_must_be_said() {
         "get endpoints web --node http://127.0.0.1:10249 -o wide",
         "status",
         "diff node-1",
+        "migrate web.yaml -o json",
+        "migrate --cluster --nginx-compat",
         "version",
         "control-plane --kubernetes --listen 0.0.0.0:18000",
         "control-plane --kube-api-server https://10.0.0.1:6443 --watch-namespace a,b --publish-service a/b",

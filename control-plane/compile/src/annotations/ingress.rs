@@ -2,7 +2,7 @@
 
 use self::{
     Domains::{Both, Meshlite, Nginx},
-    Support::{Differs, NoEffect, Same, Unsupported},
+    Support::{Differs, NoEffect, Same, Unsupported, Within},
 };
 
 /// Our annotations.
@@ -41,6 +41,8 @@ pub enum Domains {
 pub enum Support {
     /// As ingress-nginx does.
     Same,
+    /// As ingress-nginx does within limits that are said; what is beyond them is found.
+    Within,
     /// With a difference that is said.
     Differs,
     /// It is about how nginx works inside; nothing is lost without it.
@@ -94,7 +96,7 @@ const OFF: &[&str] = &["false", "off", "0"];
 /// All of them, by family.
 #[rustfmt::skip]
 pub const ALL: &[Annotation] = &[
-    row("redirects", "ssl-redirect", Both, Differs, "`true`: plain requests for hosts with TLS go to HTTPS with 308. Off where nothing is written; `--nginx-compat` turns it on as in ingress-nginx."),
+    row("redirects", "ssl-redirect", Both, Within, "`true`: plain requests for hosts with TLS go to HTTPS with 308. Off where nothing is written; `--nginx-compat` turns it on as in ingress-nginx."),
     row("redirects", "force-ssl-redirect", Both, Same, "`true`: plain requests go to HTTPS with 308, whether or not the host has TLS. Never for `/.well-known/acme-challenge/`."),
     row("redirects", "permanent-redirect", Both, Same, "Every request is answered with this `Location` and 301. `$scheme`, `$host` and `$request_uri` stand for the request's own."),
     row("redirects", "permanent-redirect-code", Both, Same, "Its status, 300 to 308."),
@@ -108,13 +110,13 @@ pub const ALL: &[Annotation] = &[
     row("redirects", "proxy-redirect-from", Nginx, Unsupported(&["off", "default"]), "`Location` of backends passes as it is. Let the backend write it, with X-Forwarded-Host."),
     row("redirects", "proxy-redirect-to", Nginx, Unsupported(&["off", "default"]), "`Location` of backends passes as it is. Let the backend write it, with X-Forwarded-Host."),
 
-    row("paths", "use-regex", Both, Same, "`true`: all paths of the rules' hosts, those of other Ingresses too, are regular expressions, without regard to case, from the start of the path on. Longer ones come first. No look-around, no back-references."),
-    row("paths", "rewrite-target", Both, Differs, "The path becomes this; `$1` to `$9` are the groups of the rule's path. Implies `use-regex` where it is not the path itself. A URL is not supported: use `permanent-redirect`."),
+    row("paths", "use-regex", Both, Within, "`true`: all paths of the rules' hosts, those of other Ingresses too, are regular expressions, without regard to case, from the start of the path on. Longer ones come first. No look-around, no back-references."),
+    row("paths", "rewrite-target", Both, Within, "The path becomes this; `$1` to `$9` are the groups of the rule's path. Implies `use-regex` where it is not the path itself. A URL is not supported: use `permanent-redirect`."),
 
-    row("hosts", "server-alias", Both, Differs, "Further names of the first host, unless an Ingress has rules for them. Regular expressions (`~…`) are not supported."),
+    row("hosts", "server-alias", Both, Within, "Further names of the first host, unless an Ingress has rules for them. Regular expressions (`~…`) are not supported."),
 
-    row("upstreams", "backend-protocol", Both, Differs, "`HTTP`, `HTTPS`, `GRPC` or `GRPCS`. `AUTO_HTTP` is `HTTP`. `FCGI` is not supported. Stronger than the Service's `appProtocol`."),
-    row("upstreams", "load-balance", Both, Differs, "`round_robin`, `ewma`, or ours: `least_request`, which is the default."),
+    row("upstreams", "backend-protocol", Both, Within, "`HTTP`, `HTTPS`, `GRPC` or `GRPCS`. `AUTO_HTTP` and `FCGI` are not supported. Stronger than the Service's `appProtocol`."),
+    row("upstreams", "load-balance", Both, Within, "`round_robin`, `ewma`, or ours: `least_request`, which is the default."),
     row("upstreams", "upstream-hash-by", Both, Same, "Requests that agree in this go to one endpoint: `$request_uri`, `$uri`, `$host`, `$remote_addr`, `$http_NAME`, `$cookie_NAME`, `$arg_NAME` and text."),
     row("upstreams", "upstream-hash-by-subset", Nginx, Unsupported(OFF), "One endpoint is chosen, not a group. Remove it, or use `load-balance: least_request`."),
     row("upstreams", "upstream-hash-by-subset-size", Nginx, Unsupported(&[]), "One endpoint is chosen, not a group. Remove it."),
@@ -125,9 +127,9 @@ pub const ALL: &[Annotation] = &[
     row("upstreams", "connection-proxy-header", Nginx, Unsupported(&["keep-alive"]), "Connections to backends are always kept alive. Remove it."),
 
     row("upstream TLS", "proxy-ssl-secret", Both, Same, "A Secret of the same namespace with `ca.crt` to verify backends by, and `tls.crt` and `tls.key` to show them."),
-    row("upstream TLS", "proxy-ssl-verify", Both, Differs, "`on`: certificates of backends are verified; without `proxy-ssl-secret` by the system's authorities, where ingress-nginx verifies nothing."),
+    row("upstream TLS", "proxy-ssl-verify", Both, Within, "`on`: certificates of backends are verified; without `proxy-ssl-secret` by the system's authorities, where ingress-nginx verifies nothing: that is said."),
     row("upstream TLS", "proxy-ssl-name", Both, Same, "The name that the certificate must be for."),
-    row("upstream TLS", "proxy-ssl-server-name", Both, Differs, "`on`: it is sent as SNI. It is always sent where certificates are verified."),
+    row("upstream TLS", "proxy-ssl-server-name", Both, Within, "`on`: it is sent as SNI. It is always sent where certificates are verified."),
     row("upstream TLS", "proxy-ssl-verify-depth", Nginx, Unsupported(&[]), "Chains are verified whole. Remove it."),
     row("upstream TLS", "proxy-ssl-protocols", Nginx, Unsupported(&[]), "TLS 1.2 and 1.3 are spoken. Remove it."),
     row("upstream TLS", "proxy-ssl-ciphers", Nginx, Unsupported(&[]), "Modern ciphers are used. Remove it."),
@@ -152,13 +154,13 @@ pub const ALL: &[Annotation] = &[
     row("canaries", "canary-weight-total", Both, Same, "… of so many requests; 100 where nothing is written."),
     row("canaries", "canary-by-header", Both, Same, "A header that decides first: `always` or `never`."),
     row("canaries", "canary-by-header-value", Both, Same, "The value that takes the request, in their place."),
-    row("canaries", "canary-by-header-pattern", Both, Differs, "The expression that takes the request; no look-around, no back-references."),
+    row("canaries", "canary-by-header-pattern", Both, Within, "The expression that takes the request; no look-around, no back-references."),
     row("canaries", "canary-by-cookie", Both, Same, "A cookie that decides after the header: `always` or `never`."),
 
     row("timeouts", "request-timeout", Meshlite, Same, "How long a backend may take to answer: seconds (`30`) or `1m30s`."),
     row("timeouts", "proxy-connect-timeout", Both, Same, "How long a connection to a backend may take: seconds or `1m30s`."),
-    row("timeouts", "proxy-read-timeout", Both, Differs, "How long a backend may send nothing. Bytes in the other direction count too."),
-    row("timeouts", "proxy-send-timeout", Both, Differs, "How long a backend may take nothing. The longer one of the two counts for both directions."),
+    row("timeouts", "proxy-read-timeout", Both, Within, "How long a backend may send nothing. Bytes in the other direction count too."),
+    row("timeouts", "proxy-send-timeout", Both, Within, "How long a backend may take nothing. The longer one of the two counts for both directions, and it is said where this is the longer one."),
     row("timeouts", "proxy-next-upstream", Both, Same, "After what a request is tried at another endpoint: `error`, `timeout`, `invalid_header`, `http_500` …, `non_idempotent`, `off`."),
     row("timeouts", "proxy-next-upstream-tries", Both, Same, "Tries in all; 3 where nothing is written, 0 for as many as there are endpoints."),
     row("timeouts", "proxy-next-upstream-timeout", Both, Same, "Seconds after which no other try begins; 0 for any time."),
@@ -186,7 +188,7 @@ pub const ALL: &[Annotation] = &[
     row("access", "denylist-source-range", Both, Same, "Networks that clients may not come from."),
     row("access", "satisfy", Both, Same, "`any`: a good address or a good password is enough; `all`."),
     row("access", "auth-type", Both, Same, "`basic`; `digest` is not supported and closes the routes."),
-    row("access", "auth-secret", Both, Differs, "A Secret of the same namespace with the users. One of another namespace closes the routes."),
+    row("access", "auth-secret", Both, Within, "A Secret of the same namespace with the users. One of another namespace closes the routes."),
     row("access", "auth-secret-type", Both, Same, "`auth-file`: htpasswd in the key `auth`; `auth-map`: keys are users, values hashes."),
     row("access", "auth-realm", Both, Same, "What browsers show."),
     row("access", "auth-url", Both, Same, "This server is asked about each request: 2xx lets it pass, 401 and 403 are the answer. nginx's variables may be used."),
@@ -206,15 +208,15 @@ pub const ALL: &[Annotation] = &[
     row("access", "auth-snippet", Nginx, Unsupported(&[]), "There is no nginx to configure. Say what it is for: most of it has an annotation."),
     row("access", "enable-global-auth", Nginx, NoEffect, "There is no authentication for all Ingresses."),
 
-    row("client certificates", "auth-tls-secret", Both, Differs, "A Secret of the same namespace with `ca.crt`: clients of the host need a certificate of these authorities. One of another namespace closes the routes."),
+    row("client certificates", "auth-tls-secret", Both, Within, "A Secret of the same namespace with `ca.crt`: clients of the host need a certificate of these authorities. One of another namespace closes the routes."),
     row("client certificates", "auth-tls-verify-client", Both, Same, "`on`, `off`, `optional` or `optional_no_ca`."),
     row("client certificates", "auth-tls-verify-depth", Both, Same, "How long the chain may be; 1 where nothing is written."),
     row("client certificates", "auth-tls-error-page", Both, Same, "Where clients without a good certificate go."),
     row("client certificates", "auth-tls-pass-certificate-to-upstream", Both, Same, "`true`: the backend gets the certificate in `ssl-client-cert`."),
-    row("client certificates", "auth-tls-match-cn", Nginx, Differs, "Not supported, and closes the routes while it is there: let the backend compare `ssl-client-subject-dn`."),
+    row("client certificates", "auth-tls-match-cn", Nginx, Unsupported(&[]), "Subjects are not compared, and the routes are closed while it is there: let the backend compare `ssl-client-subject-dn`."),
 
     row("CORS", "enable-cors", Both, Same, "`true`: preflights are answered, and responses carry what scripts of other origins may do."),
-    row("CORS", "cors-allow-origin", Both, Differs, "Origins; `*` where nothing is written. Where none of them can be used, no origin is allowed; ingress-nginx allows all."),
+    row("CORS", "cors-allow-origin", Both, Within, "Origins; `*` where nothing is written. Where none of them can be used, no origin is allowed; ingress-nginx allows all."),
     row("CORS", "cors-allow-methods", Both, Same, "Methods."),
     row("CORS", "cors-allow-headers", Both, Same, "Headers of requests."),
     row("CORS", "cors-expose-headers", Both, Same, "Headers of responses that scripts may read."),
@@ -228,11 +230,11 @@ pub const ALL: &[Annotation] = &[
     row("headers", "proxy-cookie-domain", Nginx, Unsupported(&["off"]), "Cookies of backends pass as they are. Let the backend write the domain."),
     row("headers", "proxy-cookie-path", Nginx, Unsupported(&["off"]), "Cookies of backends pass as they are. Let the backend write the path."),
 
-    row("errors", "custom-http-errors", Both, Differs, "Responses with these statuses are replaced by those of `default-backend`, which must be written too."),
+    row("errors", "custom-http-errors", Both, Within, "Responses with these statuses are replaced by those of `default-backend`, which must be written too."),
     row("errors", "default-backend", Both, Same, "A Service of the same namespace, at its first port: answers where the backend has no endpoint, and for `custom-http-errors`."),
     row("errors", "disable-proxy-intercept-errors", Nginx, Unsupported(OFF), "There are no error pages for all Ingresses that could be left out. Remove it."),
 
-    row("mirroring", "mirror-target", Both, Differs, "A copy of each request goes to this Service of the same namespace: `http://NAME.NAMESPACE.svc[:PORT]`. The path stays."),
+    row("mirroring", "mirror-target", Both, Within, "A copy of each request goes to this Service of the same namespace: `http://NAME.NAMESPACE.svc[:PORT]`. The path stays."),
     row("mirroring", "mirror-host", Nginx, Unsupported(&[]), "Copies keep their `Host`. Remove it."),
     row("mirroring", "mirror-request-body", Nginx, Unsupported(&["on", "true"]), "Copies have their body. Remove it."),
 

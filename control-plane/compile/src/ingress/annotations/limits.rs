@@ -28,6 +28,13 @@ fn timeouts(written: &mut Written<'_, '_>, settings: &Settings) -> RouteTimeouts
     let read = written.milliseconds("proxy-read-timeout");
     let read = read.or(default(NGINX_READ_MS));
     let send = written.milliseconds("proxy-send-timeout");
+    if let Some(value) = written.value("proxy-send-timeout")
+        && value.is_nginx
+        && send > read.or(Some(NGINX_READ_MS))
+    {
+        let how = "is longer than proxy-read-timeout and counts for both directions";
+        written.approximate(&value, how);
+    }
     let response = written.milliseconds("request-timeout");
     RouteTimeouts {
         connect_ms: connect.or(default(NGINX_CONNECT_MS)),

@@ -58,16 +58,16 @@ pub(super) fn read(written: &mut Written<'_, '_>, asked: &mut Asked) -> Option<A
 fn protocol(written: &mut Written<'_, '_>) -> Option<UpstreamProtocol> {
     let value = written.value("backend-protocol")?;
     match value.text.to_ascii_uppercase().as_str() {
-        "HTTP" | "AUTO_HTTP" => Some(UpstreamProtocol::Http1),
+        "HTTP" => Some(UpstreamProtocol::Http1),
         "HTTPS" => Some(UpstreamProtocol::Https),
         "GRPC" => Some(UpstreamProtocol::H2c),
         "GRPCS" => Some(UpstreamProtocol::Https2),
-        "FCGI" => {
+        "FCGI" | "AUTO_HTTP" => {
             written.unsupported(&value, "is not spoken; HTTP is, in its place");
             None
         }
         _ => {
-            written.invalid(&value, "is none of HTTP, HTTPS, GRPC, GRPCS, AUTO_HTTP");
+            written.invalid(&value, "is none of HTTP, HTTPS, GRPC, GRPCS");
             None
         }
     }
@@ -91,6 +91,15 @@ fn tls(written: &mut Written<'_, '_>, asked: &mut Asked) -> Option<UpstreamTls> 
         return None;
     }
     let verify = verify.unwrap_or_default();
+    if let Some(value) = written.value("proxy-ssl-verify")
+        && verify
+        && value.is_nginx
+        && secret.is_none()
+    {
+        let problem = "verifies certificates of backends by the system's authorities; without proxy-ssl-secret \
+                       ingress-nginx verifies nothing";
+        written.approximate(&value, problem);
+    }
     let mut part = |part: Part| -> Option<Name> {
         let value: &Value<'_> = secret.as_ref()?;
         let named = secrets::named(written, value, part)?;

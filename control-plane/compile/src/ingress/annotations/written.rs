@@ -126,6 +126,11 @@ impl<'a, 'b> Written<'a, 'b> {
         self.about.error(&*value.field, "Unsupported", message);
     }
 
+    /// The value is served, though not exactly as ingress-nginx does.
+    pub(super) fn approximate(&mut self, value: &Value<'_>, how: &str) {
+        self.about.warning(&*value.field, "Approximated", how);
+    }
+
     /// The value is served, but not as it is probably meant.
     pub(super) fn warn(&mut self, value: &Value<'_>, problem: &str) {
         self.about.warning(&*value.field, "NoEffect", problem);
