@@ -207,15 +207,12 @@ mod tests {
             for (name, value) in changes {
                 let name = Name::new(name).unwrap();
                 clones.push((map.clone(), table.clone()));
-                match value.map(Arc::new) {
-                    Some(value) => {
-                        map.insert(name.clone(), Arc::clone(&value));
-                        table.insert(name, value);
-                    }
-                    None => {
-                        map.remove(&name);
-                        table.remove(&name);
-                    }
+                if let Some(value) = value.map(Arc::new) {
+                    map.insert(name.clone(), Arc::clone(&value));
+                    table.insert(name, value);
+                } else {
+                    map.remove(&name);
+                    table.remove(&name);
                 }
             }
             clones.push((map, table));
