@@ -202,7 +202,7 @@ mod tests {
             v1::Role::Ingress => &Topic::INGRESS[..],
             _ => &Topic::NODE[..],
         };
-        Accepted::new(mk_hello(role, &topics)).unwrap()
+        Accepted::new(mk_hello(role, topics)).unwrap()
     }
 
     fn mk_caller(node: Option<&str>) -> Caller {

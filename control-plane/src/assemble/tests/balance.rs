@@ -34,7 +34,7 @@ async fn client(running: &Running, role: v1::Role, node: &str) -> Peer {
         v1::Role::L4Node => &Topic::NODE[..],
         v1::Role::Ingress | v1::Role::Unspecified => &Topic::INGRESS[..],
     };
-    let mut hello = mk_hello(role, &topics);
+    let mut hello = mk_hello(role, topics);
     hello.client.as_mut().unwrap().node_name = node.to_owned();
     let mut client = Peer::connect(running.grpc, hello).await;
     let commit = client.commit().await;
