@@ -1,6 +1,7 @@
 //! The ingress over real sockets: a snapshot in, requests through it to origins on loopback.
 
 mod abuse;
+mod attacks;
 mod bodies;
 mod changes;
 mod client_certificates;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write as _,
     fs,
     net::SocketAddr,
     num::NonZeroUsize,
@@ -173,11 +172,8 @@ fn write(folder: &tempfile::TempDir, files: &[(String, String)]) {
 async fn get(address: SocketAddr, path: &str) -> Result<String, String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let mut request = String::new();
-        let _ = write!(
-            request,
-            "GET {path} HTTP/1.0\r\nhost: test\r\naccept: application/json\r\n\r\n"
-        );
+        let request =
+            format!("GET {path} HTTP/1.0\r\nhost: test\r\naccept: application/json\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
