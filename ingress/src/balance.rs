@@ -41,8 +41,15 @@ pub(crate) struct Turn<'a> {
     number: usize,
     /// What the request's cookie, or what it is hashed by, says.
     wish: Wish,
-    tried: Vec<usize>,
+    tried: Tried,
     now: Instant,
+}
+
+/// The endpoints that were tried. Nearly always it is one, which costs no allocation.
+#[derive(Debug, Default)]
+struct Tried {
+    last: Option<usize>,
+    before: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -97,7 +104,7 @@ pub(crate) async fn balance<'a>(
         addresses,
         number: cluster.counts.next(),
         wish: wish(cluster, request, peer),
-        tried: Vec::new(),
+        tried: Tried::default(),
         now,
     })
 }
@@ -114,6 +121,22 @@ fn wish(cluster: &Cluster, request: &Parts, peer: SocketAddr) -> Wish {
     match &cluster.spread {
         Spread::Hash(by) => key::hash_key(by, request, peer).map_or(Wish::None, Wish::Key),
         Spread::RoundRobin | Spread::LeastRequest | Spread::PeakEwma => Wish::None,
+    }
+}
+
+impl Tried {
+    fn push(&mut self, index: usize) {
+        if let Some(before) = self.last.replace(index) {
+            self.before.push(before);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.last == Some(index) || self.before.contains(&index)
     }
 }
 
@@ -215,7 +238,7 @@ impl<'a> Turn<'a> {
                     ketama::has_room(endpoint.load.active(), total, endpoints.len())
                 })
             };
-            let untried = |index: &usize| !self.tried.contains(index) && usable(*index);
+            let untried = |index: &usize| !self.tried.contains(*index) && usable(*index);
             let mut walk = ring.walk(key).filter(untried).take(MOST_PASSED);
             let chosen = walk.find(has_room).or_else(|| ring.walk(key).find(untried));
             if chosen.is_some() {
@@ -242,8 +265,9 @@ impl<'a> Turn<'a> {
         cost: impl Fn(&Endpoint) -> f64,
     ) -> Option<usize> {
         let first = self.first_from(self.number, &usable)?;
-        let second = self.first_from(fastrand::usize(..endpoints.len()), &usable)?;
-        if first == second {
+        let other = |index: usize| index != first && usable(index);
+        let second = self.first_from(fastrand::usize(..endpoints.len()), other)?;
+        if !other(second) {
             return Some(first);
         }
         let costs = (cost(endpoints.get(first)?), cost(endpoints.get(second)?));
@@ -256,7 +280,7 @@ impl<'a> Turn<'a> {
         let start = number.checked_rem(count)?;
         let mut untried = (start..count)
             .chain(0..start)
-            .filter(|index| !self.tried.contains(index));
+            .filter(|index| !self.tried.contains(*index));
         let mut any = None;
         untried
             .find(|index| {

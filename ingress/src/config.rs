@@ -30,6 +30,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// Clients whose `X-Forwarded-*` headers are believed; nobody's.
     pub trusted_proxies: Vec<IpNet>,
+    /// Every connection begins with a PROXY protocol header (version 1 or 2) that says whose it is; it does not.
+    pub proxy_protocol: bool,
     /// A line on standard output for each request; nothing.
     pub access_log: Option<AccessLogFormat>,
     /// The most bytes of a request's body, where its route does not say; any.
@@ -63,6 +65,7 @@ impl Default for Config {
             admin_listen: None,
             workers: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             access_log: None,
             max_body_bytes: None,
             max_client_connections: 16 * 1024,

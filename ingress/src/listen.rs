@@ -3,6 +3,7 @@
 mod accept;
 mod calm;
 mod conduct;
+mod proxy_protocol;
 mod sockets;
 mod stream;
 mod tls;

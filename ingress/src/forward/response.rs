@@ -35,8 +35,8 @@ pub(crate) struct Upstream {
     passage: Passage,
     /// How long neither side may send anything.
     idle: Duration,
-    /// When the endpoint last sent something.
-    last: Instant,
+    /// When it was first waited for since it last sent something. Most bodies come whole, and never read the clock.
+    silent_since: Option<Instant>,
     /// Runs once the endpoint has been waited for.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -86,7 +86,7 @@ pub(crate) fn respond(
         lease: Some(lease),
         passage,
         idle: route.timeouts.idle.unwrap_or(IDLE),
-        last: Instant::now(),
+        silent_since: None,
         timer: None,
     };
     Response::from_parts(parts, Body::Upstream(upstream))
@@ -102,8 +102,8 @@ impl Upstream {
                 .poll_timer(cx)
                 .map(|error| Some(Err(self.break_off(error))));
         };
-        self.last = Instant::now();
-        if self.passage.end.is_some_and(|end| end <= self.last) {
+        self.silent_since = None;
+        if self.passage.end.is_some_and(|end| end <= Instant::now()) {
             return Poll::Ready(Some(Err(self.break_off(BodyError::TooLong))));
         }
         match frame {
@@ -131,11 +131,12 @@ impl Upstream {
 
     /// Waits for the next time at which something may be over, which moves on while something is sent.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        let since = *self.silent_since.get_or_insert_with(Instant::now);
         loop {
             let (idle, end) = (self.idle, self.passage.end);
             let upload = self.passage.upload.as_ref();
-            let sent = upload.map_or(self.last, |upload| upload.last.get());
-            let silent = self.last.max(sent) + idle;
+            let sent = upload.map_or(since, |upload| upload.last.get());
+            let silent = since.max(sent) + idle;
             let due = end.map_or(silent, |end| end.min(silent));
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             if timer.as_mut().poll(cx).is_pending() {

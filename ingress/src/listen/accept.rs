@@ -28,6 +28,7 @@ use super::{
     Worker,
     calm::{Calm, Calmed},
     conduct::Conduct,
+    proxy_protocol,
     stream::{ClientStream, Reset},
     tls::Handshake,
 };
@@ -98,14 +99,30 @@ fn take_in(
 async fn accept(
     worker: Rc<Worker>,
     id: ListenerId,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
     close: CancellationToken,
 ) {
     let _open = Open::new(&worker.shared.metrics.connections);
-    let Ok(local) = stream.local_addr() else {
+    let Ok(mut local) = stream.local_addr() else {
         return;
     };
+    let config = &worker.shared.config;
+    if config.proxy_protocol {
+        let told = timeout(config.handshake_timeout, proxy_protocol::read(&mut stream)).await;
+        match told {
+            Ok(Ok(Some(told))) => (peer, local) = (told.client, told.local),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                debug!(client = %peer, %error, "no PROXY header");
+                return;
+            }
+            Err(_) => {
+                debug!(client = %peer, "PROXY header took too long");
+                return;
+            }
+        }
+    }
     let handshake = {
         let table = worker.shared.table.load();
         let Some(listener) = table.listener(id) else {
@@ -113,7 +130,6 @@ async fn accept(
         };
         Handshake::new(listener.tls.as_ref())
     };
-    let config = &worker.shared.config;
     let mut client = Client::new(peer.ip(), handshake.is_some(), &config.trusted_proxies);
     let place = worker
         .shared

@@ -137,6 +137,11 @@ impl Origin {
             .clone()
     }
 
+    /// The heads of all requests.
+    pub(super) fn all(&self) -> Vec<Request<()>> {
+        self.seen.lock().unwrap().clone()
+    }
+
     /// Requests so far.
     pub(super) fn requests(&self) -> usize {
         self.seen.lock().unwrap().len()

@@ -144,3 +144,67 @@ async fn a_switch_that_nobody_asked_for_is_502() {
     mesh.serve(&[origin.address]).await;
     assert_eq!(super::origin::get(mesh.http(), "h", "/").await.status, 502);
 }
+
+/// Asks for a WebSocket over HTTP/2 (RFC 8441).
+async fn extended(mesh: &Mesh, protocol: &'static str) -> Response<hyper::body::Incoming> {
+    let stream = TcpStream::connect(mesh.http()).await.unwrap();
+    let mut client = super::http2::connect(stream).await;
+    let mut asked = http::Request::connect("http://h/chat?x=1")
+        .header("sec-websocket-version", "13")
+        .body(full(""))
+        .unwrap();
+    let protocol = hyper::ext::Protocol::from_static(protocol);
+    asked.extensions_mut().insert(protocol);
+    // Before its settings have come, a server is not known to take it.
+    tokio::time::timeout(std::time::Duration::from_secs(30), client.ready())
+        .await
+        .unwrap()
+        .unwrap();
+    client.send_request(asked).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_websocket_over_http_2_reaches_an_http_1_origin() {
+    let mut mesh = Mesh::start().await;
+    let origin = websocket_origin().await;
+    mesh.serve(&[origin.address]).await;
+    let response = extended(&mesh, "websocket").await;
+    assert_eq!(response.status(), 200);
+    assert!(!response.headers().contains_key("sec-websocket-accept"));
+    let upgraded = hyper::upgrade::on(response).await.unwrap();
+    let stream = hyper_util::rt::TokioIo::new(upgraded);
+    let client = tokio_tungstenite::tungstenite::protocol::Role::Client;
+    let mut socket = WebSocketStream::from_raw_socket(stream, client, None).await;
+    for text in ["one", "two", &"x".repeat(200_000)] {
+        socket.send(Message::text(text)).await.unwrap();
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(30), socket.next()).await;
+        assert_eq!(answer.unwrap().unwrap().unwrap(), Message::text(text));
+    }
+}
+
+#[tokio::test]
+async fn an_extended_connect_that_an_origin_does_not_agree_to_is_no_tunnel() {
+    let mut mesh = Mesh::start().await;
+    let origin = Origin::echo("web").await;
+    mesh.serve(&[origin.address]).await;
+    assert_eq!(extended(&mesh, "websocket").await.status(), 502);
+    assert_eq!(origin.last().method(), "GET");
+    assert_eq!(origin.last().headers()["upgrade"], "websocket");
+    assert_eq!(extended(&mesh, "connect-udp").await.status(), 405);
+}
+
+#[tokio::test]
+async fn a_websocket_that_is_silent_for_too_long_is_closed_where_its_route_says_so() {
+    use meshlite_snapshot::{HostMatch, PathMatch};
+    let mut mesh = Mesh::start().await;
+    let origin = websocket_origin().await;
+    mesh.serve(&[origin.address]).await;
+    let mut impatient = super::mesh::route(PathMatch::Prefix, "/", "web");
+    impatient.timeouts.idle_ms = Some(500);
+    mesh.put_table(HostMatch::Any, vec![impatient]);
+    mesh.apply().await;
+    let mut socket = open(&mesh).await;
+    echo(&mut socket, "hello").await;
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), socket.next()).await;
+    assert!(!matches!(ended.expect("an end"), Some(Ok(_))));
+}

@@ -65,7 +65,7 @@ async fn a_client_has_only_so_many_requests_at_once_until_their_responses_end() 
         let answer = if long {
             "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf"
         } else {
-            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
         };
         drop(stream.write_all(answer.as_bytes()).await);
         read_until(&mut stream, "never").await;
