@@ -1,6 +1,6 @@
 //! Opens connections to endpoints.
 
-use std::{cell::Cell, future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -16,6 +16,7 @@ use tracing::debug;
 use super::{
     RequestBody, Transport,
     proxy_header::{Ends, proxy_header},
+    streams::Allowed,
     tls::Tls,
 };
 use crate::listen::{KEEPALIVE, LocalExecutor};
@@ -38,6 +39,10 @@ pub(crate) enum ConnectError {
     #[error("an attempt that this request waited for has failed")]
     SameAsBefore,
 }
+
+/// How many requests are sent before an endpoint has said how many it takes. It would refuse those that are too many;
+/// held back until then, they are only a little later. Nobody who speaks HTTP/2 takes so few.
+const UNKNOWN_STREAMS: usize = 1;
 
 /// Where a connection goes, for whom, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -64,15 +69,15 @@ pub(super) async fn http1(
     }
 }
 
-/// `streams` follows how many requests the endpoint takes at once.
+/// `allowed` follows how many requests the endpoint takes at once.
 pub(super) async fn http2(
     to: Destination<'_>,
-    streams: Rc<Cell<usize>>,
+    allowed: Rc<Allowed>,
 ) -> Result<http2::SendRequest<RequestBody>, ConnectError> {
     match open(to).await? {
-        Stream::Tcp(stream) => http2_over(to.address, stream, streams).await,
+        Stream::Tcp(stream) => http2_over(to.address, stream, allowed).await,
         Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2_over(to.address, stream, streams).await
+            http2_over(to.address, stream, allowed).await
         }
         Stream::Tls(_) => Err(ConnectError::NoHttp2),
     }
@@ -130,7 +135,7 @@ where
 async fn http2_over<S>(
     address: SocketAddr,
     stream: S,
-    streams: Rc<Cell<usize>>,
+    allowed: Rc<Allowed>,
 ) -> Result<http2::SendRequest<RequestBody>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -138,13 +143,15 @@ where
     let handshake = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(30))
+        .initial_max_send_streams(UNKNOWN_STREAMS)
         .handshake(TokioIo::new(stream));
     let (sender, connection) = handshake.await.map_err(ConnectError::Handshake)?;
     drop(tokio::task::spawn_local(async move {
         let mut connection = pin!(connection);
         let driven = poll_fn(|cx| {
             let polled = Future::poll(connection.as_mut(), cx);
-            streams.set(connection.current_max_send_streams());
+            let streams = connection.current_max_send_streams();
+            allowed.follow((streams != UNKNOWN_STREAMS).then_some(streams), cx.waker());
             polled
         });
         ended(address, driven.await);

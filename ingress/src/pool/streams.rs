@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    task::Waker,
     time::Duration,
 };
 
@@ -38,9 +39,17 @@ pub(super) struct Stream(Shared);
 struct Shared {
     sender: http2::SendRequest<RequestBody>,
     used: Rc<Cell<usize>>,
-    /// How many requests the endpoint takes at once.
-    allowed: Rc<Cell<usize>>,
+    allowed: Rc<Allowed>,
     idle_since: Rc<Cell<Instant>>,
+}
+
+/// How many requests an endpoint takes at once on one connection, as far as it has said.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    streams: Cell<usize>,
+    is_followed: Cell<bool>,
+    /// Drives the connection; woken once, to look again after the first response.
+    driver: RefCell<Option<Waker>>,
 }
 
 /// Where those wait who need a connection that another one is making.
@@ -107,9 +116,25 @@ impl Streams {
     }
 }
 
+impl Allowed {
+    /// Follows what a connection says, once it does, while it is driven; `waker` is its driver's.
+    pub(super) fn follow(&self, streams: Option<usize>, waker: &Waker) {
+        if let Some(streams) = streams {
+            self.streams.set(streams);
+        }
+        if !self.is_followed.replace(true) {
+            *self.driver.borrow_mut() = Some(waker.clone());
+        }
+    }
+}
+
 impl Shared {
     async fn connect(to: Destination<'_>) -> Result<Self, ConnectError> {
-        let allowed = Rc::new(Cell::new(MAX_STREAMS));
+        let allowed = Rc::new(Allowed {
+            streams: Cell::new(MAX_STREAMS),
+            is_followed: Cell::new(false),
+            driver: RefCell::new(None),
+        });
         Ok(Self {
             sender: connect::http2(to, Rc::clone(&allowed)).await?,
             used: Rc::default(),
@@ -119,7 +144,7 @@ impl Shared {
     }
 
     fn has_room(&self) -> bool {
-        self.used.get() < self.allowed.get().clamp(1, MAX_STREAMS)
+        self.used.get() < self.allowed.streams.get().clamp(1, MAX_STREAMS)
     }
 }
 
@@ -139,9 +164,14 @@ impl Drop for Stream {
         let Shared {
             used,
             idle_since,
+            allowed,
             sender: _,
-            allowed: _,
         } = &self.0;
+        // An endpoint that has answered has said before how many requests it takes.
+        let driver = allowed.driver.borrow_mut().take();
+        if let Some(driver) = driver {
+            driver.wake();
+        }
         used.set(used.get().saturating_sub(1));
         idle_since.set(Instant::now());
     }

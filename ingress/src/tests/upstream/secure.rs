@@ -200,6 +200,31 @@ async fn http_2_over_tls_needs_an_endpoint_that_agrees_to_it() {
 }
 
 #[tokio::test]
+async fn where_an_endpoint_takes_few_streams_there_are_more_connections() {
+    let mut mesh = Mesh::with(|config| config.workers = std::num::NonZeroUsize::new(1)).await;
+    let origin = Origin::raw(|stream| async move {
+        let service = service_fn(|_: Request<Incoming>| async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            Ok::<_, Infallible>(Response::new(full("web")))
+        });
+        let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        server.max_concurrent_streams(10);
+        drop(server.serve_connection(TokioIo::new(stream), service).await);
+    })
+    .await;
+    mesh.serve(&[origin.address]).await;
+    mesh.put("default/web/80", cluster("web", UpstreamProtocol::H2c));
+    mesh.apply().await;
+    // Until the endpoint has said how many it takes, nobody knows.
+    assert_eq!(get(mesh.http(), "h", "/").await.body, "web");
+    let asked = (0..40).map(|_| get(mesh.http(), "h", "/"));
+    let answers = futures_util::future::join_all(asked).await;
+    assert!(answers.iter().all(|answer| answer.body == "web"));
+    let connections = origin.connections();
+    assert!((2..=4).contains(&connections), "{connections} connections");
+}
+
+#[tokio::test]
 async fn many_requests_at_once_make_one_http_2_connection() {
     let mut mesh = Mesh::with(|config| config.workers = std::num::NonZeroUsize::new(1)).await;
     let origin = Origin::echo("web").await;
