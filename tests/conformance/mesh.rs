@@ -1,12 +1,6 @@
 //! All planes for one feature of the suite: a folder of manifests in, an ingress that serves them.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    net::SocketAddr,
-    num::NonZeroUsize,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs, net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use meshlite_compile::Settings;
 use meshlite_control_plane::{Config, ControlPlane, Security, SourceConfig};
@@ -16,13 +10,14 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::Instant,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::echo::Pod;
 
 /// Longer than anything takes, on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The suite's class, which it puts into every Ingress.
 const CLASS: &str = "conformance";
