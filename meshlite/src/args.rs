@@ -51,7 +51,7 @@ pub(crate) enum Command {
     Ingress(IngressCommand),
     /// Runs control plane, node and ingress in one process.
     #[command(after_help = STANDALONE_EXAMPLES)]
-    Standalone(StandaloneCommand),
+    Standalone(Box<StandaloneCommand>),
     /// Shows all of it on loopback, with demo backends: no root, no cluster.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),

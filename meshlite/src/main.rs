@@ -119,7 +119,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             block_on(run::ingress(config))
         }
         Command::Standalone(args) => {
-            let config = configured(log, config::standalone(args))?;
+            let config = configured(log, config::standalone(*args))?;
             block_on(run::standalone(config))
         }
         Command::Demo(args) => {

@@ -13,7 +13,7 @@ fn mistakes(line: &str) -> Vec<String> {
         Command::ControlPlane(args) => control_plane(args).map(drop),
         Command::Node(args) => node(args).map(drop),
         Command::Ingress(args) => ingress(args).map(drop),
-        Command::Standalone(args) => standalone(args).map(drop),
+        Command::Standalone(args) => standalone(*args).map(drop),
         Command::Demo(args) => manifests(args.manifests).map(drop),
         Command::Get(GetCommand { what }) => match what {
             GetWhat::Snapshot(args) => get_snapshot(args).map(drop),
@@ -314,7 +314,7 @@ fn values_mean_what_they_say() {
     else {
         panic!("another command");
     };
-    let config = standalone(args).unwrap();
+    let config = standalone(*args).unwrap();
     let meshlite_control_plane::SourceConfig::Files { admit, .. } = config.control_plane.source
     else {
         panic!("another source");
