@@ -18,6 +18,7 @@ use tokio::{
     time::Instant,
 };
 use tonic::Status;
+use tracing::warn;
 
 pub(crate) use self::link::FORWARDED;
 
@@ -179,6 +180,12 @@ impl Others {
             unreachable: answered.unreachable,
         };
         known.asked = Some(Instant::now());
+        if said.unreachable != known.said.unreachable {
+            for replica in &said.unreachable {
+                let (address, error) = (&replica.address, &replica.error);
+                warn!(%address, %error, "another replica cannot be asked for its clients");
+            }
+        }
         known.said = said.clone();
         said
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use meshlite_tests::{
     apiserver::{self, ApiServer, Options, eventually},
     programs::meshlite,
-    world::{Family, World},
+    world::{Family, Process, World},
 };
 use serde_json::{Value, json};
 
@@ -148,7 +148,10 @@ async fn what_the_chart_installs_serves_traffic_with_its_accounts_and_rights() {
     eventually("the Ingress says where it is served", async || {
         let ingress = api.get(path).await.map_err(|error| error.to_string())?;
         let status = ingress["status"]["loadBalancer"].to_string();
-        status.contains(&node).then_some(()).ok_or(status)
+        // The first two are control planes.
+        let logs = || running.iter().take(2).flatten().map(Process::log);
+        let said = || format!("{status}\n{}", logs().collect::<Vec<_>>().join("\n"));
+        status.contains(&node).then_some(()).ok_or_else(said)
     })
     .await;
     nobody_lacked_a_right(&api);

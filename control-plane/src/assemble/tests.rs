@@ -216,13 +216,13 @@ async fn both_planes_hold_what_a_fetched_snapshot_proves() {
         "each comes once: {names:?}"
     );
     assert_eq!(proved.len(), crate::publish::TOPICS.len());
-    for plane in [&node, &ingress] {
+    for (plane, topics) in [(&node, Topic::NODE.len()), (&ingress, Topic::INGRESS.len())] {
         let status = plane.subscription.status();
         let digests = async || status.borrow().digests.clone();
         let is_proved = |digests: &Vec<subscribe::TopicDigest>| {
             let wire =
                 |d: &subscribe::TopicDigest| encode::topic_digest(d.topic, d.digest, d.count);
-            digests.len() == 5 && digests.iter().map(wire).all(|d| proved.contains(&d))
+            digests.len() == topics && digests.iter().map(wire).all(|d| proved.contains(&d))
         };
         eventually("the digests agree", digests, is_proved).await;
     }

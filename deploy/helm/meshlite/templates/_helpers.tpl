@@ -54,17 +54,26 @@ capabilities: {drop: [ALL]}
 - --ca-file=/etc/meshlite/ca/ca.crt
 {{- end }}
 
-{{- /* Who a data plane is to the control plane, and by which CA it knows that. */ -}}
-{{- define "meshlite.connectMounts" -}}
+{{- /* Who a plane is to the control plane, and a replica of that to the others. */ -}}
+{{- define "meshlite.tokenMount" -}}
 - {name: token, mountPath: /var/run/secrets/meshlite.io, readOnly: true}
-- {name: ca, mountPath: /etc/meshlite/ca, readOnly: true}
 {{- end }}
 
-{{- define "meshlite.connectVolumes" -}}
+{{- define "meshlite.tokenVolume" -}}
 - name: token
   projected:
     sources:
       - serviceAccountToken: {audience: meshlite, path: token, expirationSeconds: 3600}
+{{- end }}
+
+{{- /* Who a data plane is to the control plane, and by which CA it knows that. */ -}}
+{{- define "meshlite.connectMounts" -}}
+{{ include "meshlite.tokenMount" . }}
+- {name: ca, mountPath: /etc/meshlite/ca, readOnly: true}
+{{- end }}
+
+{{- define "meshlite.connectVolumes" -}}
+{{ include "meshlite.tokenVolume" . }}
 # The control plane makes it; until then these Pods wait.
 - name: ca
   configMap: {name: meshlite-ca}
