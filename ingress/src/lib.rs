@@ -23,6 +23,7 @@ mod ingress;
 mod install;
 mod listen;
 mod metrics;
+mod pieces;
 mod policy;
 mod pool;
 mod respond;

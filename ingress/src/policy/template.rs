@@ -4,17 +4,14 @@ use std::borrow::Cow;
 
 use http::{HeaderName, header, request::Parts};
 
-use crate::sanitise;
+use crate::{
+    pieces::{Piece, split},
+    sanitise,
+};
 
 /// Text that is parsed once and filled for each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template(Box<[Piece]>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(Box<str>),
-    Variable(Variable),
-}
+pub(crate) struct Template(Box<[Piece<Variable>]>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Variable {
@@ -47,25 +44,7 @@ pub(crate) struct Filling<'a> {
 impl Template {
     /// A `$` that no known name follows is itself.
     pub(crate) fn new(text: &str) -> Self {
-        let mut pieces = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(next) = rest.chars().next() {
-            if let Some((variable, after)) = variable(rest) {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
-                }
-                pieces.push(Piece::Variable(variable));
-                rest = after;
-            } else {
-                plain.push(next);
-                rest = rest.get(next.len_utf8()..).unwrap_or_default();
-            }
-        }
-        if !plain.is_empty() {
-            pieces.push(Piece::Text(plain.into()));
-        }
-        Self(pieces.into())
+        Self(split(text, variable))
     }
 
     /// The text for one request.
@@ -83,10 +62,10 @@ impl Template {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => filled.push_str(text),
-                Piece::Variable(variable @ (Variable::Header(_) | Variable::Cookie(_))) => {
+                Piece::Reference(variable @ (Variable::Header(_) | Variable::Cookie(_))) => {
                     filled.push_str(&free(variable.value(filling)));
                 }
-                Piece::Variable(variable) => filled.push_str(&variable.value(filling)),
+                Piece::Reference(variable) => filled.push_str(&variable.value(filling)),
             }
         }
         filled

@@ -2,6 +2,8 @@
 
 use regex::{Captures, Regex, RegexBuilder};
 
+use crate::pieces::{Piece, split};
+
 /// The compiled size of one expression; what is larger is refused.
 const MAX_COMPILED: usize = 256 * 1024;
 /// Memory that matching one expression may take for its cache of states.
@@ -31,15 +33,7 @@ pub(crate) struct Substitution {
 
 /// Text with `$0` to `$9` in it, also in braces: what the groups of an expression found.
 #[derive(Debug)]
-pub(crate) struct Groups(Box<[Piece]>);
-
-/// A part of what a path is replaced with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(Box<str>),
-    /// A group, `$0` to `$9`.
-    Capture(usize),
-}
+pub(crate) struct Groups(Box<[Piece<usize>]>);
 
 // === impl Pattern ===
 
@@ -132,25 +126,7 @@ impl Substitution {
 impl Groups {
     /// A `$` that no digit follows is itself.
     pub(crate) fn new(text: &str) -> Self {
-        let mut pieces = Vec::new();
-        let mut plain = String::new();
-        let mut rest = text;
-        while let Some(next) = rest.chars().next() {
-            if let Some((group, after)) = group(rest) {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
-                }
-                pieces.push(Piece::Capture(group));
-                rest = after;
-            } else {
-                plain.push(next);
-                rest = rest.get(next.len_utf8()..).unwrap_or_default();
-            }
-        }
-        if !plain.is_empty() {
-            pieces.push(Piece::Text(plain.into()));
-        }
-        Self(pieces.into())
+        Self(split(text, group))
     }
 
     /// The text where there are no groups: references are empty.
@@ -169,7 +145,7 @@ impl Groups {
         for piece in &self.0 {
             filled.push_str(match piece {
                 Piece::Text(text) => text,
-                Piece::Capture(index) => captures.get(*index).map_or("", |found| found.as_str()),
+                Piece::Reference(index) => captures.get(*index).map_or("", |found| found.as_str()),
             });
         }
         filled

@@ -32,7 +32,6 @@ struct Given {
 }
 
 impl Consent {
-    /// Also says what [`Consent::listen`] needs.
     pub(crate) fn new() -> Self {
         Self {
             given: Arc::default(),
