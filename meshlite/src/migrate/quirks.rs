@@ -94,6 +94,8 @@ pub(super) fn notes(nginx_compat: bool) -> Vec<&'static str> {
          controller meshlite.io/ingress: make one named nginx to keep ingressClassName: nginx",
         "paths are matched as they are forwarded: `/./` and `/../` are resolved, `//` and `%2F` stay as they are, \
          and dots behind `%2F` or `%5C` are refused with 400",
+        "where load-balance is not written, requests go to the less busy of two endpoints, and not to each in turn as in \
+         ingress-nginx: write round_robin if that is what is wanted",
     ];
     if !nginx_compat {
         notes.push(

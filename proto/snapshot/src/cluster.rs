@@ -61,9 +61,9 @@ pub enum UpstreamProtocol {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum LoadBalancing {
     /// Each in turn.
-    #[default]
     RoundRobin,
-    /// The less busy of two random ones.
+    /// The less busy of two.
+    #[default]
     LeastRequest,
     /// The faster of two random ones, by a decaying average of latency.
     PeakEwma,
