@@ -10,14 +10,14 @@ use meshlite_nft::{Data, Element, Field, UserData};
 
 use super::{
     maps::{self, CHOICES, GROUPS, MEMBERS, SERVERS, SLOTS},
-    slots::slots,
+    slots::{arrange, shares},
     way::{Kind, Way},
 };
 use crate::{
     kernel::rules::{
         Branch, ChainOfRules, Content, Detector, Entry, Helper, Placed, family_of,
         name::{Place, Shape},
-        value::{endpoint, read_endpoint, vip, vip_and},
+        value::{endpoint, read_endpoint, read_number, split_vip, vip, vip_and},
     },
     table::{
         Key, Masquerade, ObservedRealServer, ObservedServer, Origin, Owner, RealServer, Scheduler,
@@ -33,22 +33,39 @@ pub(crate) struct Balanced {
     pub(crate) real_servers: BTreeMap<SocketAddr, RealServer>,
     /// As [`Helper::is_closed`].
     pub(crate) is_closed: bool,
+    /// Real servers by slot. Which has which is history, but for their shares.
+    slots: Vec<SocketAddr>,
 }
 
 /// Slots that are never chosen: where real servers with weight 0 are kept.
 const DRAINED: u32 = 1 << 31;
 
 impl Balanced {
-    /// What is to be of it.
-    pub(super) fn wanted(server: &ObservedServer, is_closed: bool) -> Self {
+    /// What is to be of it, where it was this before.
+    pub(super) fn wanted(server: &ObservedServer, is_closed: bool, before: Option<&Self>) -> Self {
         let real =
             |(address, real): (&SocketAddr, &ObservedRealServer)| (*address, real.programmed());
-        Self {
+        let wanted = Self {
             origin: server.origin.clone(),
             settings: server.settings.clone(),
             real_servers: server.real_servers.iter().map(real).collect(),
             is_closed,
-        }
+            slots: Vec::new(),
+        };
+        wanted.arranged(before.map_or(&[], |before| &before.slots))
+    }
+
+    /// The same with slots, where these were there before.
+    fn arranged(mut self, before: &[SocketAddr]) -> Self {
+        let most = if self.stays().is_some() {
+            Kind::MOST_SAME
+        } else {
+            Kind::MOST_ANY
+        };
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let shares = shares(self.settings.scheduler, &self.real_servers, most);
+        self.slots = arrange(before, shares);
+        self
     }
 
     /// What is there of it.
@@ -91,18 +108,10 @@ impl Balanced {
         self.settings.persistence
     }
 
-    fn slots(&self) -> Vec<SocketAddr> {
-        let most = if self.stays().is_some() {
-            Kind::MOST_SAME
-        } else {
-            Kind::MOST_ANY
-        };
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        slots(self.settings.scheduler, &self.real_servers, most)
-    }
-
-    fn kind(&self, slots: usize) -> Option<Kind> {
-        let slots = u32::try_from(slots).ok().filter(|slots| *slots > 0)?;
+    fn kind(&self) -> Option<Kind> {
+        let slots = u32::try_from(self.slots.len())
+            .ok()
+            .filter(|slots| *slots > 0)?;
         Some(match self.stays() {
             None => Kind::Any { slots },
             Some(seconds) => Kind::same(slots, seconds),
@@ -123,7 +132,7 @@ impl Balanced {
     }
 
     /// Real servers by slot, for those of weight 0 by a slot that is none.
-    fn slot_elements(&self, key: &Key, slots: &[SocketAddr]) -> Vec<Placed> {
+    fn slot_elements(&self, key: &Key) -> Vec<Placed> {
         let set = Helper::set_of(SLOTS, key);
         let mut noted = BTreeSet::new();
         let mut placed = |number, address: SocketAddr| {
@@ -145,11 +154,11 @@ impl Balanced {
             Vec::new()
         } else {
             (0..)
-                .zip(slots)
+                .zip(&self.slots)
                 .map(|(slot, address)| placed(slot, *address))
                 .collect()
         };
-        let chosen: BTreeSet<_> = slots.iter().collect();
+        let chosen: BTreeSet<_> = self.slots.iter().collect();
         let left = self
             .real_servers
             .keys()
@@ -163,8 +172,8 @@ impl Balanced {
     }
 
     /// Real servers whose clients stay: numbers by slot, and each by its number.
-    fn member_elements(&self, key: &Key, slots: &[SocketAddr]) -> Vec<Placed> {
-        let numbers = numbers(slots);
+    fn member_elements(&self, key: &Key) -> Vec<Placed> {
+        let numbers = numbers(&self.slots);
         let placed = |name, number, data: Data, user_data| Placed {
             set: Helper::set_of(name, key),
             element: Element {
@@ -180,7 +189,7 @@ impl Balanced {
             set: Helper::set_of(GROUPS, key),
             element: group,
         }];
-        for (slot, address) in (0..).zip(slots) {
+        for (slot, address) in (0..).zip(&self.slots) {
             let number = numbers.get(address).copied().unwrap_or(0);
             let data = Data::Value(Field::Mark(number).into());
             elements.push(placed(CHOICES, slot, data, UserData::default()));
@@ -236,13 +245,12 @@ impl Entry for Balanced {
     }
 
     fn content(&self, key: &Key) -> Content<Way> {
-        let slots = self.slots();
-        let kind = self.kind(slots.len());
+        let kind = self.kind();
         let mut content = self.helper(kind.is_some()).content(key);
         content.own.push(self.record(key, kind));
-        content.own.extend(self.slot_elements(key, &slots));
+        content.own.extend(self.slot_elements(key));
         if self.stays().is_some() {
-            content.own.extend(self.member_elements(key, &slots));
+            content.own.extend(self.member_elements(key));
         }
         let way = kind.map(|kind| Way {
             family: family_of(key),
@@ -266,12 +274,9 @@ impl Entry for Balanced {
         let record = &of(SERVERS).next()?.element;
         let (scheduler, persistence) = read_settings(&record.user_data)?;
         let mut real_servers = BTreeMap::new();
-        for Placed { set, element } in of(SLOTS).chain(of(MEMBERS)) {
-            let Some(Data::Value(data)) = &element.data else {
-                return None;
-            };
-            let address = read_endpoint(data.as_bytes(), set.family)?;
-            let weight = read_weight(&element.user_data)?;
+        for placed in of(SLOTS).chain(of(MEMBERS)) {
+            let address = endpoint_of(placed)?;
+            let weight = read_weight(&placed.element.user_data)?;
             let real = real_servers.entry(address).or_insert(RealServer {
                 weight: 1,
                 is_local: helper.local.contains(&address),
@@ -281,7 +286,8 @@ impl Entry for Balanced {
                 real.weight = weight;
             }
         }
-        Some(Self {
+        let slots = read_slots(own)?;
+        let read = Self {
             origin: helper.origin,
             settings: Settings {
                 scheduler,
@@ -292,7 +298,10 @@ impl Entry for Balanced {
             },
             real_servers,
             is_closed: helper.is_closed,
-        })
+            slots: Vec::new(),
+        };
+        // Where shares are others than they should be, it is not what anybody wanted.
+        Some(read.arranged(&slots)).filter(|read| read.slots == slots)
     }
 
     /// Nobody wants the scheduler lblcr of nftables, which it has not: so whoever wants this virtual server edits it.
@@ -308,8 +317,45 @@ impl Entry for Balanced {
             },
             real_servers: BTreeMap::new(),
             is_closed: false,
+            slots: Vec::new(),
         }
     }
+}
+
+/// Real servers in the order of their slots, those that are never chosen left out.
+fn read_slots(own: &[Placed]) -> Option<Vec<SocketAddr>> {
+    let of = |name| own.iter().filter(move |placed| placed.set.name == name);
+    let mut members = BTreeMap::new();
+    for member in of(MEMBERS) {
+        members.insert(number_of(member)?, endpoint_of(member)?);
+    }
+    let mut slots = BTreeMap::new();
+    for slot in of(SLOTS) {
+        slots.insert(number_of(slot)?, endpoint_of(slot)?);
+    }
+    for choice in of(CHOICES) {
+        let Some(Data::Value(number)) = &choice.element.data else {
+            return None;
+        };
+        let member = members.get(&read_number(number.as_bytes())?)?;
+        slots.insert(number_of(choice)?, *member);
+    }
+    let chosen = slots.into_iter().filter(|(slot, _)| *slot < DRAINED);
+    Some(chosen.map(|(_, address)| address).collect())
+}
+
+/// The number after the place that it is at.
+fn number_of(placed: &Placed) -> Option<u32> {
+    let (_, number) = split_vip(placed.element.key.as_ref()?.as_bytes(), placed.set.family)?;
+    read_number(number)
+}
+
+/// The endpoint that it leads to.
+fn endpoint_of(placed: &Placed) -> Option<SocketAddr> {
+    let Some(Data::Value(data)) = &placed.element.data else {
+        return None;
+    };
+    read_endpoint(data.as_bytes(), placed.set.family)
 }
 
 /// Numbers of real servers, by which clients know them: the same in every virtual server, unless two of one have the

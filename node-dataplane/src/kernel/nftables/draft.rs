@@ -71,10 +71,11 @@ impl<'a> Draft<'a> {
         };
         let change = |key: Key| {
             let server = self.table.virtual_servers.get(&key)?;
-            let was_closed = self.entries.get(&key).is_some_and(|entry| entry.is_closed);
+            let before = self.entries.get(&key);
+            let was_closed = before.is_some_and(|entry| entry.is_closed);
             let origin = server.origin.as_ref();
             let is_closed = origin.map_or(was_closed, |it| is_closed(&key, it, &self.table));
-            Some(Balanced::wanted(server, is_closed))
+            Some(Balanced::wanted(server, is_closed, before))
         };
         let changes = self.touched.iter().map(|key| (*key, change(*key)));
         (self.are_clients_new.then_some(clients), changes.collect())

@@ -8,13 +8,13 @@ use crate::table::{RealServer, Scheduler};
 /// for where there are a few.
 const WEIGHTED: u64 = 1024;
 
-/// The slots of real servers, those with weight 0 left out: one each with rr, by weight with wrr, and no more than this
-/// many.
-pub(super) fn slots(
+/// How many slots real servers have, those with weight 0 left out: one each with rr, by weight with wrr, and no more than
+/// this many in all.
+pub(super) fn shares(
     scheduler: Scheduler,
     real_servers: &BTreeMap<SocketAddr, RealServer>,
     most: usize,
-) -> Vec<SocketAddr> {
+) -> BTreeMap<SocketAddr, u64> {
     let usable = real_servers.iter().filter(|(_, real)| real.weight > 0);
     let mut shares: Vec<(SocketAddr, u64)> = usable
         .map(|(address, real)| match scheduler {
@@ -24,10 +24,28 @@ pub(super) fn slots(
         .take(most)
         .collect();
     reduce(&mut shares, most);
-    let repeated = shares
+    shares.into_iter().collect()
+}
+
+/// Slots with these shares. Who had a slot before keeps it where that is possible, so that a change of one real server
+/// is a change of its slots, and not of all that come after them.
+pub(super) fn arrange(
+    before: &[SocketAddr],
+    mut shares: BTreeMap<SocketAddr, u64>,
+) -> Vec<SocketAddr> {
+    let total = usize::try_from(shares.values().sum::<u64>()).unwrap_or(usize::MAX);
+    let mut keep = |address: &SocketAddr| {
+        let left = shares.get_mut(address).filter(|left| **left > 0)?;
+        *left -= 1;
+        Some(*address)
+    };
+    let mut slots: Vec<_> = before.iter().take(total).map(&mut keep).collect();
+    slots.resize(total, None);
+    let mut others = shares
         .into_iter()
-        .flat_map(|(address, share)| (0..share).map(move |_| address));
-    repeated.collect()
+        .flat_map(|(address, left)| (0..left).map(move |_| address));
+    let filled = slots.into_iter().map(|slot| slot.or_else(|| others.next()));
+    filled.flatten().collect()
 }
 
 /// Makes shares as small as they can be, and small enough: at least 1 each.
@@ -72,7 +90,7 @@ mod tests {
 
     fn shares(scheduler: Scheduler, weights: &[u16]) -> Vec<usize> {
         let servers = servers(weights);
-        let slots = slots(scheduler, &servers, 10_000);
+        let slots = arrange(&[], super::shares(scheduler, &servers, 10_000));
         let of = |address| slots.iter().filter(|slot| *slot == address).count();
         servers.keys().map(of).collect()
     }
@@ -84,7 +102,38 @@ mod tests {
         assert_eq!(shares(Scheduler::Wrr, &[100, 100]), [1, 1]);
     }
 
+    #[test]
+    fn a_changed_real_server_takes_the_slots_of_the_one_before_and_moves_nobody() {
+        let [a, b, c, d] = [1, 2, 3, 4].map(|n| SocketAddr::from(([10, 0, 0, n], 80)));
+        let one_each = |all: &[SocketAddr]| all.iter().map(|it| (*it, 1)).collect();
+        let first = arrange(&[], one_each(&[a, b, c]));
+        assert_eq!(first, [a, b, c]);
+        assert_eq!(arrange(&first, one_each(&[b, c, d])), [d, b, c]);
+        assert_eq!(arrange(&first, one_each(&[b, c])), [c, b]);
+        assert_eq!(arrange(&[d, b, c], one_each(&[a, b, c, d])), [d, b, c, a]);
+    }
+
     proptest! {
+        #[test]
+        fn whatever_was_before_everybody_has_the_own_share(
+            before in prop::collection::vec(0u8..9, 0..30),
+            weights in prop::collection::vec(0u16..5, 0..9),
+        ) {
+            let servers = servers(&weights);
+            let wanted = super::shares(Scheduler::Wrr, &servers, 10_000);
+            let before: Vec<_> = before
+                .iter()
+                .map(|n| SocketAddr::from(([10, 0, 0, *n], 80)))
+                .collect();
+            let slots = arrange(&before, wanted.clone());
+            let mut counts = BTreeMap::new();
+            for slot in &slots {
+                *counts.entry(*slot).or_insert(0) += 1;
+            }
+            prop_assert_eq!(&counts, &wanted);
+            prop_assert_eq!(arrange(&slots, wanted), slots);
+        }
+
         #[test]
         fn shares_are_few_near_their_weights_and_nobody_goes_without(
             weights in prop::collection::vec(1u16.., 1..20),

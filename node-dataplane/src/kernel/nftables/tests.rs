@@ -14,18 +14,32 @@ use crate::{
         Entry as _,
         name::{AUDIENCES, FAMILIES, Place},
     },
-    table::{Key, Scheduler},
-    testing::{key, real, server},
+    table::{Key, ObservedRealServer, ObservedServer, Owner, Scheduler},
+    testing::{key, server},
 };
 
-fn balanced(real_servers: &[(&str, u16)]) -> Balanced {
+/// What is observed of it.
+fn observed(real_servers: &[(&str, u16)]) -> ObservedServer {
     let server = server(real_servers);
-    Balanced {
+    let real_servers = server.real_servers.iter().map(|(address, real)| {
+        let real = ObservedRealServer {
+            weight: real.weight,
+            is_local: real.is_local,
+            connections: 0,
+        };
+        (*address, real)
+    });
+    ObservedServer {
+        owner: Owner::Ours,
         origin: Some(server.origin),
         settings: server.settings,
-        real_servers: server.real_servers,
-        is_closed: true,
+        real_servers: real_servers.collect(),
+        bound: None,
     }
+}
+
+fn balanced(real_servers: &[(&str, u16)]) -> Balanced {
+    Balanced::wanted(&observed(real_servers), true, None)
 }
 
 /// How many elements it has in each set.
@@ -48,19 +62,30 @@ fn a_virtual_server_is_an_element_for_each_endpoint_and_two_more() {
 }
 
 #[test]
-fn one_changed_endpoint_changes_no_more_than_the_elements_of_its_virtual_server() {
+fn one_changed_endpoint_changes_one_element_wherever_it_comes_in_their_order() {
     let web = key("TCP 10.96.0.1:80");
-    let before = balanced(&[("10.244.0.1:80", 1), ("10.244.0.3:80", 1)]).content(&web);
-    let after = balanced(&[("10.244.0.1:80", 1), ("10.244.0.4:80", 1)]).content(&web);
+    let before = balanced(&[
+        ("10.244.0.1:80", 1),
+        ("10.244.0.3:80", 1),
+        ("10.244.0.5:80", 1),
+    ]);
+    let others = observed(&[
+        ("10.244.0.3:80", 1),
+        ("10.244.0.5:80", 1),
+        ("10.244.0.9:80", 1),
+    ]);
+    let after = Balanced::wanted(&others, true, Some(&before)).content(&web);
+    let before = before.content(&web);
     let changed = after.own.iter().filter(|it| !before.own.contains(it));
     assert_eq!(changed.count(), 1);
 }
 
 #[test]
 fn clients_that_stay_are_known_at_all_addresses_of_a_service_port() {
-    let mut entry = balanced(&[("10.244.0.1:80", 1), ("10.244.0.2:80", 3)]);
+    let mut entry = observed(&[("10.244.0.1:80", 1), ("10.244.0.2:80", 3)]);
     entry.settings.persistence = Some(10_800);
     entry.settings.scheduler = Scheduler::Wrr;
+    let entry = Balanced::wanted(&entry, true, None);
     let (web, other) = (key("TCP 10.96.0.1:80"), key("TCP 203.0.113.1:80"));
     let expected = [
         ("frontends", 1),
@@ -85,21 +110,24 @@ fn clients_that_stay_are_known_at_all_addresses_of_a_service_port() {
 
 #[test]
 fn what_is_compiled_is_read_back() {
-    let mut sticky = balanced(&[("10.0.0.1:1", 7), ("10.0.0.2:2", 0), ("10.0.0.2:3", 1)]);
+    let mut sticky = observed(&[("10.0.0.1:1", 7), ("10.0.0.2:2", 0), ("10.0.0.2:3", 1)]);
     sticky.settings.persistence = Some(u32::MAX);
     sticky.settings.scheduler = Scheduler::Wrr;
     let mut weighted = sticky.clone();
     weighted.settings.persistence = None;
     weighted.origin = None;
-    let mut local = balanced(&[("10.0.0.1:1", 1)]);
+    let mut local = observed(&[("10.0.0.1:1", 1)]);
     local.real_servers.insert(
         "10.0.0.1:2".parse().unwrap(),
-        crate::table::RealServer {
+        ObservedRealServer {
+            weight: u16::MAX,
             is_local: true,
-            ..real(u16::MAX)
+            connections: 0,
         },
     );
-    for entry in [sticky, weighted, local, balanced(&[])] {
+    let before = balanced(&[("10.0.0.9:1", 1), ("10.0.0.1:2", 1)]);
+    for entry in [sticky, weighted, local, observed(&[])] {
+        let entry = Balanced::wanted(&entry, true, Some(&before));
         let web = key("UDP 10.96.0.1:80");
         let read = Balanced::read(&web, &entry.content(&web).own);
         assert_eq!(read.as_ref(), Some(&entry));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use meshlite_nft::{Error, Rejected};
+use meshlite_nft::{Error, Generation, Rejected};
 
 use super::{
     Changes, Clients, Outcome, Rules,
@@ -37,6 +37,8 @@ impl<E: Entry> Rules<E> {
                     self.take(attempt, clients, changes);
                     return outcome;
                 }
+                // Others changed the ruleset: what is made now is read again some time.
+                Err(rejected) if matches!(rejected.first.error, Error::Conflict) => continue,
                 Err(rejected) => rejected,
             };
             if matches!(rejected.first.error, Error::TooLarge) && changes.len() > 1 {
@@ -128,7 +130,7 @@ impl<E: Entry> Rules<E> {
         }
         let skeleton = is_load.then(|| Skeleton::of::<E>(&wanted.detector()));
         Attempt {
-            blamed: builder.build::<E>(skeleton.as_ref(), &branches),
+            blamed: builder.build::<E>(self.generation, skeleton.as_ref(), &branches),
             keys,
             is_load,
             shared,
@@ -157,16 +159,17 @@ impl<E: Entry> Rules<E> {
         self.shared.get(placed).copied().unwrap_or(0).into()
     }
 
-    /// Makes the transaction. Then it is known which state the ruleset is in, unless others change it too.
+    /// Makes the transaction. Where it was made for a known state of the ruleset, the state is known then too; after a
+    /// failure it is not.
     fn commit(&mut self, attempt: &Attempt<E::Branch>) -> Result<(), Rejected> {
-        let before = self.nftables.generation().ok();
-        let was_known = attempt.is_load || (before.is_some() && before == self.generation);
-        self.generation = None;
-        self.nftables.commit(&attempt.blamed.transaction)?;
-        let after = self.nftables.generation().ok();
-        let is_ours = attempt.blamed.transaction.changes() == 0 && after == before
-            || after == before.map(meshlite_nft::Generation::next);
-        self.generation = after.filter(|_| was_known && is_ours);
+        let transaction = &attempt.blamed.transaction;
+        let known = self.generation.take();
+        self.nftables.commit(transaction)?;
+        self.generation = if transaction.changes() == 0 {
+            known
+        } else {
+            known.map(Generation::next)
+        };
         Ok(())
     }
 

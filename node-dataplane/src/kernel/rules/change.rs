@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use meshlite_nft::{Element, Place, Transaction};
+use meshlite_nft::{Element, Generation, Place, Transaction};
 
 use super::{
     entry::{Entry, Placed},
@@ -76,15 +76,16 @@ impl Builder {
         self.sets.entry(set).or_default()
     }
 
-    /// The transaction: the skeleton where there is to be a new one, branches, then elements. What goes of a set goes
-    /// before anything comes, or another element with its key would be taken for it.
+    /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, branches,
+    /// then elements. What goes of a set goes before anything comes, or another element with its key would be taken for it.
     pub(super) fn build<E: Entry>(
         self,
+        generation: Option<Generation>,
         skeleton: Option<&Skeleton>,
         branches: &BTreeSet<E::Branch>,
     ) -> Blamed {
         let mut blamed = Blamed {
-            transaction: Transaction::new(),
+            transaction: generation.map_or_else(Transaction::new, Transaction::at),
             owners: Vec::new(),
         };
         let mut sets = self.sets;
