@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 mod connect;
 mod control_plane;
@@ -11,21 +12,24 @@ mod get;
 mod groups;
 mod migrate;
 mod node;
+mod preflight;
 
 pub(crate) use connect::ConnectArgs;
 pub(crate) use control_plane::{KubernetesArgs, SecurityArgs};
 pub(crate) use get::{
     DiffArgs, ExplainArgs, GetArgs, GetCommand, GetSnapshotArgs, GetWhat, NodeUrlArgs, OutputArgs,
-    SetsArgs, StatusArgs,
+    SetsArgs, StatusArgs, WatchArgs,
 };
 pub(crate) use groups::{ClusterArgs, IngressArgs, LogArgs, NodeNameArgs, ServerArgs, SourceArgs};
 pub(crate) use migrate::MigrateArgs;
 pub(crate) use node::{IpvsArgs, NodeArgs, NodeInitArgs};
+pub(crate) use preflight::PreflightArgs;
 
 use examples::{
-    CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES, EXPLAIN_EXAMPLES,
-    INGRESS_EXAMPLES, MIGRATE_EXAMPLES, NODE_CLEANUP_EXAMPLES, NODE_EXAMPLES, NODE_INIT_EXAMPLES,
-    NODE_SETS_EXAMPLES, STANDALONE_EXAMPLES, STATUS_EXAMPLES,
+    COMPLETIONS_EXAMPLES, CONTROL_PLANE_EXAMPLES, DEMO_EXAMPLES, DIFF_EXAMPLES, EXAMPLES,
+    EXPLAIN_EXAMPLES, INGRESS_EXAMPLES, MAN_EXAMPLES, MIGRATE_EXAMPLES, NODE_CLEANUP_EXAMPLES,
+    NODE_EXAMPLES, NODE_INIT_EXAMPLES, NODE_SETS_EXAMPLES, PREFLIGHT_EXAMPLES, STANDALONE_EXAMPLES,
+    STATUS_EXAMPLES, VERSION_EXAMPLES,
 };
 
 /// A service mesh-lite for Kubernetes: L4 Services and L7 Ingresses from one streamed snapshot.
@@ -55,6 +59,8 @@ pub(crate) enum Command {
     /// Shows all of it on loopback, with demo backends: no root, no cluster.
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
+    #[command(after_help = PREFLIGHT_EXAMPLES)]
+    Preflight(Box<PreflightArgs>),
     #[command(after_help = STATUS_EXAMPLES)]
     Status(StatusArgs),
     #[command(after_help = DIFF_EXAMPLES)]
@@ -65,7 +71,12 @@ pub(crate) enum Command {
     Migrate(MigrateArgs),
     /// Prints what a control plane serves, or what a node or ingress has installed.
     Get(GetCommand),
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArgs),
     /// Prints the version.
+    #[command(after_help = VERSION_EXAMPLES)]
     Version(VersionArgs),
 }
 
@@ -209,6 +220,23 @@ pub(crate) struct DemoArgs {
         env = "MESHLITE_CHECK"
     )]
     pub(crate) check: bool,
+}
+
+/// Prints what a shell needs to complete `meshlite`. For `kubectl meshlite`, put this program on the PATH under the names
+/// kubectl-meshlite and `kubectl_complete-meshlite`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Prints a manual page, as `man` reads it.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The command that it is about, such as `node init`. Default: the program.
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

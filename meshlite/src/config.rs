@@ -14,6 +14,7 @@ mod detect_local;
 mod migrate;
 mod node;
 mod planes;
+mod preflight;
 mod security;
 
 pub(crate) use ask::{
@@ -25,6 +26,7 @@ pub(crate) use control_plane::control_plane;
 pub(crate) use migrate::{MigrateConfig, MigrateSource, migrate};
 pub(crate) use node::NodeConfig;
 pub(crate) use planes::{StandaloneConfig, ingress, manifests, node, node_init, standalone};
+pub(crate) use preflight::{PreflightConfig, preflight};
 
 /// Mistakes in the configuration, in the order in which they were found.
 #[derive(Debug, Default)]

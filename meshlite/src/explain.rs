@@ -36,7 +36,8 @@ pub(crate) async fn run(config: ExplainConfig) -> anyhow::Result<()> {
         format,
     } = config;
     let body = ask::admin(&ingress, &format!("/explain?{query}")).await?;
-    let unread = || format!("the answer of {ingress} cannot be read");
+    let unread =
+        || format!("the answer of {ingress} cannot be read; is this build older than the ingress?");
     let answer: serde_json::Value = serde_json::from_slice(&body).with_context(unread)?;
     let explained: Explanation = serde_json::from_slice(&body).with_context(unread)?;
     output::value(format, &answer, || explained.print())

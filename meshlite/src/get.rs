@@ -16,22 +16,30 @@ pub(crate) use view::View;
 
 use crate::{
     config::{GetConfig, GetSnapshotConfig, GetSource, Reach, SnapshotSource},
-    output,
+    output::{self, Format},
+    watch::watch,
 };
 
 /// Prints a snapshot and its findings. Findings are no failure.
 pub(crate) async fn snapshot(config: GetSnapshotConfig) -> anyhow::Result<()> {
-    let GetSnapshotConfig { source, format } = config;
-    let view = match source {
-        SnapshotSource::Asked(GetSource::ControlPlane(reach)) => server::fetch(&reach)
-            .await
-            .context("cannot fetch the snapshot")?,
-        SnapshotSource::Asked(GetSource::DataPlane(url)) => node::fetch(&url).await?,
-        SnapshotSource::Manifests(source, settings) => {
-            files::compile(&source, &settings).context("cannot read the manifests")?
-        }
+    let GetSnapshotConfig {
+        source,
+        format,
+        is_watch,
+    } = config;
+    let look = async || {
+        let view = match &source {
+            SnapshotSource::Asked(GetSource::ControlPlane(reach)) => server::fetch(reach)
+                .await
+                .context("cannot fetch the snapshot")?,
+            SnapshotSource::Asked(GetSource::DataPlane(url)) => node::fetch(url).await?,
+            SnapshotSource::Manifests(source, settings) => {
+                files::compile(source, settings).context("cannot read the manifests")?
+            }
+        };
+        output::rendered(format, &view, || table::print(&view))
     };
-    output::value(format, &view, || table::print(&view))
+    show(format, is_watch, look).await
 }
 
 /// Prints the objects of one kind.
@@ -40,21 +48,41 @@ pub(crate) async fn objects(kind: Kind, config: GetConfig) -> anyhow::Result<()>
         source,
         filter,
         format,
+        is_watch,
     } = config;
-    let mut view = match &source {
-        GetSource::ControlPlane(reach) => server::dump(reach, kind.needs(), &filter)
-            .await
-            .with_context(|| format!("cannot get {kind}"))?,
-        GetSource::DataPlane(url) => node::dump(url, kind.needs(), &filter).await?,
+    let look = async || {
+        let mut view = match &source {
+            GetSource::ControlPlane(reach) => server::dump(reach, kind.needs(), &filter)
+                .await
+                .with_context(|| format!("cannot get {kind}"))?,
+            GetSource::DataPlane(url) => node::dump(url, kind.needs(), &filter).await?,
+        };
+        kind.keep(&mut view, &filter);
+        if view.resources.is_empty() && filter.name.is_some() {
+            bail!(
+                "{}; `meshlite get {kind}` lists all that there are",
+                nothing(kind, &filter)
+            );
+        }
+        output::rendered(format, &view.list(), || {
+            let table = kind.table(&view, &filter, format);
+            table.unwrap_or_else(|| nothing(kind, &filter))
+        })
     };
-    kind.keep(&mut view, &filter);
-    if view.resources.is_empty() && filter.name.is_some() {
-        bail!("{}", nothing(kind, &filter));
+    show(format, is_watch, look).await
+}
+
+/// Prints it once, or as often as it changes.
+async fn show(
+    format: Format,
+    is_watch: bool,
+    look: impl AsyncFn() -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    if is_watch {
+        return watch(format, look).await;
     }
-    output::value(format, &view.list(), || {
-        let table = kind.table(&view, &filter, format);
-        table.unwrap_or_else(|| nothing(kind, &filter))
-    })
+    output::line(&look().await?)?;
+    Ok(())
 }
 
 /// What the control plane at this URL serves on loopback.

@@ -3,37 +3,44 @@
 //! ```text
 //! arguments, environment ─> args ─> config ─┬─> run: control plane, node, ingress
 //!                                           ├─> demo: all three with backends on loopback
+//!                                           ├─> preflight: what on this host is in the way of a node
 //!                                           ├─> get, status, diff, explain: what is served, installed, rejected, and why
-//!                                           └─> migrate: what becomes of Ingresses made for ingress-nginx
+//!                                           ├─> migrate: what becomes of Ingresses made for ingress-nginx
+//!                                           └─> completions, man: what shells and `man` read
 //! ```
 //!
 //! Input: arguments and `MESHLITE_…` variables. Output: an exit status (0 success, 1 failure, 2 usage or configuration;
-//! `status`, `diff` and `migrate`: 1 a difference, 2 nobody can be asked) and text. Nothing else reads the environment, and every
-//! mistake in it is reported at once.
+//! `status`, `diff`, `migrate`, `preflight`: 1 not all is as it should be, 2 nobody can know) and text. Nothing else reads
+//! the environment but for `NO_COLOR` and `TERM`, and every mistake in it is reported at once.
 
 mod args;
 mod ask;
+mod called;
 mod clock;
+mod complete;
 mod config;
 mod demo;
 mod diff;
 mod explain;
 mod get;
+mod manual;
 mod migrate;
 mod output;
+mod preflight;
 mod run;
 mod sets;
 mod status;
 mod version;
+mod watch;
 
-use std::{env, future::Future, io::Write, os::unix::fs::chroot, path::Path, process::ExitCode};
+use std::{env, future::Future, io::Write, process::ExitCode};
 
-use anyhow::Context as _;
-use clap::Parser;
+use clap::FromArgMatches as _;
 use meshlite_runtime::logging::{self, LogFormat};
 
 use crate::{
     args::{Cli, Command, GetCommand, GetWhat, LogArgs, NodeAction, NodeCommand, NodeInitArgs},
+    called::Called,
     config::{ConfigError, NodeConfig, Problems},
     get::Kind,
 };
@@ -41,7 +48,7 @@ use crate::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Usage or configuration: nothing was started. Also where `status` and `diff` do not know.
+/// Usage or configuration: nothing was started. Also where `status` and its like do not know.
 const USAGE: u8 = 2;
 
 /// Why the command did not succeed.
@@ -55,7 +62,17 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut words = env::args_os();
+    let called = Called::by(&words.next().unwrap_or_default());
+    if called == Called::ToComplete {
+        let words: Vec<_> = words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        // kubectl has no use for a reason.
+        drop(output::line(complete::answer(&words).trim_end()));
+        return ExitCode::SUCCESS;
+    }
+    let cli = match parse(called) {
         Ok(cli) => cli,
         Err(help_or_mistake) => {
             let status = help_or_mistake.exit_code();
@@ -75,7 +92,7 @@ fn main() -> ExitCode {
         complain("another TLS provider is already installed");
         return ExitCode::FAILURE;
     }
-    match dispatch(cli) {
+    match dispatch(cli, called) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(error)) => {
             complain(&format!("{error}\nFor more, try --help."));
@@ -93,14 +110,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failure> {
+/// The arguments of this process.
+fn parse(called: Called) -> Result<Cli, clap::Error> {
+    let mut command = called.command();
+    let matches = command.try_get_matches_from_mut(env::args_os())?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+fn dispatch(cli: Cli, called: Called) -> Result<(), Failure> {
     let Cli { log, command } = cli;
     let level = match &command {
         // The demo shows findings itself.
         Command::Demo(_) => "error,meshlite_control_plane::findings=off",
         Command::Node(NodeCommand { action: Some(NodeAction::Sets(_)), .. })
         | Command::Get(_) | Command::Status(_) | Command::Diff(_) | Command::Explain(_)
-        | Command::Migrate(_) | Command::Version(_) => "warn",
+        | Command::Migrate(_) | Command::Preflight(_) | Command::Completions(_) | Command::Man(_)
+        | Command::Version(_) => "warn",
         Command::ControlPlane(_)
         | Command::Node(_)
         | Command::Ingress(_)
@@ -128,6 +153,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             block_on(demo::run(manifests, check))
         }
         Command::Get(GetCommand { what }) => get(log, what),
+        Command::Preflight(args) => {
+            let config = configured(log, config::preflight(*args))?;
+            verdict(preflight::run(config))
+        }
         Command::Status(args) => {
             let config = configured(log, config::status(args))?;
             as_it_should_be(status::run(config))
@@ -143,6 +172,14 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Migrate(args) => {
             let config = configured(log, config::migrate(args))?;
             as_it_should_be(migrate::run(config))
+        }
+        Command::Completions(args) => {
+            configured(log, Ok(()))?;
+            printed(&complete::script(args.shell, called))
+        }
+        Command::Man(args) => {
+            configured(log, Ok(()))?;
+            printed(&manual::page(&args.command).map_err(Failure::Unknown)?)
         }
         Command::Version(args) => {
             let format = configured(log, version::format(args))?;
@@ -166,7 +203,7 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
             let NodeConfig { node, remarks } = configured(log, config::node_init(node))?;
             run::say(&remarks);
             if let Some(root) = host_root {
-                enter(&root).map_err(Failure::Run)?;
+                run::enter(&root).map_err(Failure::Run)?;
             }
             meshlite_node::init(&node)
         }
@@ -184,13 +221,6 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
     Ok(())
 }
 
-/// Makes the host's root this process's own: programs and their libraries are the host's from here on.
-fn enter(root: &Path) -> anyhow::Result<()> {
-    chroot(root)
-        .and_then(|()| env::set_current_dir("/"))
-        .with_context(|| format!("--host-root {}", root.display()))
-}
-
 fn get(log: Result<(LogFormat, String), ConfigError>, what: GetWhat) -> Result<(), Failure> {
     let (kind, args) = match what {
         GetWhat::Snapshot(args) => {
@@ -206,10 +236,19 @@ fn get(log: Result<(LogFormat, String), ConfigError>, what: GetWhat) -> Result<(
     block_on(get::objects(kind, config))
 }
 
+fn printed(text: &str) -> Result<(), Failure> {
+    output::line(text.trim_end()).map_err(|error| Failure::Run(error.into()))
+}
+
 /// Runs what finds out whether all is as it should be.
 fn as_it_should_be(work: impl Future<Output = anyhow::Result<bool>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Unknown(error.into()))?;
-    match runtime.block_on(work) {
+    verdict(runtime.block_on(work))
+}
+
+/// What it means that all is as it should be, that it is not, or that nobody knows.
+fn verdict(is_so: anyhow::Result<bool>) -> Result<(), Failure> {
+    match is_so {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::Differs),
         Err(error) => Err(Failure::Unknown(error)),

@@ -39,7 +39,9 @@ pub(crate) async fn run(config: MigrateConfig) -> anyhow::Result<bool> {
         }
     };
     if ingresses.is_empty() {
-        bail!("there is no Ingress in it");
+        bail!(
+            "there is no Ingress in it; `kubectl get ingress -A -o yaml | meshlite migrate -` reads those of a cluster"
+        );
     }
     let report = review::review(&ingresses, nginx_compat);
     output::value(format, &report, || report.print())?;
@@ -54,7 +56,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<Arc<Ingress>>> {
         std::io::stdin().lock().read_to_end(&mut text)?;
         text
     } else {
-        std::fs::read(path).with_context(|| name.clone())?
+        std::fs::read(path).with_context(|| format!("cannot read {name}"))?
     };
     ingresses(&name, &text)
 }

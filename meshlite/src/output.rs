@@ -1,6 +1,11 @@
-//! Standard output: text for people, YAML or JSON for tools.
+//! Standard output: tables for people, in colour on a terminal; YAML or JSON for tools.
 
-use std::io::{self, Write};
+mod paint;
+
+use std::{
+    env,
+    io::{self, IsTerminal as _, Write},
+};
 
 use serde::Serialize;
 
@@ -25,14 +30,12 @@ impl Format {
     }
 }
 
+/// Clears a terminal, what was scrolled out of it too, and begins at its top.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
+
 /// Prints text and ends the line. A reader that has gone (`meshlite … | head`) is no error.
 pub(crate) fn line(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush())
-    {
+    match write(&[text, "\n"]) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
@@ -44,13 +47,50 @@ pub(crate) fn value<T: Serialize>(
     value: &T,
     text: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
-    let printed = match format {
+    line(&rendered(format, value, text)?)?;
+    Ok(())
+}
+
+/// A value in the format, or `text` where text is wanted, without the end of its last line.
+pub(crate) fn rendered<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<String> {
+    let rendered = match format {
+        Format::Text | Format::Wide if is_colourful() => paint::paint(&text()),
         Format::Text | Format::Wide => text(),
         Format::Yaml => yaml_serde::to_string(value)?,
         Format::Json => serde_json::to_string_pretty(value)?,
     };
-    line(printed.trim_end())?;
-    Ok(())
+    Ok(rendered.trim_end().to_owned())
+}
+
+/// Prints what is to be seen now: in place of what a terminal shows, else below what was printed.
+pub(crate) fn again(format: Format, text: &str, is_first: bool) -> io::Result<()> {
+    let is_terminal = io::stdout().is_terminal();
+    let before = match format {
+        Format::Text | Format::Wide if is_terminal => CLEAR,
+        Format::Text | Format::Wide if !is_first => "\n",
+        Format::Yaml => "---\n",
+        _ => "",
+    };
+    write(&[before, text, "\n"])
+}
+
+fn write(parts: &[&str]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for part in parts {
+        out.write_all(part.as_bytes())?;
+    }
+    out.flush()
+}
+
+/// Whether standard output is a terminal on which colours are wanted (<https://no-color.org>).
+fn is_colourful() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 
 /// Rows in columns as wide as their widest cell, two spaces apart, as kubectl prints them.

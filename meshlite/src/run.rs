@@ -1,5 +1,7 @@
 //! Runs the planes: bind, say where, serve until a signal.
 
+use std::{env, os::unix::fs::chroot, path::Path};
+
 use anyhow::Context;
 use meshlite_control_plane::{ControlPlane, Security};
 use meshlite_ingress::Ingress;
@@ -14,6 +16,13 @@ use crate::config::{NodeConfig, StandaloneConfig, host_name};
 mod effective;
 
 pub(crate) use effective::say;
+
+/// Makes the host's root this process's own: programs and their libraries are the host's from here on.
+pub(crate) fn enter(root: &Path) -> anyhow::Result<()> {
+    chroot(root)
+        .and_then(|()| env::set_current_dir("/"))
+        .with_context(|| format!("--host-root {}", root.display()))
+}
 
 /// Runs a control plane until a signal.
 pub(crate) async fn control_plane(config: meshlite_control_plane::Config) -> anyhow::Result<()> {

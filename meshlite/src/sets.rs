@@ -55,7 +55,8 @@ pub(crate) async fn run(config: SetsConfig) -> anyhow::Result<()> {
 
 async fn read<T: DeserializeOwned>(url: &str, path: &str) -> anyhow::Result<T> {
     let body = ask::admin(url, path).await?;
-    serde_json::from_slice(&body).with_context(|| format!("{url}{path} cannot be read"))
+    serde_json::from_slice(&body)
+        .with_context(|| format!("{url}{path} cannot be read; is this build older than the node?"))
 }
 
 /// What a set has of a virtual server.

@@ -14,17 +14,28 @@ use crate::{
     clock,
     config::{Reach, StatusConfig},
     output,
+    watch::watch,
 };
 
 /// Prints where everybody stands; gives whether all have converged.
 pub(crate) async fn run(config: StatusConfig) -> anyhow::Result<bool> {
-    let StatusConfig { reach, format } = config;
-    let now = clock::wall();
-    let view = ask(&reach, now)
-        .await
-        .context("cannot ask for the status")?;
-    let converged = view.converged;
-    output::value(format, &view, || table::print(&view, format))?;
+    let StatusConfig {
+        reach,
+        format,
+        is_watch,
+    } = config;
+    let look = async || {
+        let view = ask(&reach, clock::wall()).await;
+        let view = view.context("cannot ask for the status")?;
+        let text = output::rendered(format, &view, || table::print(&view, format))?;
+        Ok((text, view.converged))
+    };
+    if is_watch {
+        watch(format, async || look().await.map(|(text, _)| text)).await?;
+        return Ok(true);
+    }
+    let (text, converged) = look().await?;
+    output::line(&text)?;
     Ok(converged)
 }
 

@@ -1,6 +1,12 @@
 //! The command as a user runs it: what it prints and how it exits.
 
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 #[expect(clippy::expect_used, reason = "a test ends here if it fails")]
 fn meshlite(args: &[&str]) -> Output {
@@ -53,6 +59,9 @@ fn an_unknown_flag_is_a_usage_error_and_help_is_not() {
         "standalone",
         "demo",
         "get",
+        "status",
+        "preflight",
+        "completions",
         "version",
     ] {
         assert!(
@@ -176,4 +185,57 @@ fn manifests_are_compiled_without_a_server_and_findings_are_no_failure() {
         text(&get("yaml").stdout),
         "the same input prints the same"
     );
+}
+
+#[test]
+fn what_is_watched_is_printed_again_when_it_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("web.yaml");
+    std::fs::write(&file, MANIFEST).expect("the manifest is written");
+    let mut watching = Command::new(env!("CARGO_BIN_EXE_meshlite"))
+        .args(["get", "snapshot", "--watch", "--manifests"])
+        .arg(&file)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let out = BufReader::new(watching.stdout.take().expect("its output"));
+    let (said, says) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let lines = out.lines().map_while(Result::ok);
+        lines
+            .take_while(|line| said.send(line.clone()).is_ok())
+            .count()
+    });
+    let mut seen = Vec::new();
+    let mut until = |word: &str| {
+        while let Ok(line) = says.recv_timeout(Duration::from_secs(60)) {
+            seen.push(line);
+            if seen.last().is_some_and(|line| line.contains(word)) {
+                return;
+            }
+        }
+        panic!("no {word} in {seen:#?}");
+    };
+    until("6666/TCP");
+    let changed = MANIFEST.replace("6666", "7777");
+    std::fs::write(&file, changed).expect("the manifest is written");
+    until("7777/TCP");
+    watching.kill().expect("it is there");
+    watching.wait().expect("it ends");
+    drop(says);
+    reader.join().expect("its reader ends");
+}
+
+#[test]
+fn man_and_completions_are_printed_and_what_is_unknown_is_wrong_usage() {
+    let page = meshlite(&["man", "node", "init"]);
+    assert_eq!(page.status.code(), Some(0));
+    assert!(text(&page.stdout).contains(".TH meshlite-node-init 1"));
+    let script = meshlite(&["completions", "bash"]);
+    assert!(text(&script.stdout).contains("_meshlite()"));
+    for unknown in [["man", "nod"], ["completions", "dos"]] {
+        let output = meshlite(&unknown);
+        assert_eq!(output.status.code(), Some(2), "{unknown:?}");
+        assert!(text(&output.stderr).contains("--help"), "{unknown:?}");
+    }
 }

@@ -24,17 +24,17 @@ use crate::{
 
 /// What a host has that may be ours.
 #[derive(Debug, Default)]
-struct Found {
+pub(crate) struct Found {
     /// Virtual servers of IPVS, those of others too.
-    virtual_servers: usize,
+    pub(crate) virtual_servers: usize,
     /// Whether there is a link for Services' addresses.
-    has_link: bool,
+    pub(crate) has_link: bool,
     /// Its addresses, those of others too.
-    addresses: BTreeSet<IpAddr>,
+    pub(crate) addresses: BTreeSet<IpAddr>,
     /// Our `local` routes.
-    routes: BTreeSet<IpAddr>,
+    pub(crate) routes: BTreeSet<IpAddr>,
     /// Whether our table is there.
-    has_table: bool,
+    pub(crate) has_table: bool,
 }
 
 /// Removes it all, and says each. Blocks. What cannot be removed is a failure, and keeps nothing else from being removed.
@@ -97,7 +97,8 @@ fn backends(notices: &mut Vec<Notice>) -> Result<(), String> {
     removed.map_err(|error| format!("not all of Meshlite is removed: {error}; run this again"))
 }
 
-fn find() -> Result<Found, String> {
+/// Looks for it. Blocks.
+pub(crate) fn find() -> Result<Found, String> {
     let mut found = Found::default();
     match Ipvs::connect().and_then(|mut ipvs| ipvs.services()) {
         Ok(services) => found.virtual_servers = services.len(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! wanted addresses, routes, settings ──> Network, sysctl, modules ──> kernel
-//! kernel ──> Network, Conntrack, firewalls, listeners ──> what is there, what is stale, findings
+//! kernel ──> Network, Conntrack, firewalls, listeners, processes ──> what is there, what is stale, findings
 //! ```
 //!
 //! All of it is of the network namespace of the calling thread, and blocks for as long as the kernel works: it is called
@@ -14,6 +14,7 @@ pub(crate) mod firewalls;
 pub(crate) mod listeners;
 pub(crate) mod modules;
 mod network;
+pub(crate) mod processes;
 pub(crate) mod sysctl;
 #[cfg(test)]
 pub(crate) mod testing;

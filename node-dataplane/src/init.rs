@@ -13,7 +13,7 @@ use crate::{
     config::VipBinding,
     host::{
         modules::{self, Modules},
-        sysctl::{self, KernelVersion, ROOT, Wants},
+        sysctl::{self, KernelVersion, ROOT, Sysctl, Wants},
     },
 };
 
@@ -26,25 +26,14 @@ pub fn init(config: &Config) -> Vec<Notice> {
 }
 
 fn init_with(config: &Config, modules: &Modules, root: &Path) -> Vec<Notice> {
-    let (ipvs, nftables) = match config.mode {
-        Mode::Auto => (true, true),
-        Mode::Ipvs => (true, false),
-        Mode::Nftables => (false, true),
-        Mode::Userspace | Mode::Memory => {
-            let mode = config.mode;
-            return vec![Notice::of(format!(
-                "mode {mode} needs nothing to be set up"
-            ))];
-        }
-    };
-    let mut wanted = Vec::new();
-    if ipvs {
-        wanted.extend(modules::of_ipvs(Scheduler::ALL));
+    let mode = config.mode;
+    let wanted = wanted_modules(mode);
+    if wanted.is_empty() {
+        return vec![Notice::of(format!(
+            "mode {mode} needs nothing to be set up"
+        ))];
     }
-    // IPVS has a table of nftables to help it.
-    wanted.extend(modules::of_nftables());
-    let mut seen = BTreeSet::new();
-    wanted.retain(|module| seen.insert(module.clone()));
+    let (ipvs, is_asked_for) = (mode != Mode::Nftables, mode == Mode::Ipvs);
     let reports = modules.load(&wanted);
     let has_ipvs = reports
         .iter()
@@ -52,7 +41,7 @@ fn init_with(config: &Config, modules: &Modules, root: &Path) -> Vec<Notice> {
     let mut notices: Vec<_> = reports
         .iter()
         .map(|report| {
-            let is_needed = !nftables && needs(config, &report.module);
+            let is_needed = is_asked_for && needs(config, &report.module);
             if is_needed && !report.may_be_there() {
                 Notice::failure(report)
             } else {
@@ -71,9 +60,23 @@ fn init_with(config: &Config, modules: &Modules, root: &Path) -> Vec<Notice> {
     notices
 }
 
+/// The modules that a mode takes; none where nothing of it is in the kernel.
+pub(crate) fn wanted_modules(mode: Mode) -> Vec<String> {
+    let mut wanted = match mode {
+        Mode::Auto | Mode::Ipvs => modules::of_ipvs(Scheduler::ALL),
+        Mode::Nftables => Vec::new(),
+        Mode::Userspace | Mode::Memory => return Vec::new(),
+    };
+    // IPVS has a table of nftables to help it.
+    wanted.extend(modules::of_nftables());
+    let mut seen = BTreeSet::new();
+    wanted.retain(|module| seen.insert(module.clone()));
+    wanted
+}
+
 /// Whether IPVS cannot do without a module. What the others are for works without them, or they are found in the
 /// kernel only once they are used.
-fn needs(config: &Config, module: &str) -> bool {
+pub(crate) fn needs(config: &Config, module: &str) -> bool {
     match module {
         "ip_vs" | "ip_vs_rr" => true,
         "dummy" => config.vip_binding == VipBinding::Address,
@@ -90,23 +93,28 @@ pub(crate) fn sysctls(config: &Config, ipvs: bool) {
 }
 
 fn set(config: &Config, ipvs: bool, root: &Path) -> Vec<sysctl::Report> {
-    let kernel = KernelVersion::of_host().unwrap_or_else(|error| {
-        warn!(%error, "The kernel does not say its version: it is taken for a recent one");
-        KernelVersion(u32::MAX, 0)
-    });
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let list = sysctl::wanted(&Wants {
-        ipvs,
-        strict_arp: config.strict_arp,
-        conntrack: &config.conntrack,
-        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-        kernel,
-    });
+    let list = wanted_sysctls(config, ipvs);
     if config.sysctls {
         sysctl::set(root, list)
     } else {
         sysctl::check(root, list)
     }
+}
+
+/// The settings that a configuration takes on this host.
+pub(crate) fn wanted_sysctls(config: &Config, ipvs: bool) -> Vec<Sysctl> {
+    let kernel = KernelVersion::of_host().unwrap_or_else(|error| {
+        warn!(%error, "The kernel does not say its version: it is taken for a recent one");
+        KernelVersion(u32::MAX, 0)
+    });
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    sysctl::wanted(&Wants {
+        ipvs,
+        strict_arp: config.strict_arp,
+        conntrack: &config.conntrack,
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        kernel,
+    })
 }
 
 #[cfg(test)]

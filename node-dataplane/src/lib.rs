@@ -26,6 +26,7 @@ mod mode;
 mod node;
 mod notice;
 mod plan;
+pub mod preflight;
 mod program;
 mod scheduler;
 mod table;

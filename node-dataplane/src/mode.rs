@@ -138,6 +138,20 @@ fn best(candidates: &[Candidate], config: &Config) -> Choice {
     }
 }
 
+// === impl Backend ===
+
+impl Backend {
+    /// The mode by whose name it is asked for.
+    pub(crate) const fn mode(self) -> Mode {
+        match self {
+            Self::Ipvs => Mode::Ipvs,
+            Self::Nftables => Mode::Nftables,
+            Self::Userspace => Mode::Userspace,
+            Self::Memory => Mode::Memory,
+        }
+    }
+}
+
 // === impl Mode ===
 
 impl Mode {

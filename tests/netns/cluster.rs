@@ -243,7 +243,7 @@ fn start_control_plane(world: &World, folder: &Path) -> Process {
 }
 
 /// The program, which cargo puts above the tests.
-fn meshlite() -> PathBuf {
+pub(crate) fn meshlite() -> PathBuf {
     let test = std::env::current_exe().expect("this program");
     let folder = test.ancestors().nth(2).expect("target/debug/deps is deep");
     let program = folder.join("meshlite");

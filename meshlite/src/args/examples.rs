@@ -7,7 +7,8 @@ Examples:
   meshlite standalone --manifests manifests/ --mode userspace --service-cidr 127.96.0.0/16
 
 Every flag can be set by the environment variable that its help names. Exit status: 0 success, 1 failure,
-2 usage or configuration; `status` and `diff` say with 1 that there is a difference, and with 2 that they cannot know.";
+2 usage or configuration; `status`, `diff`, `migrate` and `preflight` say with 1 that not all is as it should be, and with 2
+that they cannot know.";
 
 pub(super) const CONTROL_PLANE_EXAMPLES: &str = "\
 Examples:
@@ -73,12 +74,39 @@ Examples:
   meshlite get services -n shop
   meshlite get endpoints web -o wide
   meshlite get routes shop.example.com --node http://127.0.0.1:10254     what this ingress has installed
-  meshlite get certificates -o json";
+  meshlite get certificates -o json
+  meshlite get endpoints -n shop --watch
+
+Exit status: 0 printed; 1 it cannot be fetched or read, or there is no object of the name; 2 wrong usage.";
+
+pub(super) const PREFLIGHT_EXAMPLES: &str = "\
+Examples:
+  meshlite preflight                                     as a node with the defaults would find this host
+  meshlite preflight --config /var/lib/kube-proxy/config.conf --service-node-port-range 80-32767
+  meshlite preflight --mode ipvs -o json
+  meshlite preflight --host-root /host                   in a privileged container that has the host's root there";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  . <(meshlite completions bash)
+  meshlite completions zsh >~/.zfunc/_meshlite           a folder of fpath
+  meshlite completions fish >~/.config/fish/completions/meshlite.fish";
+
+pub(super) const MAN_EXAMPLES: &str = "\
+Examples:
+  meshlite man | man -l -
+  meshlite man node init | man -l -";
+
+pub(super) const VERSION_EXAMPLES: &str = "\
+Examples:
+  meshlite version
+  meshlite version -o json";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
   meshlite status
   meshlite status --control-plane https://10.0.0.1:18000 --ca-file ca.crt --token-file token -o wide
+  meshlite status --watch
   until meshlite status >/dev/null; do sleep 1; done       wait until every node has what was applied";
 
 pub(super) const MIGRATE_EXAMPLES: &str = "\

@@ -51,6 +51,8 @@ pub(crate) struct GetArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
     pub(crate) node: NodeUrlArgs,
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
@@ -78,6 +80,8 @@ pub(crate) struct GetSnapshotArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
     pub(crate) node: NodeUrlArgs,
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
@@ -92,6 +96,8 @@ pub(crate) struct GetSnapshotArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
     #[command(flatten)]
     pub(crate) connect: ConnectArgs,
 }
@@ -112,6 +118,8 @@ pub(crate) struct DiffArgs {
 
 /// What a request would meet at an ingress, and why: listener, host, route, policy, backends and their endpoints.
 /// Nothing is sent to a backend.
+///
+/// Exits 0 where it is explained, also where the answer is an error; 1 where the ingress cannot be asked; 2 on wrong usage.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The URL that would be asked for.
@@ -158,12 +166,21 @@ pub(crate) struct ExplainArgs {
 }
 
 /// The ipsets that kube-proxy would keep in IPVS mode, the nft sets that have their place, and what is in them.
+///
+/// Exits 0 where they are printed, 1 where the node cannot be asked, 2 on wrong usage.
 #[derive(Debug, Args)]
 pub(crate) struct SetsArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
     pub(crate) node: NodeUrlArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Ask again every two seconds, and print what has changed, until it is interrupted.
+    #[arg(long, short, hide_env_values = true, env = "MESHLITE_WATCH")]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]

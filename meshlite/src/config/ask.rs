@@ -14,7 +14,7 @@ use super::{
 use crate::{
     args::{
         DiffArgs, ExplainArgs, GetArgs, GetSnapshotArgs, NodeUrlArgs, OutputArgs, SetsArgs,
-        StatusArgs,
+        StatusArgs, WatchArgs,
     },
     explain::escape,
     output::Format,
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct GetSnapshotConfig {
     pub(crate) source: SnapshotSource,
     pub(crate) format: Format,
+    pub(crate) is_watch: bool,
 }
 
 #[derive(Debug)]
@@ -47,12 +48,14 @@ pub(crate) struct GetConfig {
     pub(crate) source: GetSource,
     pub(crate) filter: Filter,
     pub(crate) format: Format,
+    pub(crate) is_watch: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct StatusConfig {
     pub(crate) reach: Reach,
     pub(crate) format: Format,
+    pub(crate) is_watch: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +90,7 @@ pub(crate) fn get_snapshot(args: GetSnapshotArgs) -> Result<GetSnapshotConfig, C
         state_dir,
         cluster,
         output,
+        watch: WatchArgs { watch: is_watch },
     } = args;
     let mut problems = Problems::default();
     let format = format(&output, &mut problems);
@@ -110,7 +114,11 @@ pub(crate) fn get_snapshot(args: GetSnapshotArgs) -> Result<GetSnapshotConfig, C
     };
     let config = source
         .zip(format)
-        .map(|(source, format)| GetSnapshotConfig { source, format });
+        .map(|(source, format)| GetSnapshotConfig {
+            source,
+            format,
+            is_watch,
+        });
     problems.or(config)
 }
 
@@ -120,6 +128,7 @@ pub(crate) fn get(args: GetArgs) -> Result<GetConfig, ConfigError> {
         name,
         namespace,
         output,
+        watch: WatchArgs { watch: is_watch },
         node,
         connect,
     } = args;
@@ -131,18 +140,27 @@ pub(crate) fn get(args: GetArgs) -> Result<GetConfig, ConfigError> {
         source,
         filter,
         format,
+        is_watch,
     });
     problems.or(config)
 }
 
 /// What `meshlite status` asks.
 pub(crate) fn status(args: StatusArgs) -> Result<StatusConfig, ConfigError> {
-    let StatusArgs { output, connect } = args;
+    let StatusArgs {
+        output,
+        watch: WatchArgs { watch: is_watch },
+        connect,
+    } = args;
     let mut problems = Problems::default();
     let format = format(&output, &mut problems);
     let config = reach(connect, &mut problems)
         .zip(format)
-        .map(|(reach, format)| StatusConfig { reach, format });
+        .map(|(reach, format)| StatusConfig {
+            reach,
+            format,
+            is_watch,
+        });
     problems.or(config)
 }
 

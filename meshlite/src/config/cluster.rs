@@ -90,7 +90,7 @@ fn service_cidrs(texts: &[String], problems: &mut Problems) -> Option<Vec<ipnet:
     Some(ranges)
 }
 
-fn node_port_range(text: &str, problems: &mut Problems) -> Option<RangeInclusive<u16>> {
+pub(super) fn node_port_range(text: &str, problems: &mut Problems) -> Option<RangeInclusive<u16>> {
     let range = text.split_once('-').and_then(|(first, last)| {
         let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         (first > 0 && first <= last).then_some(first..=last)

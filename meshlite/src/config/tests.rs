@@ -26,6 +26,8 @@ fn mistakes(line: &str) -> Vec<String> {
         Command::Diff(args) => diff(args).map(drop),
         Command::Explain(args) => explain(args).map(drop),
         Command::Migrate(args) => migrate(args).map(drop),
+        Command::Preflight(args) => preflight(*args).map(drop),
+        Command::Completions(_) | Command::Man(_) => Ok(()),
         Command::Version(args) => crate::version::format(args).map(drop),
     };
     result

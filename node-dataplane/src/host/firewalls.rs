@@ -147,31 +147,41 @@ fn filters_forward(entry: &ChainEntry) -> bool {
     sees_ip && entry.chain.base.is_some_and(is_filter)
 }
 
-/// As a finding says it.
-impl fmt::Display for ForwardDrop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+// === impl ForwardDrop ===
+
+impl ForwardDrop {
+    /// What to do about one that is not open.
+    pub(crate) const TODO: &str = "Run with --open-forward to have an accept for them added at its end, or let its owner accept them";
+
+    /// What is there.
+    pub(crate) fn found(&self) -> String {
         let ChainKey { table, name } = &self.chain;
         let whose = if self.is_dockers {
             ", as Docker sets it"
         } else {
             ""
         };
-        write!(
-            f,
+        format!(
             "chain {name} of table {family} {table} drops what it does not know (policy drop{whose})",
             family = table.family,
             table = table.name,
-        )?;
+        )
+    }
+}
+
+/// As a finding says it.
+impl fmt::Display for ForwardDrop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, todo) = (self.found(), Self::TODO);
         if self.is_open {
             write!(
                 f,
-                "; an accept of ours at its end lets connections of Services pass"
+                "{found}; an accept of ours at its end lets connections of Services pass"
             )
         } else {
             write!(
                 f,
-                ": connections of Services that this node passes on to Pods elsewhere are lost there. Run with \
-                 --open-forward to have an accept for them added at its end, or let its owner accept them"
+                "{found}: connections of Services that this node passes on to Pods elsewhere are lost there. {todo}"
             )
         }
     }

@@ -1,7 +1,7 @@
 //! Programs of this host that listen where a NodePort is: the kernel takes their connections for the Service.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt, fs,
     io::{self, BufRead as _, BufReader},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -31,10 +31,21 @@ pub(crate) struct Listener {
 
 /// The sockets of this host at these ports. Those at loopback addresses are left out: NodePorts are not there.
 pub(crate) fn at(ports: &BTreeSet<(Protocol, u16)>) -> io::Result<BTreeSet<Listener>> {
-    let mut found = BTreeSet::new();
     if ports.is_empty() {
-        return Ok(found);
+        return Ok(BTreeSet::new());
     }
+    let found = all(|protocol, port| ports.contains(&(protocol, port)))?;
+    let elsewhere = found
+        .into_keys()
+        .filter(|listener| !listener.address.ip().is_loopback());
+    Ok(elsewhere.collect())
+}
+
+/// The sockets of this host at the ports that are wanted, each with its inode: programs have them open by that.
+pub(crate) fn all(
+    is_wanted: impl Fn(Protocol, u16) -> bool,
+) -> io::Result<BTreeMap<Listener, u64>> {
+    let mut found = BTreeMap::new();
     for (protocol, file) in FILES {
         let file = match fs::File::open(file) {
             // This kernel has no IPv6.
@@ -42,16 +53,15 @@ pub(crate) fn at(ports: &BTreeSet<(Protocol, u16)>) -> io::Result<BTreeSet<Liste
             file => file?,
         };
         for line in BufReader::new(file).lines().skip(1) {
-            let Some(listener) = listener(protocol, &line?) else {
+            let Some((listener, inode)) = listener(protocol, &line?) else {
                 // The kernel lists the sockets of TCP that listen before all others, of which there may be very many.
                 if protocol == Protocol::Tcp {
                     break;
                 }
                 continue;
             };
-            let place = (protocol, listener.address.port());
-            if ports.contains(&place) && !listener.address.ip().is_loopback() {
-                found.insert(listener);
+            if is_wanted(protocol, listener.address.port()) {
+                found.insert(listener, inode);
             }
         }
     }
@@ -59,7 +69,7 @@ pub(crate) fn at(ports: &BTreeSet<(Protocol, u16)>) -> io::Result<BTreeSet<Liste
 }
 
 /// Reads a line of the kernel's list; `None` where it is of no socket that listens.
-fn listener(protocol: Protocol, line: &str) -> Option<Listener> {
+fn listener(protocol: Protocol, line: &str) -> Option<(Listener, u64)> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let (local, _remote, state) = (words.next()?, words.next()?, words.next()?);
     let wanted = match protocol {
@@ -71,10 +81,13 @@ fn listener(protocol: Protocol, line: &str) -> Option<Listener> {
     }
     let (address, port) = local.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    Some(Listener {
+    let listener = Listener {
         protocol,
         address: (ip(address)?, port).into(),
-    })
+    };
+    // Behind the queues, two timers, the user and a timeout.
+    let inode = words.nth(5)?.parse().ok()?;
+    Some((listener, inode))
 }
 
 /// An address as hexadecimal words, each of which is a number in the machine's byte order.
@@ -120,13 +133,17 @@ mod tests {
 
     #[test]
     fn lines_of_the_kernels_lists_are_read() {
-        let v4 = "   0: 0100A8C0:7531 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1";
-        let v6 = "   1: B80D01200000000000000000010000C0:7531 00000000000000000000000000000000:0000 07 0";
+        let v4 = "   0: 0100A8C0:7531 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 71 1";
+        let v6 = "   1: B80D01200000000000000000010000C0:7531 00000000000000000000000000000000:0000 07 \
+                  00000000:00000000 00:00000000 00000000     0        0 72 2";
         if cfg!(target_endian = "little") {
-            let address = listener(Protocol::Tcp, v4).map(|listener| listener.address);
-            assert_eq!(address, Some("192.168.0.1:30001".parse().unwrap()));
-            let address = listener(Protocol::Udp, v6).map(|listener| listener.address);
-            assert_eq!(address, Some("[2001:db8::c000:1]:30001".parse().unwrap()));
+            let place = |protocol, line| {
+                listener(protocol, line).map(|(listener, inode)| (listener.address, inode))
+            };
+            let expected = Some(("192.168.0.1:30001".parse().unwrap(), 71));
+            assert_eq!(place(Protocol::Tcp, v4), expected);
+            let expected = Some(("[2001:db8::c000:1]:30001".parse().unwrap(), 72));
+            assert_eq!(place(Protocol::Udp, v6), expected);
         }
         assert_eq!(listener(Protocol::Tcp, v6), None, "it is connected");
         assert_eq!(

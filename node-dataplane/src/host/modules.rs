@@ -197,32 +197,49 @@ impl Report {
     }
 }
 
+// === impl Outcome ===
+
+impl Outcome {
+    /// What became of it, behind its name.
+    pub(crate) fn found(&self) -> String {
+        match self {
+            Self::Present => "is there".to_owned(),
+            Self::Loaded => "was loaded".to_owned(),
+            Self::Unknown => {
+                "cannot be loaded, as this kernel loads none: it is part of it, or is missing"
+                    .to_owned()
+            }
+            Self::Lacking => "is not there, and this kernel loads none".to_owned(),
+            Self::NoProgram => "is not there, and neither is modprobe".to_owned(),
+            Self::Failed(said) => format!("cannot be loaded: {said}"),
+        }
+    }
+
+    /// What to do for modules to be there; none where they are, or only using them shows.
+    pub(crate) fn todo(&self, modules: &str) -> Option<String> {
+        let todo = match self {
+            Self::Present | Self::Loaded | Self::Unknown => return None,
+            Self::Lacking => "build it in, or take another kernel".to_owned(),
+            Self::NoProgram => format!(
+                "run `modprobe -a {modules}` on the host, or install kmod here and mount the host's /lib/modules"
+            ),
+            Self::Failed(_) => format!(
+                "where this is a container, mount the host's /lib/modules and give it CAP_SYS_MODULE, or run \
+                 `modprobe -a {modules}` on the host; else install the kernel's package of further modules"
+            ),
+        };
+        Some(todo)
+    }
+}
+
 /// As `node init` says it.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let module = &self.module;
-        match &self.outcome {
-            Outcome::Present => write!(f, "module {module} is there"),
-            Outcome::Loaded => write!(f, "module {module} was loaded"),
-            Outcome::Unknown => write!(
-                f,
-                "module {module} cannot be loaded, as this kernel loads none: it is part of it, or is missing"
-            ),
-            Outcome::Lacking => write!(
-                f,
-                "module {module} is not there, and this kernel loads none: build it in, or take another kernel"
-            ),
-            Outcome::NoProgram => write!(
-                f,
-                "module {module} is not there, and neither is modprobe: run `modprobe {module}` on the host, or \
-                 install kmod here and mount the host's /lib/modules"
-            ),
-            Outcome::Failed(said) => write!(
-                f,
-                "module {module} cannot be loaded: {said}. Where this is a container, mount the host's /lib/modules and \
-                 give it CAP_SYS_MODULE, or run `modprobe {module}` on the host; else install the kernel's package of \
-                 further modules"
-            ),
+        let Self { module, outcome } = self;
+        write!(f, "module {module} {}", outcome.found())?;
+        match outcome.todo(module) {
+            None => Ok(()),
+            Some(todo) => write!(f, ": {todo}"),
         }
     }
 }

@@ -267,7 +267,7 @@ fn read(path: &Path) -> io::Result<u64> {
 
 impl Wanted {
     /// What is written.
-    const fn value(self) -> u64 {
+    pub(crate) const fn value(self) -> u64 {
         match self {
             Self::Exactly(value) | Self::AtLeast(value) => value,
         }

@@ -1,18 +1,18 @@
 //! What Services leave to the host they are on: its daemons and sockets, its firewalls, whatever others programmed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::fs::symlink};
 
 use meshlite_tests::world::{Family, Host, Protocol};
 
 use super::{Notes, Scenario};
 use crate::{
     backend::Backend,
-    cluster::Cluster,
+    cluster::{Cluster, meshlite},
     load::Load,
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 7] = [
+pub(super) const SCENARIOS: [Scenario; 8] = [
     Scenario::new("what_is_not_ours_is_left_alone", what_is_not_ours),
     Scenario::new("cleanup_removes_all_of_ours_and_nothing_else", cleanup),
     Scenario::new(
@@ -30,6 +30,7 @@ pub(super) const SCENARIOS: [Scenario; 7] = [
     Scenario::new("an_address_of_a_service_answers_icmp_echo", echo),
     Scenario::new("a_node_port_opens_no_listening_socket", no_listener).except(LISTENS),
     Scenario::new("a_daemon_on_a_node_port_is_reported", daemon_on_node_port).except(LISTENS),
+    Scenario::new("preflight_finds_what_is_in_the_way", preflight),
 ];
 
 const LISTENS: Notes = &[(Backend::Userspace, "it serves node ports by listening")];
@@ -222,4 +223,58 @@ fn daemon_on_node_port(backend: Backend) {
         &endpoint,
     );
     cluster.logs_that(0, &NODE_PORT.to_string());
+}
+
+/// What `meshlite preflight` prints on a node, with its exit status.
+fn looked_at(cluster: &Cluster, backend: Backend) -> String {
+    let program = meshlite();
+    let line = format!(
+        "{} preflight --mode {}; echo exit status $?",
+        program.display(),
+        backend.name()
+    );
+    let said = cluster.world.node(0).output("sh", &["-c", &line]);
+    said.expect("a verdict")
+}
+
+fn preflight(backend: Backend) {
+    let mut cluster = Cluster::new(backend, &[1]);
+    cluster.kill_node(0);
+    let before = looked_at(&cluster, backend);
+    assert!(before.contains("\nready, mode "), "{before}");
+    assert!(before.ends_with("exit status 0\n"), "{before}");
+
+    let node = cluster.world.node(0);
+    let theirs = "add table ip filter\n\
+         add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }\n\
+         add table ip nat\n\
+         add chain ip nat KUBE-SERVICES\n";
+    node.output("nft", &[theirs]).expect("tables");
+    let _daemon = node.serve(Protocol::Tcp, NODE_PORT).expect("a daemon");
+    let _metrics = node.serve(Protocol::Tcp, 10256).expect("a daemon");
+    let folder = tempfile::tempdir().expect("a folder");
+    let kube_proxy = folder.path().join("kube-proxy");
+    symlink("/bin/sleep", &kube_proxy).expect("a program");
+    let _kube_proxy = node.start(&kube_proxy, ["3600"]).expect("a process");
+    let after = cluster.eventually("kube-proxy is seen", || {
+        let said = looked_at(&cluster, backend);
+        let is_seen = said.contains("failure  kube-proxy ");
+        if is_seen { Ok(said) } else { Err(said) }
+    });
+    let mut expected = vec![
+        "rules of kube-proxy are in ip nat",
+        "port 30004/TCP",
+        "failure  port 10256/TCP",
+        "kube-proxy --cleanup",
+        "--healthz-bind-address",
+        "\nnot ready, mode ",
+    ];
+    if backend != Backend::Userspace {
+        expected.push("chain FORWARD of table ip filter drops");
+        expected.push("--open-forward");
+    }
+    for text in expected {
+        assert!(after.contains(text), "{text:?} is not in\n{after}");
+    }
+    assert!(after.ends_with("exit status 1\n"), "{after}");
 }

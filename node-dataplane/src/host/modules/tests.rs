@@ -70,7 +70,7 @@ fn what_is_there_is_not_loaded_and_what_cannot_be_loaded_is_said() {
     assert!(!reports[5].is_present());
     let said = reports[5].to_string();
     assert!(
-        said.contains("run `modprobe ip_vs_mh` on the host"),
+        said.contains("run `modprobe -a ip_vs_mh` on the host"),
         "{said}"
     );
 }
