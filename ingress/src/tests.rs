@@ -4,6 +4,7 @@ mod abuse;
 mod attacks;
 mod bodies;
 mod changes;
+mod churn;
 mod client_certificates;
 mod errors;
 mod exchange;

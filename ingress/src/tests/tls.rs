@@ -87,7 +87,11 @@ async fn handshake(
         .await
 }
 
-async fn connect(address: SocketAddr, name: &str, alpn: &[&str]) -> TlsStream<TcpStream> {
+pub(super) async fn connect(
+    address: SocketAddr,
+    name: &str,
+    alpn: &[&str],
+) -> TlsStream<TcpStream> {
     handshake(address, name, alpn, rustls::ALL_VERSIONS)
         .await
         .unwrap()
@@ -101,7 +105,7 @@ async fn served(mesh: &Mesh, name: &str) -> Vec<u8> {
     leaf(&connect(mesh.https(), name, &[]).await)
 }
 
-fn mk_secret(hosts: &[HostMatch]) -> TlsSecret {
+pub(super) fn mk_secret(hosts: &[HostMatch]) -> TlsSecret {
     let made = rcgen::generate_simple_self_signed(["test.example".to_owned()]).unwrap();
     let binding = |host: &HostMatch| SniBinding {
         listener: Name::new(HTTPS).unwrap(),
