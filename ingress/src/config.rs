@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub node_name: String,
     /// The address that listeners' proxy ports are bound on; all IPv4 addresses.
     pub address: IpAddr,
+    /// The Unix socket by which the ingress that comes takes over from the one that runs; none.
+    pub takeover: Option<PathBuf>,
     /// Where health, readiness, metrics and tables are served; nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// Threads that serve requests, each with its own sockets and upstream connections; none for one per core.
@@ -62,6 +65,7 @@ impl Default for Config {
             cache: None,
             node_name: String::new(),
             address: Ipv4Addr::UNSPECIFIED.into(),
+            takeover: None,
             admin_listen: None,
             workers: None,
             trusted_proxies: Vec::new(),

@@ -1,6 +1,18 @@
 //! The ingress as a whole: bind, then run until told to stop.
 
-use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
+mod succession;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use meshlite_proto::{
@@ -10,7 +22,9 @@ use meshlite_proto::{
     v1,
 };
 use meshlite_runtime::{
-    admin, listen, open_files,
+    admin,
+    listen::{self, ListenError},
+    open_files,
     readiness::{Readiness, ReadyToken},
 };
 use meshlite_snapshot::Topic;
@@ -18,12 +32,13 @@ use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
     select,
-    sync::watch,
+    sync::{oneshot, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::succession::Succession;
 use crate::{
     Config, access_log, admin as own_admin,
     install::{Bound, Installer},
@@ -31,16 +46,20 @@ use crate::{
     metrics::Metrics,
     policy::{Passwords, Taken},
     table::{Builder, Table},
+    takeover::{Holders, Predecessor},
 };
 
 /// How often listeners that could not be bound are tried again.
 const RETRY: Duration = Duration::from_secs(1);
+const ADMIN: &str = "the ingress's admin server";
 
 /// An ingress that is bound and does not serve yet.
 #[derive(Debug)]
 pub struct Ingress {
     config: Config,
     admin: Option<TcpListener>,
+    predecessor: Option<Predecessor>,
+    serving: CancellationToken,
 }
 
 /// Why an ingress cannot start.
@@ -48,7 +67,15 @@ pub struct Ingress {
 pub enum BindError {
     /// The admin address cannot be bound.
     #[error(transparent)]
-    Admin(#[from] listen::ListenError),
+    Admin(#[from] ListenError),
+    /// What may be an ingress to take over from cannot be reached.
+    #[error("--takeover {}: {error}", path.display())]
+    Takeover {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why it cannot be reached.
+        error: io::Error,
+    },
     /// The last good snapshot, or its private keys, cannot be kept where it was asked for.
     #[error("{flag}: {0}", flag = flag(.0))]
     Cache(#[from] CacheError),
@@ -78,11 +105,36 @@ impl Ingress {
         if let Some(cache) = &config.cache {
             cache.check()?;
         }
-        let admin = match config.admin_listen {
-            Some(address) => Some(listen::tcp(address, "the ingress's admin server").await?),
+        let predecessor = match &config.takeover {
+            Some(path) => {
+                let found = Predecessor::find(path).await;
+                found.map_err(|error| BindError::Takeover {
+                    path: path.clone(),
+                    error,
+                })?
+            }
             None => None,
         };
-        Ok(Self { config, admin })
+        let admin = match config.admin_listen {
+            Some(address) => match listen::tcp(address, ADMIN).await {
+                Ok(admin) => Some(admin),
+                // It comes with the others.
+                Err(ListenError::InUse { .. }) if predecessor.is_some() => None,
+                Err(error) => return Err(error.into()),
+            },
+            None => None,
+        };
+        Ok(Self {
+            config,
+            admin,
+            predecessor,
+            serving: CancellationToken::new(),
+        })
+    }
+
+    /// Cancelled once it serves, and the ingress that it takes over from may go.
+    pub fn serving(&self) -> CancellationToken {
+        self.serving.clone()
     }
 
     /// Where the admin server listens.
@@ -90,9 +142,16 @@ impl Ingress {
         self.admin.as_ref()?.local_addr().ok()
     }
 
-    /// Serves until `stop`, then finishes what is under way for at most the drain timeout.
+    /// Serves until `stop`, or until another ingress has taken over; then finishes what is under way for at most the
+    /// drain timeout.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { config, admin } = self;
+        let Self {
+            config,
+            admin,
+            predecessor,
+            serving,
+        } = self;
+        let stop = stop.child_token();
         let readiness = Readiness::default();
         open_files::raise_limit();
         let ready = ["first snapshot", "listeners"].map(|name| Some(readiness.task(name)));
@@ -104,7 +163,25 @@ impl Ingress {
         } = start(config, Box::new(io::stdout()), &stop)?;
         let subscription = subscribe(client(&shared.config), stop.child_token());
         let admin_stop = CancellationToken::new();
-        let admin_server = admin.map(|listener| {
+        let (give_admin, admin_given) = oneshot::channel();
+        let mut succession = Succession {
+            shared: Arc::clone(&shared),
+            path: shared.config.takeover.clone(),
+            holders: Holders {
+                workers: workers
+                    .iter()
+                    .map(|worker| worker.commands.clone())
+                    .collect(),
+                admin: admin.as_ref().and_then(succession::copy),
+            },
+            admin: predecessor.is_some().then_some(give_admin),
+            predecessor,
+            status: subscription.status(),
+            provisional_since: None,
+            serving,
+            stop: stop.clone(),
+        };
+        let admin_server = shared.config.admin_listen.map(|address| {
             let mut registry = Registry::default();
             shared.metrics.register(&mut registry);
             let session = Observer::new(subscription.status());
@@ -116,10 +193,22 @@ impl Ingress {
                     bound,
                     Arc::clone(&shared.table),
                 ));
-            tokio::spawn(admin::serve(listener, router, admin_stop.clone()))
+            let stop = admin_stop.clone();
+            tokio::spawn(async move {
+                let socket = succession::admin_socket(address, admin, admin_given).await;
+                let served = admin::serve(socket.map_err(io::Error::other)?, router, stop);
+                served.await
+            })
         });
-        follow(&mut installer, subscription, ready, &stop).await;
+        if succession.is_waiting() {
+            installer.wait_for_sockets();
+        }
+        follow(&mut installer, subscription, &mut succession, ready, &stop).await;
         stop.cancelled().await;
+        if shared.is_relieved.load(Ordering::Relaxed) {
+            admin_stop.cancel();
+        }
+        drop(succession);
         // Never dropped: it does not become ready again.
         std::mem::forget(readiness.task("draining"));
         let mut cut_off = 0;
@@ -177,6 +266,7 @@ pub(crate) fn start(
         table,
         taken: Taken::new(Instant::now()),
         passwords: Passwords::new(&secret, count),
+        is_relieved: AtomicBool::new(false),
         log_writer,
     });
     let spawn = |index| WorkerHandle::spawn(Arc::clone(&shared), index, stop.clone());
@@ -202,6 +292,7 @@ pub(crate) fn start(
 async fn follow(
     installer: &mut Installer,
     mut subscription: Subscription,
+    succession: &mut Succession,
     [mut installed, mut listening]: [Option<ReadyToken>; 2],
     stop: &CancellationToken,
 ) {
@@ -213,7 +304,12 @@ async fn follow(
             () = stop.cancelled() => return,
             commit = subscription.next() => commit,
             _ = retry.tick(), if installer.is_waiting() => {
-                if installer.can_bind() {
+                let may_be_offered = if succession.is_waiting() {
+                    succession.is_due()
+                } else {
+                    installer.can_bind()
+                };
+                if may_be_offered {
                     subscription.retry();
                 }
                 continue;
@@ -222,6 +318,7 @@ async fn follow(
         let Some(mut commit) = commit else {
             return;
         };
+        succession.meet(&commit, installer).await;
         installer.install(&mut commit).await;
         if commit.provisional() {
             warn!("what is served comes from disk, until a control plane confirms it");
@@ -230,6 +327,7 @@ async fn follow(
         drop(installed.take());
         if installer.serves() {
             drop(listening.take());
+            succession.serve(installer).await;
         }
     }
 }

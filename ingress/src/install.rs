@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
 };
@@ -39,6 +40,10 @@ pub(crate) struct Installer {
     shared: Arc<Shared>,
     builder: Builder,
     workers: Vec<mpsc::Sender<Command>>,
+    /// Another process has the sockets: none are bound until they are inherited.
+    is_heir: bool,
+    /// Sockets of the process before this one that no listener has yet.
+    inherited: Vec<TcpListener>,
     sockets: BTreeMap<Name, Socket>,
     /// Ports that this process has, or may not have closed yet.
     own_ports: BTreeSet<u16>,
@@ -108,6 +113,8 @@ impl Installer {
             shared,
             builder,
             workers,
+            is_heir: false,
+            inherited: Vec::new(),
             sockets: BTreeMap::new(),
             own_ports: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -122,6 +129,26 @@ impl Installer {
     /// What is installed, now and as it changes.
     pub(crate) fn installed(&self) -> watch::Receiver<Snapshot> {
         self.installed.subscribe()
+    }
+
+    /// Binds nothing until [`Installer::inherit`].
+    pub(crate) fn wait_for_sockets(&mut self) {
+        self.is_heir = true;
+    }
+
+    pub(crate) fn is_heir(&self) -> bool {
+        self.is_heir
+    }
+
+    /// Binds from now on, and takes these where they are what is wanted, however many workers they were made for.
+    pub(crate) fn inherit(&mut self, sockets: Vec<TcpListener>) {
+        self.is_heir = false;
+        self.inherited = sockets;
+    }
+
+    /// Closes what was inherited and no listener wanted.
+    pub(crate) fn close_unwanted(&mut self) {
+        self.inherited.clear();
     }
 
     /// Installs an offer without what it rejects of it.
@@ -253,14 +280,31 @@ impl Installer {
             return Ok(());
         }
         let address = SocketAddr::new(self.shared.config.address, port);
-        let is_ours = self.own_ports.contains(&port);
-        let bound = listen::bind(address, self.workers.len(), is_ours);
-        let (address, sockets) =
-            bound.map_err(|error| ListenError::new(&format!("listener {name}"), address, error))?;
+        let (address, sockets) = self
+            .sockets_at(address)
+            .map_err(|error| ListenError::new(&format!("listener {name}"), address, error))?;
         self.own_ports.insert(address.port());
         let id = self.builder.listener_id(name);
         fresh.insert(name.clone(), (Socket { id, port, address }, sockets));
         Ok(())
+    }
+
+    /// At least one socket for each worker.
+    fn sockets_at(&mut self, address: SocketAddr) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+        if self.is_heir {
+            return Err(io::Error::other(
+                "the ingress before this one has its sockets",
+            ));
+        }
+        let is_it = |socket: &mut TcpListener| {
+            address.port() != 0 && socket.local_addr().is_ok_and(|local| local == address)
+        };
+        let mut sockets: Vec<_> = self.inherited.extract_if(.., is_it).collect();
+        let is_ours = !sockets.is_empty() || self.own_ports.contains(&address.port());
+        let missing = self.workers.len().saturating_sub(sockets.len());
+        let (address, bound) = listen::bind(address, missing, is_ours)?;
+        sockets.extend(bound);
+        Ok((address, sockets))
     }
 
     /// Makes it visible: the table first, then new sockets, then old ones go.
@@ -270,8 +314,15 @@ impl Installer {
         self.retired.retain(|table| Arc::strong_count(table) > 1);
         for (name, (socket, sockets)) in fresh {
             info!(listener = %name, address = %socket.address, "listening");
-            for (worker, listener) in self.workers.iter().zip(sockets) {
-                tell(worker, Command::Listen(socket.id, listener)).await;
+            let mut shares: Vec<_> = self.workers.iter().map(|worker| (worker, vec![])).collect();
+            let count = shares.len();
+            for (number, listener) in sockets.into_iter().enumerate() {
+                if let Some((_, share)) = shares.get_mut(number % count.max(1)) {
+                    share.push(listener);
+                }
+            }
+            for (worker, share) in shares {
+                tell(worker, Command::Listen(socket.id, share)).await;
             }
             self.sockets.insert(name, socket);
         }

@@ -29,6 +29,7 @@ mod pool;
 mod respond;
 mod sanitise;
 mod table;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -11,7 +11,7 @@ mod worker;
 
 use std::{
     future::Future,
-    sync::{Arc, mpsc::SyncSender},
+    sync::{Arc, atomic::AtomicBool, mpsc::SyncSender},
     time::Duration,
 };
 
@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) table: Arc<ArcSwap<Table>>,
     pub(crate) taken: Taken,
     pub(crate) passwords: Passwords,
+    /// Another process accepts from the same sockets from now on.
+    pub(crate) is_relieved: AtomicBool,
     /// Where workers' access logs go.
     pub(crate) log_writer: Option<SyncSender<Vec<u8>>>,
 }

@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     rc::Rc,
+    sync::atomic::Ordering,
     time::Duration,
 };
 
@@ -44,11 +45,11 @@ const REST: Duration = Duration::from_millis(100);
 /// How long a request that may be on its way is waited for when a listener closes.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 
-/// Accepts until `close`, and then what was waiting at that time.
+/// Accepts until `close`, and then what was waiting at that time, unless another process accepts it.
 pub(super) fn start(
     worker: &Rc<Worker>,
     id: ListenerId,
-    socket: TcpListener,
+    socket: Rc<TcpListener>,
     close: CancellationToken,
 ) {
     let worker_of_task = Rc::clone(worker);
@@ -70,7 +71,8 @@ pub(super) fn start(
                 }
             }
         }
-        while let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
+        let is_last = !worker.shared.is_relieved.load(Ordering::Relaxed);
+        while is_last && let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
             take_in(&worker, id, stream, peer, &close);
         }
     }));

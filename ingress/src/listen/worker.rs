@@ -1,6 +1,9 @@
 //! One worker: a thread with its own runtime, sockets and upstream connections.
 
-use std::{collections::BTreeMap, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap, io, net::TcpListener, os::fd::AsFd as _, rc::Rc, sync::Arc,
+    time::Duration,
+};
 
 use hyper_util::{rt::TokioTimer, server::conn::auto};
 use tokio::{
@@ -29,10 +32,19 @@ const PRUNE: Duration = Duration::from_secs(1);
 /// What the installer tells a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Accept from this socket for this listener, in place of one that it had before.
-    Listen(ListenerId, TcpListener),
+    /// Accept from these sockets for this listener, in place of those that it had before.
+    Listen(ListenerId, Vec<TcpListener>),
     /// Stop accepting for this listener and let its connections finish.
     Close(ListenerId),
+    /// Give all sockets once more, and go on accepting from them.
+    Share(oneshot::Sender<io::Result<Vec<TcpListener>>>),
+}
+
+/// What a worker accepts from for one listener.
+#[derive(Debug)]
+struct Open {
+    sockets: Vec<Rc<tokio::net::TcpListener>>,
+    close: CancellationToken,
 }
 
 /// How a worker ended.
@@ -97,6 +109,36 @@ impl WorkerHandle {
     }
 }
 
+impl Open {
+    /// Starts to accept.
+    fn new(
+        worker: &Rc<Worker>,
+        id: ListenerId,
+        sockets: Vec<TcpListener>,
+        close: CancellationToken,
+    ) -> Self {
+        let mut opened = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            match tokio::net::TcpListener::from_std(socket).map(Rc::new) {
+                Ok(socket) => {
+                    accept::start(worker, id, Rc::clone(&socket), close.clone());
+                    opened.push(socket);
+                }
+                Err(error) => warn!(%error, "socket cannot be used"),
+            }
+        }
+        Self {
+            sockets: opened,
+            close,
+        }
+    }
+
+    fn share(&self) -> impl Iterator<Item = io::Result<TcpListener>> {
+        let sockets = self.sockets.iter();
+        sockets.map(|socket| socket.as_fd().try_clone_to_owned().map(TcpListener::from))
+    }
+}
+
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Self {
         let config = &shared.config;
@@ -135,7 +177,7 @@ async fn run(
     mut commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
 ) -> Drained {
-    let mut open: BTreeMap<ListenerId, CancellationToken> = BTreeMap::new();
+    let mut open: BTreeMap<ListenerId, Open> = BTreeMap::new();
     let mut prune = interval(PRUNE);
     prune.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -143,19 +185,21 @@ async fn run(
             biased;
             () = stop.cancelled() => break,
             command = commands.recv() => match command {
-                Some(Command::Listen(id, socket)) => {
-                    let close = stop.child_token();
-                    match tokio::net::TcpListener::from_std(socket) {
-                        Ok(socket) => accept::start(&worker, id, socket, close.clone()),
-                        Err(error) => warn!(%error, "socket cannot be used"),
-                    }
-                    if let Some(before) = open.insert(id, close) {
-                        before.cancel();
+                Some(Command::Listen(id, sockets)) => {
+                    let opened = Open::new(&worker, id, sockets, stop.child_token());
+                    if let Some(before) = open.insert(id, opened) {
+                        before.close.cancel();
                     }
                 }
                 Some(Command::Close(id)) => {
-                    if let Some(close) = open.remove(&id) {
-                        close.cancel();
+                    if let Some(opened) = open.remove(&id) {
+                        opened.close.cancel();
+                    }
+                }
+                Some(Command::Share(give)) => {
+                    let shared = open.values().flat_map(Open::share).collect();
+                    if give.send(shared).is_err() {
+                        debug!("nobody waits for sockets");
                     }
                 }
                 None => break,
@@ -168,8 +212,8 @@ async fn run(
             }
         }
     }
-    for close in open.values() {
-        close.cancel();
+    for opened in std::mem::take(&mut open).into_values() {
+        opened.close.cancel();
     }
     worker.tasks.close();
     let limit = worker.shared.config.drain_timeout;
