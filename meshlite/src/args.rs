@@ -166,6 +166,16 @@ pub(crate) struct IngressCommand {
         env = "MESHLITE_SECRETS_DIR"
     )]
     pub(crate) secrets_dir: Option<PathBuf>,
+    /// A Unix socket by which a new ingress on this host takes over from the one that runs, without a failed request: it
+    /// gets the listening sockets once it has something to serve, and the old one drains. SIGHUP (`systemctl reload`)
+    /// starts a new one; another Pod with the same path, on a hostPath volume, does it too. Default: none.
+    #[arg(
+        long,
+        value_name = "PATH",
+        hide_env_values = true,
+        env = "MESHLITE_TAKEOVER"
+    )]
+    pub(crate) takeover: Option<PathBuf>,
     /// Where health, readiness, metrics, /config, /explain, /snapshot, /resources and /listeners are served. Empty for
     /// nowhere.
     #[arg(

@@ -14,6 +14,7 @@ use tracing::{Instrument, field::display, info, info_span, warn};
 use crate::config::{NodeConfig, StandaloneConfig, host_name};
 
 mod effective;
+mod successor;
 
 pub(crate) use effective::say;
 
@@ -45,7 +46,18 @@ pub(crate) async fn ingress(config: meshlite_ingress::Config) -> anyhow::Result<
     let stop = signals::stop_on_signals();
     let config = named(config);
     effective::ingress(&config);
+    let can_be_succeeded = config.takeover.is_some();
     let ingress = bind_ingress(config).await?;
+    if can_be_succeeded {
+        tokio::spawn(successor::start_on_hangup());
+    }
+    let serving = ingress.serving();
+    tokio::spawn(async move {
+        serving.cancelled().await;
+        if let Err(error) = successor::tell_supervisor() {
+            warn!(%error, "systemd cannot be told that the ingress is ready");
+        }
+    });
     ingress.run(stop).await.context("ingress")
 }
 

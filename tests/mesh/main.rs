@@ -9,6 +9,7 @@ mod edits;
 mod kills;
 mod manifests;
 mod older;
+mod restarts;
 mod world;
 
 use tokio::sync::RwLock;

@@ -56,7 +56,11 @@ impl Succession {
     /// Whether what this process would serve is as good as what the predecessor serves.
     pub(super) fn is_due(&self) -> bool {
         let is_confirmed = !self.status.borrow().provisional;
-        let is_over = |since: Instant| is_confirmed || since.elapsed() > CONFIRMED_WITHIN;
+        // What has no private keys is never as good.
+        let has_keys =
+            (self.shared.config.cache.as_ref()).is_some_and(|cache| cache.secrets.is_some());
+        let is_over =
+            |since: Instant| is_confirmed || has_keys && since.elapsed() > CONFIRMED_WITHIN;
         self.provisional_since.is_some_and(is_over)
     }
 

@@ -73,6 +73,7 @@ pub(crate) fn ingress(args: IngressCommand) -> Result<meshlite_ingress::Config, 
         ingress,
         state_dir,
         secrets_dir,
+        takeover,
         admin_listen,
     } = args;
     let mut problems = Problems::default();
@@ -94,6 +95,7 @@ pub(crate) fn ingress(args: IngressCommand) -> Result<meshlite_ingress::Config, 
                     folder: folder.join("ingress"),
                     secrets: secrets_dir,
                 }),
+                takeover,
                 admin_listen,
                 node_name: node_name.unwrap_or_default(),
                 ..config
