@@ -17,11 +17,7 @@
 //! | `text` | a picture |
 //!
 //! Any other fence fails.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test ends there if it fails"
-)]
+#![expect(clippy::expect_used, reason = "a test ends there if it fails")]
 
 mod links;
 mod output;
