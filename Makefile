@@ -29,8 +29,9 @@ test: tools ## Everything that is tested. Installs what it needs where it can, e
 	PROPTEST_RNG_SEED=1 cargo test --workspace --locked
 	tests/vm/ipvs
 
-tools: ## What the tests need beside Rust: grpcurl, helm, a Kubernetes API server, namespaces, and a virtual machine with IPVS.
-	tests/tools/ensure cc grpcurl helm kube-assets ip nft iptables conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe systemd-analyze
+tools: ## What the tests need beside Rust: grpcurl, helm, a Kubernetes API server, namespaces, a virtual machine with IPVS, and what is set against the ingress.
+	tests/tools/ensure cc grpcurl helm kube-assets ip nft iptables conntrack ipvsadm setpriv qemu-system-x86_64 busybox cpio modprobe systemd-analyze \
+	  nginx haproxy apache2 h2spec slowhttptest sslscan
 
 traffic: tools ## What clients of Services see, on every backend, in namespaces and in a virtual machine; `make test` has it too.
 	cargo build --workspace --locked --bin meshlite
@@ -40,7 +41,7 @@ soak: ## Long repetitions; not part of `make test`.
 	MESHLITE_SOAK=1 PROPTEST_CASES=20000 cargo test --workspace --locked --release
 
 fuzz: ## Each fuzz target for a minute (nightly Rust and cargo-fuzz).
-	cd tests/fuzz && for target in cache commit ipvs manifests nft request responses session; do \
+	cd tests/fuzz && for target in cache commit head ipvs manifests nft path request responses router session; do \
 	  cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=60 -max_len=4096; done
 
 bench: ## Every benchmark, quickly.

@@ -35,13 +35,20 @@ use crate::{
     balance::{Turn, balance},
     client::Client,
     listen::{Reset, Worker},
-    metrics::Metrics,
-    policy::{self, Admitted, Answered},
+    metrics::{Metrics, Open},
+    policy::{self, Admitted, Answered, Place},
     pool::{Consent, Lease, RequestBody, Streamed, Upload},
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
 };
+
+/// One of the connections that are open, and of its client's.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) _open: Open,
+    pub(crate) _of_client: Option<Place>,
+}
 
 /// A client's connection.
 #[derive(Debug)]
@@ -52,6 +59,8 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     pub(crate) client: Client,
     pub(crate) reset: Reset,
+    /// What it counts as, while it or a tunnel made of it lasts.
+    pub(crate) counted: Rc<Counted>,
     /// Told of the first request.
     pub(crate) in_use: Notify,
     /// That of its requests, once there was one.
@@ -148,6 +157,7 @@ impl Exchange<'_> {
         sanitise(&mut parts, self.connection.local)?;
         let route = self.route(&parts)?;
         self.note_route(route);
+        policy::check_path(route, parts.uri.path())?;
         // A redirect to HTTPS comes before anybody is asked for a password.
         let ready = match &route.filters.action {
             Some(Action::Respond(status)) => Some(respond::text(*status, String::new())),
@@ -157,11 +167,13 @@ impl Exchange<'_> {
         if let Some(ready) = ready {
             return Ok(policy::finish(&self, route, Admitted::default(), ready).await);
         }
-        let admitted = match policy::admit(&self, route, &mut parts).await {
+        let mut admitted = match policy::admit(&self, route, &mut parts).await {
             Ok(admitted) => admitted,
             Err(Answered(response)) => return Ok(*response),
         };
-        let answered = self.pass_on(route, &admitted, parts, body, upgrade).await;
+        let answered = self
+            .pass_on(route, &mut admitted, parts, body, upgrade)
+            .await;
         let response = answered.unwrap_or_else(|refusal| self.refuse(refusal));
         Ok(policy::finish(&self, route, admitted, response).await)
     }
@@ -181,7 +193,7 @@ impl Exchange<'_> {
     async fn pass_on(
         self,
         route: &Route,
-        admitted: &Admitted,
+        admitted: &mut Admitted,
         mut parts: Parts,
         body: Incoming,
         upgrade: Option<Upgrade>,
@@ -217,8 +229,9 @@ impl Exchange<'_> {
         }
         if let Some(upgrade) = upgrade {
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                let worker = &self.connection.worker;
-                return Ok(upgrade.switch(response, lease.into_count(), route, worker));
+                let places = (admitted.take_place(), Rc::clone(&self.connection.counted));
+                let (held, worker) = ((lease.into_count(), places), &self.connection.worker);
+                return Ok(upgrade.switch(response, held, route, worker));
             }
             upgrade.refused(response.status())?;
         } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -19,6 +19,7 @@ mod certificates;
 mod client;
 mod config;
 mod forward;
+pub mod fuzzing;
 mod ingress;
 mod install;
 mod listen;

@@ -7,6 +7,7 @@ mod proxy_protocol;
 mod sockets;
 mod stream;
 mod tls;
+mod turn;
 mod worker;
 
 use std::{
@@ -22,6 +23,7 @@ pub(crate) use self::worker::Drained;
 pub(crate) use self::{
     sockets::bind,
     stream::Reset,
+    turn::polled,
     worker::{Command, Worker, WorkerHandle},
 };
 use crate::{

@@ -41,6 +41,7 @@ pub(crate) use self::{
 use crate::{
     forward::Exchange,
     respond::{Body, Refusal},
+    sanitise::{self, Malformed},
     table::{ClusterId, CredentialId, Groups, Route},
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Policy {
     error_pages: Option<ErrorPages>,
     compression: bool,
     pub(crate) no_access_log: bool,
+    allow_encoded_slashes: bool,
     forwarded_prefix: Option<Groups>,
 }
 
@@ -107,6 +109,11 @@ impl Admitted {
         self.max_body_bytes
     }
 
+    /// The place among its client's requests, for what takes longer than its response.
+    pub(crate) fn take_place(&mut self) -> Option<Place> {
+        self.kept.as_mut()?.place.take()
+    }
+
     /// Tells the endpoint what was found out, whatever the client's headers say.
     pub(crate) fn tell(&self, headers: &mut http::HeaderMap) {
         for (name, value) in &self.headers {
@@ -116,6 +123,15 @@ impl Admitted {
             }
         }
     }
+}
+
+/// What only its route can say of a path that passed the sanitiser.
+pub(crate) fn check_path(route: &Route, path: &str) -> Result<(), Malformed> {
+    let allows = |policy: &Policy| policy.allow_encoded_slashes;
+    if sanitise::has_encoded_slash(path) && !route.policy.as_deref().is_some_and(allows) {
+        return Err(Malformed::EncodedSlash);
+    }
+    Ok(())
 }
 
 /// Before a backend is chosen. A refusal or a ready answer ends the request.

@@ -14,7 +14,7 @@ use http::{
 use self::path::Normalised;
 pub(crate) use self::{
     host::name_of,
-    path::{hex_of, query_value, query_values},
+    path::{has_encoded_slash, hex_of, query_value, query_values},
 };
 
 /// Why a request is refused before it is routed.
@@ -30,6 +30,8 @@ pub(crate) enum Malformed {
     Target,
     #[error("invalid path")]
     Path,
+    #[error("the path has an encoded slash, which its route does not allow")]
+    EncodedSlash,
     #[error("unsupported Transfer-Encoding")]
     TransferEncoding,
     #[error("invalid Content-Length")]
@@ -52,6 +54,7 @@ impl Malformed {
             | Self::Host
             | Self::Target
             | Self::Path
+            | Self::EncodedSlash
             | Self::TransferEncoding
             | Self::ContentLength
             | Self::Body => StatusCode::BAD_REQUEST,
@@ -187,6 +190,10 @@ fn framing(request: &mut Parts) -> Result<(), Malformed> {
         }
         headers.remove(header::TRANSFER_ENCODING);
         headers.remove(header::CONTENT_LENGTH);
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if lengths.next().is_some() && lengths.next().is_some() {
+        return Err(Malformed::ContentLength);
     }
     if let Some(length) = headers.get(header::CONTENT_LENGTH)
         && (length.as_bytes().starts_with(b"0") && length.len() > 1)

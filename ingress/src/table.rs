@@ -11,8 +11,7 @@ pub(crate) mod pattern;
 mod places;
 mod route;
 mod shares;
-#[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
@@ -32,6 +31,7 @@ pub(crate) use self::{
     places::{ClusterId, CredentialId, Places},
     route::Route,
     shares::Shares,
+    testing::Lookup,
 };
 use crate::{certificates::ListenerTls, metrics::ListenerMetrics};
 

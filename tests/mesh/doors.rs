@@ -62,11 +62,19 @@ fn whatever_comes_through_a_door_does_no_harm() {
     .map(|kind| v1::DiscoveryResponse { kind: Some(kind) }.encode_length_delimited_to_vec())
     .concat();
     let rules = ruleset();
+    let head = b"POST\nhttp://a/x/../y?z\nHost: a\nContent-Length: 01\nConnection: x, y\nx: 1";
+    let path = b"a/./%2e%2e/b%2fc/..%5c;x";
+    let routes = b"a.b.c\n/x/./y\nE a.b.c /\nP *.b.c /x\np **.c /x/y\ne * /x/y\nP * /";
     for _ in 0..500 {
         fuzz::cache(&damaged(&mut dice, kept.clone()));
         fuzz::request(&damaged(&mut dice, hello.clone()));
         fuzz::manifests(&damaged(&mut dice, manifest.to_vec()));
         fuzz::responses(&damaged(&mut dice, commit.clone()));
+        fuzz::head(&damaged(&mut dice, head.to_vec()));
+        let path = damaged(&mut dice, path.to_vec());
+        fuzz::path(&String::from_utf8_lossy(&path));
+        let routes = damaged(&mut dice, routes.to_vec());
+        fuzz::router(&String::from_utf8_lossy(&routes));
         fuzz::ipvs(&noise(&mut dice));
         fuzz::nft(&damaged(&mut dice, rules.clone()));
         fuzz::commit(dice.below(256).to_le_bytes()[0], &noise(&mut dice));

@@ -5,11 +5,11 @@ mod policy;
 use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderName, HeaderValue, Method, Request, Uri, request::Parts};
-use meshlite_snapshot::{Cluster, ListenerProtocol, Name, Route, RouteTable, Snapshot};
+use meshlite_snapshot::{Cluster, ListenerProtocol, Name, Policy, Route, RouteTable, Snapshot};
 use serde::Serialize;
 
 use crate::{
-    sanitise::{self, sanitise},
+    sanitise::{self, Malformed, sanitise},
     table::{ListenerTable, Table},
 };
 
@@ -186,6 +186,17 @@ impl Explanation {
         self.host = Some(table.host.to_string());
         self.say("route", format!("host {}, {}", table.host, line(route)));
         self.route = Some(route.clone());
+        let allows = |policy: &Policy| policy.allow_encoded_slashes;
+        if sanitise::has_encoded_slash(question.parts.uri.path())
+            && !route.policy.as_deref().is_some_and(allows)
+        {
+            let (refused, status) = (Malformed::EncodedSlash, Malformed::EncodedSlash.status());
+            self.say(
+                "sanitise",
+                format!("refused with {}: {refused}", status.as_u16()),
+            );
+            return;
+        }
         self.certificates(table, question);
         for (phase, says) in policy::steps(route, question.is_tls, question.client) {
             self.say(phase, says);

@@ -1,5 +1,7 @@
 //! Protocol upgrades: after the endpoint's 101, and not before, bytes go both ways as they are.
 
+use std::fmt::Debug;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
 };
@@ -8,7 +10,6 @@ use hyper::{body::Incoming, ext::Protocol, upgrade::OnUpgrade};
 
 use super::tunnel::tunnel;
 use crate::{
-    balance::InFlight,
     listen::Worker,
     pool::Transport,
     respond::{Body, Refusal},
@@ -82,11 +83,12 @@ impl Upgrade {
         Ok(())
     }
 
-    /// Passes the endpoint's consent on, and then what both sides say until one has finished and the other too.
+    /// Passes the endpoint's consent on, and then what both sides say until one has finished and the other too; `held` is
+    /// what the tunnel counts as until then.
     pub(super) fn switch(
         self,
         mut response: Response<Incoming>,
-        counted: Option<InFlight>,
+        held: impl Debug + 'static,
         route: &Route,
         worker: &Worker,
     ) -> Response<Body> {
@@ -94,7 +96,7 @@ impl Upgrade {
         let idle = route.timeouts.idle;
         drop(worker.tasks.spawn_local(async move {
             tunnel(self.client, upstream, idle).await;
-            drop(counted);
+            drop(held);
         }));
         let mut switched = Response::new(Body::Text(bytes::Bytes::new()));
         std::mem::swap(switched.headers_mut(), response.headers_mut());

@@ -32,10 +32,11 @@ use super::{
     proxy_protocol,
     stream::{ClientStream, Reset},
     tls::Handshake,
+    turn,
 };
 use crate::{
     client::Client,
-    forward::{self, Connection},
+    forward::{self, Connection, Counted},
     metrics::Open,
     table::ListenerId,
 };
@@ -105,7 +106,7 @@ async fn accept(
     mut peer: SocketAddr,
     close: CancellationToken,
 ) {
-    let _open = Open::new(&worker.shared.metrics.connections);
+    let open = Open::new(&worker.shared.metrics.connections);
     let Ok(mut local) = stream.local_addr() else {
         return;
     };
@@ -143,6 +144,10 @@ async fn accept(
         debug!(client = %peer, "too many connections of one client");
         return;
     }
+    let counted = Rc::new(Counted {
+        _open: open,
+        _of_client: place,
+    });
     let reset = Reset::default();
     let stream = ClientStream::new(stream, reset.clone(), config.send_timeout);
     let connect = |client| {
@@ -153,26 +158,29 @@ async fn accept(
             peer,
             client,
             reset,
+            counted,
             in_use: Notify::new(),
             protocol: Cell::new(None),
             is_closing: Cell::new(false),
         })
     };
     let Some(handshake) = handshake else {
-        return serve(connect(client), stream, close).await;
+        return serve(connect(client), stream, false, close).await;
     };
     let shaken = handshake.run(&worker, id, stream);
     match timeout(config.handshake_timeout, shaken).await {
         Ok(Ok((stream, certificate))) => {
             client.certificate = certificate;
-            serve(connect(client), stream, close).await;
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve(connect(client), stream, is_http2, close).await;
         }
         Ok(Err(error)) => debug!(client = %peer, %error, "TLS handshake failed"),
         Err(_) => debug!(client = %peer, "TLS handshake took too long"),
     }
 }
 
-async fn serve<S>(connection: Rc<Connection>, stream: S, close: CancellationToken)
+/// Serves HTTP: of either version, unless it was agreed that it is HTTP/2.
+async fn serve<S>(connection: Rc<Connection>, stream: S, is_http2: bool, close: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -183,7 +191,7 @@ where
         async move {
             let response = forward::serve(&connection, request).await;
             if let Some(under_way) = under_way {
-                under_way.answer();
+                turn::answered(under_way.answered());
             }
             Ok::<_, Infallible>(response)
         }
@@ -191,9 +199,12 @@ where
     let calm = Calm::default();
     let stream = Calmed::new(stream, calm.clone());
     let worker = Rc::clone(&connection.worker);
-    let http = worker
-        .http
-        .serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let http = if is_http2 {
+        &worker.http2
+    } else {
+        &worker.http
+    };
+    let http = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut http = pin!(http);
     let mut result = None;
     if !first_request(&connection, http.as_mut(), &close, &mut result).await {
@@ -229,7 +240,18 @@ where
         result
     } else {
         http.as_mut().graceful_shutdown();
-        http.await
+        let limit = worker.shared.config.send_timeout;
+        loop {
+            match timeout(limit, http.as_mut()).await {
+                Ok(result) => break result,
+                // What is left was handed over for good, and the client's windows leave no room for it.
+                Err(_) if !speaks_http_1 && conduct.is_quiet() && !calm.take_sent() => {
+                    debug!("HTTP/2 client does not take the last of its responses");
+                    return;
+                }
+                Err(_) => {}
+            }
+        }
     };
     if let Err(error) = result {
         debug!(error = %error, "client connection ended");

@@ -21,9 +21,16 @@ const GOAWAY: [u8; HEAD + 8] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
 ];
 
-/// Tells a [`Calmed`] stream to end.
+/// Tells a [`Calmed`] stream to end, and what it has sent.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Calm(Arc<AtomicBool>);
+pub(super) struct Calm(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    is_demanded: AtomicBool,
+    /// A frame of data.
+    has_sent: AtomicBool,
+}
 
 /// A stream that can be ended between two frames.
 #[derive(Debug)]
@@ -46,14 +53,21 @@ struct Frames {
 
 impl Calm {
     pub(super) fn demand(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_demanded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether data was sent since this was last asked.
+    pub(super) fn take_sent(&self) -> bool {
+        self.0.has_sent.swap(false, Ordering::Relaxed)
     }
 }
 
 // === impl Frames ===
 
 impl Frames {
-    fn advance(&mut self, mut bytes: &[u8]) {
+    /// Goes on by these bytes, and says whether a frame of data began in them.
+    fn advance(&mut self, mut bytes: &[u8]) -> bool {
+        let mut has_data = false;
         while !bytes.is_empty() {
             if self.left > 0 {
                 let skipped = self.left.min(bytes.len());
@@ -70,10 +84,12 @@ impl Frames {
             bytes = rest;
             if self.filled == HEAD {
                 self.filled = 0;
-                let [a, b, c, ..] = self.head.map(usize::from);
+                let [a, b, c, kind, ..] = self.head.map(usize::from);
                 self.left = a << 16 | b << 8 | c;
+                has_data |= kind == 0;
             }
         }
+        has_data
     }
 
     fn is_between(&self) -> bool {
@@ -109,8 +125,14 @@ impl<S: AsyncWrite + Unpin> Calmed<S> {
         Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, message))
     }
 
+    fn advance(&mut self, written: &[u8]) {
+        if self.frames.advance(written) {
+            self.calm.0.has_sent.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn is_ending(&self) -> bool {
-        self.calm.0.load(Ordering::Relaxed) && self.frames.is_between()
+        self.calm.0.is_demanded.load(Ordering::Relaxed) && self.frames.is_between()
     }
 }
 
@@ -139,8 +161,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Calmed<S> {
             return this.poll_last_word(cx).map(Err);
         }
         let written = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
-        this.frames
-            .advance(bytes.get(..written).unwrap_or_default());
+        this.advance(bytes.get(..written).unwrap_or_default());
         Poll::Ready(Ok(written))
     }
 
@@ -157,7 +178,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Calmed<S> {
         let mut left = written;
         for slice in slices {
             let part = left.min(slice.len());
-            this.frames.advance(slice.get(..part).unwrap_or_default());
+            this.advance(slice.get(..part).unwrap_or_default());
             left -= part;
         }
         Poll::Ready(Ok(written))

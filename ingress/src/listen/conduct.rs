@@ -21,7 +21,7 @@ pub(super) struct Conduct {
     changed: Notify,
 }
 
-/// A request, until it is answered or taken back.
+/// A request, until its answer has been sent or it is taken back.
 #[derive(Debug)]
 pub(super) struct UnderWay {
     conduct: Rc<Conduct>,
@@ -71,6 +71,11 @@ impl Conduct {
         (now < since + limit).then_some(since + limit)
     }
 
+    /// Whether no answer is awaited or being sent.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.under_way.get() == 0
+    }
+
     /// One request was taken back.
     fn take_back(&self, now: Instant) {
         let full_at = self.full_at.get().max(now) + WINDOW / RESETS;
@@ -83,9 +88,10 @@ impl Conduct {
 }
 
 impl UnderWay {
-    /// The request has its answer.
-    pub(super) fn answer(mut self) {
+    /// The request has its answer, which may still have to be sent.
+    pub(super) fn answered(mut self) -> Self {
         self.is_answered = true;
+        self
     }
 }
 
@@ -131,7 +137,7 @@ mod tests {
         let request = conduct.begin();
         let later = start + limit * 3;
         assert_eq!(conduct.next_look(limit, later), Some(later + limit));
-        request.answer();
+        drop(request.answered());
         assert_eq!(conduct.next_look(limit, later), None);
     }
 }

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use super::{LocalExecutor, Shared, accept};
+use super::{Shared, accept, turn::StreamExecutor};
 use crate::{
     access_log::AccessLog,
     pool::{Pool, Resolver},
@@ -61,7 +61,10 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pool: Rc<Pool>,
     pub(crate) resolver: Resolver,
-    pub(crate) http: auto::Builder<LocalExecutor>,
+    /// For connections that may speak either version …
+    pub(crate) http: auto::Builder<StreamExecutor>,
+    /// … and for those that agreed on HTTP/2 in their TLS handshake.
+    pub(crate) http2: auto::Builder<StreamExecutor>,
     pub(crate) access_log: Option<Rc<AccessLog>>,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
@@ -142,7 +145,9 @@ impl Open {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Self {
         let config = &shared.config;
-        let mut http = auto::Builder::new(LocalExecutor);
+        let mut http = auto::Builder::new(StreamExecutor {
+            send_timeout: config.send_timeout,
+        });
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(config.header_timeout)
@@ -156,6 +161,7 @@ impl Worker {
         Self {
             pool: Rc::new(Pool::new(config.upstream_idle_timeout)),
             resolver: Resolver::new(config.connect_timeout),
+            http2: http.clone().http2_only(),
             http,
             access_log: access_log(&shared),
             tasks: TaskTracker::new(),

@@ -36,6 +36,7 @@ impl Policy {
             default_backend,
             compression,
             no_access_log,
+            allow_encoded_slashes,
             forwarded_prefix,
         } = policy;
         let redirect = |status: &u16| {
@@ -82,6 +83,7 @@ impl Policy {
                 .transpose()?,
             compression: *compression,
             no_access_log: *no_access_log,
+            allow_encoded_slashes: *allow_encoded_slashes,
             forwarded_prefix: forwarded_prefix.as_deref().map(Groups::new),
         })
     }

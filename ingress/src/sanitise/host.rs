@@ -27,8 +27,13 @@ pub(super) fn is_valid(value: &HeaderValue) -> bool {
     } else {
         rest.strip_prefix(b":")
     };
-    !host.is_empty()
-        && port.is_some_and(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit))
+    !host.is_empty() && port.is_some_and(is_port)
+}
+
+/// Empty, or a number that a port can have.
+fn is_port(text: &[u8]) -> bool {
+    let digits = std::str::from_utf8(text).unwrap_or("+");
+    text.is_empty() || text.iter().all(u8::is_ascii_digit) && digits.parse::<u16>().is_ok()
 }
 
 const fn is_reg_name(byte: u8) -> bool {
@@ -77,6 +82,7 @@ mod tests {
         for good in [
             "example.com",
             "example.com:8080",
+            "example.com:65535",
             "example.com.",
             "EXAMPLE.com",
             "a_b.example",
@@ -95,7 +101,9 @@ mod tests {
             "user@example.com",
             "a b",
             "example.com:8o",
+            "example.com:65536",
             "example.com:123456",
+            "example.com:+1",
             "[::1",
             "[zz]",
             "[::1]x",

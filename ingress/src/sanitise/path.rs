@@ -10,8 +10,9 @@ pub(super) enum Normalised {
 /// Brings a path that starts with `/` into the form in which it is matched and forwarded; none if it is refused.
 ///
 /// Escapes of unreserved characters are decoded and the others written in upper case (RFC 3986 section 6.2.2), then dot
-/// segments are resolved (section 5.2.4). `%2F` stays and separates nothing, and `//` stays. Refused are broken
-/// escapes, `%00`, backslashes, and segments that an upstream which decodes `%2F` or `%5C` could take for `..`.
+/// segments are resolved (section 5.2.4). `%2F` stays and separates nothing, where a route allows it at all, and `//`
+/// stays. Refused are broken escapes, `%00`, backslashes, and segments that an upstream which decodes `%2F` or `%5C` could
+/// take for `..`.
 pub(super) fn normalise(path: &str) -> Option<Normalised> {
     let bytes = path.as_bytes();
     let mut has_dot_segment = false;
@@ -57,6 +58,11 @@ pub(super) fn normalise(path: &str) -> Option<Normalised> {
     } else {
         Normalised::Changed(normal)
     })
+}
+
+/// Whether a path in its one form has an escape that upstreams may take for a separator.
+pub(crate) fn has_encoded_slash(path: &str) -> bool {
+    path.bytes().any(|byte| byte == b'%') && (path.contains("%2F") || path.contains("%5C"))
 }
 
 /// Whether a segment holds `.` or `..` between escaped slashes.

@@ -1,4 +1,4 @@
-//! Looks routes up without sockets.
+//! Looks routes up without sockets, for tests and fuzzing.
 
 use std::sync::Arc;
 
@@ -16,8 +16,9 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn new(tables: &[(HostMatch, Vec<Route>)]) -> Self {
-        let name = Name::new("meshlite/http").unwrap();
+    /// None where a route is refused, or two tables are for one host.
+    pub(crate) fn new(tables: &[(HostMatch, Vec<Route>)]) -> Option<Self> {
+        let name = Name::new("meshlite/http").ok()?;
         let mut hosts = HostIndex::default();
         let mut places = Places::default();
         for (host, routes) in tables {
@@ -27,8 +28,8 @@ impl Lookup {
                 routes: routes.clone(),
                 client_auth: None,
             };
-            let paths = PathIndex::new(&Arc::new(table), &mut places);
-            hosts.insert(host, Arc::new(paths.unwrap())).unwrap();
+            let paths = PathIndex::new(&Arc::new(table), &mut places).ok()?;
+            hosts.insert(host, Arc::new(paths)).ok()?;
         }
         let metrics = Metrics::new(1).listener(&name);
         let listener = ListenerTable {
@@ -40,12 +41,12 @@ impl Lookup {
             hosts: Arc::new(hosts),
             asks_certificates: false,
         };
-        Self { listener, places }
+        Some(Self { listener, places })
     }
 
     /// The cluster that a GET goes to.
     pub(crate) fn find(&self, host: &str, path: &str) -> Option<String> {
-        let (request, ()) = Request::get(path).body(()).unwrap().into_parts();
+        let (request, ()) = Request::get(path).body(()).ok()?.into_parts();
         let id = self.listener.route(host, &request)?.shares.choose(|_| 0)?;
         Some(self.places.cluster_name(id)?.to_string())
     }

@@ -93,3 +93,22 @@ async fn a_client_that_takes_nothing_is_let_go() {
     let mut read = Vec::new();
     assert!(client.read_to_end(&mut read).await.is_err());
 }
+
+#[tokio::test]
+async fn a_tls_handshake_that_takes_too_long_is_given_up() {
+    let limit = Duration::from_millis(200);
+    let mesh = Mesh::with(|config| config.handshake_timeout = limit).await;
+    // Nothing, and the first bytes of a handshake message that is said to go on.
+    for part in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        let mut stream = TcpStream::connect(mesh.https()).await.unwrap();
+        stream.write_all(part).await.unwrap();
+        assert_eq!(read_until(&mut stream, "").await, "", "{part:?}");
+    }
+    eventually("no connection", async || {
+        match mesh.parts.shared.metrics.connections.get() {
+            0 => Ok(()),
+            other => Err(format!("{other} connections")),
+        }
+    })
+    .await;
+}

@@ -8,20 +8,26 @@ mod paths;
 mod request_lines;
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
+    net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
+    time::timeout,
 };
 
-use super::{mesh::Mesh, origin::Origin};
+use super::{mesh::Mesh, origin::Origin, origins};
+
+/// Longer than anything takes, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What becomes of a client's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     /// Answered with this status, and no endpoint sees a request.
     Refused(u16),
     /// The requests that the endpoint sees: request line, Host, other headers of the client's, and body.
@@ -29,7 +35,7 @@ enum Verdict {
 }
 
 /// Bytes, and what becomes of them.
-type Row = (&'static [u8], Verdict);
+pub(super) type Row = (&'static [u8], Verdict);
 
 /// What an ingress adds to requests.
 const ADDED: [&str; 8] = [
@@ -43,13 +49,65 @@ const ADDED: [&str; 8] = [
     "x-request-id",
 ];
 
-/// Sends each row's bytes on a connection of its own, and shows every row that came out otherwise.
+/// A request as an endpoint saw it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    line: String,
+    host: String,
+    /// Other headers of the client's.
+    headers: String,
+    body: String,
+}
+
+impl Seen {
+    /// What no endpoint may see otherwise.
+    pub(super) fn essence(&self) -> [&str; 3] {
+        [&self.line, &self.host, &self.body]
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            line,
+            host,
+            headers,
+            body,
+        } = self;
+        write!(f, "{line} | {host} | {headers} | {body}")
+    }
+}
+
+/// An endpoint that reads as strictly as can be, and records only whole requests.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    origin: Origin,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Recorder {
+    pub(super) async fn start() -> Self {
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let record = Arc::clone(&seen);
+        let origin = Origin::raw(move |stream| serve(stream, Arc::clone(&record))).await;
+        Self { origin, seen }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.origin.address
+    }
+
+    /// What it saw since the last time.
+    pub(super) fn take(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+}
+
+/// Sends each row's bytes on a connection of its own, and shows every row that came out otherwise; then to other servers.
 async fn holds(rows: &[Row]) {
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let record = Arc::clone(&seen);
-    let origin = Origin::raw(move |stream| serve(stream, Arc::clone(&record))).await;
+    let recorder = Recorder::start().await;
     let mut mesh = Mesh::start().await;
-    mesh.serve(&[origin.address]).await;
+    mesh.serve(&[recorder.address()]).await;
     let mut wrong = String::new();
     for (bytes, verdict) in rows {
         let last = match verdict {
@@ -57,7 +115,7 @@ async fn holds(rows: &[Row]) {
             Verdict::Forwarded(requests) => requests.len(),
         };
         let status = converse(&mesh, bytes, last).await;
-        let seen = std::mem::take(&mut *seen.lock().unwrap());
+        let seen: Vec<_> = recorder.take().iter().map(Seen::to_string).collect();
         let holds = match verdict {
             Verdict::Refused(refused) => status == *refused && seen.is_empty(),
             Verdict::Forwarded(requests) => status == 200 && seen == *requests,
@@ -71,18 +129,20 @@ async fn holds(rows: &[Row]) {
     // Nothing was left in a connection that another client's request could meet.
     let clean = b"GET /clean HTTP/1.1\r\nHost: h\r\n\r\n";
     assert_eq!(converse(&mesh, clean, 1).await, 200);
-    let seen = seen.lock().unwrap().clone();
+    let seen: Vec<_> = recorder.take().iter().map(Seen::to_string).collect();
     assert_eq!(seen, ["GET /clean HTTP/1.1 | h |  | "]);
+    origins::hold(rows).await;
 }
 
 /// The status of the last of so many answers.
-async fn converse(mesh: &Mesh, bytes: &[u8], answers: usize) -> u16 {
+pub(super) async fn converse(mesh: &Mesh, bytes: &[u8], answers: usize) -> u16 {
     let mut stream = TcpStream::connect(mesh.http()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut stream = BufReader::new(stream);
     let mut status = 0;
     for _ in 0..answers {
-        status = read_answer(&mut stream).await.unwrap_or(0);
+        let answer = timeout(PATIENCE, read_answer(&mut stream)).await;
+        status = answer.expect("an answer in time").unwrap_or(0);
     }
     status
 }
@@ -95,6 +155,7 @@ async fn read_answer(stream: &mut BufReader<TcpStream>) -> Option<u16> {
         if line.is_empty() {
             break;
         }
+        let line = line.to_ascii_lowercase();
         if let Some(value) = line.strip_prefix("content-length: ") {
             length = value.parse().ok()?;
         }
@@ -103,8 +164,7 @@ async fn read_answer(stream: &mut BufReader<TcpStream>) -> Option<u16> {
     first.split(' ').nth(1)?.parse().ok()
 }
 
-/// An endpoint that reads as strictly as can be, and records only whole requests.
-async fn serve(stream: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
+async fn serve(stream: TcpStream, seen: Arc<Mutex<Vec<Seen>>>) {
     let mut stream = BufReader::new(stream);
     while let Some(request) = read_request(&mut stream).await {
         seen.lock().unwrap().push(request);
@@ -115,8 +175,8 @@ async fn serve(stream: TcpStream, seen: Arc<Mutex<Vec<String>>>) {
     }
 }
 
-async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
-    let first = read_line(stream).await?;
+async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
+    let line = read_line(stream).await?;
     let mut headers = Vec::new();
     loop {
         let line = read_line(stream).await?;
@@ -124,7 +184,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
             break;
         }
         let (name, value) = line.split_once(": ").expect("a header has a colon");
-        headers.push((name.to_owned(), value.to_owned()));
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
     }
     // Only the order of headers of one name means anything.
     headers.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -148,8 +208,12 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<String> {
     let others: Vec<_> = others
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let body = body.escape_ascii();
-    Some(format!("{first} | {host} | {} | {body}", others.join(" ")))
+    Some(Seen {
+        line,
+        host,
+        headers: others.join(" "),
+        body: body.escape_ascii().to_string(),
+    })
 }
 
 async fn read_chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {

@@ -179,8 +179,8 @@ async fn what_is_left_is_one_request_with_one_reading() {
             "%2",
         ),
         (
-            "GET /a%2fb#frag HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET /a%2Fb HTTP/1.1\r\n",
+            "GET /a%2cb#frag HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a%2Cb HTTP/1.1\r\n",
             "frag",
         ),
         (

@@ -451,7 +451,7 @@ proptest! {
         tables in proptest::collection::btree_map(any_host(), any_routes(), 0..6),
         requests in proptest::collection::vec(("[ab](\\.[ab]){0,3}", "(/[xy]?){1,5}"), 1..10),
     ) {
-        use crate::table::testing::Lookup;
+        use crate::table::Lookup;
         let mut tables: Vec<_> = tables.into_iter().collect();
         for (table, (_, routes)) in tables.iter_mut().enumerate() {
             for route in routes {
@@ -459,7 +459,7 @@ proptest! {
                 *cluster = format!("{table}-{cluster}").parse().unwrap();
             }
         }
-        let lookup = Lookup::new(&tables);
+        let lookup = Lookup::new(&tables).unwrap();
         for (host, path) in requests {
             prop_assert_eq!(
                 lookup.find(&host, &path),

@@ -92,8 +92,8 @@ pub(super) fn notes(nginx_compat: bool) -> Vec<&'static str> {
     let mut notes = vec![
         "an Ingress is served where its class is --ingress-class (meshlite), or an IngressClass of its name has the \
          controller meshlite.io/ingress: make one named nginx to keep ingressClassName: nginx",
-        "paths are matched as they are forwarded: `/./` and `/../` are resolved, `//` and `%2F` stay as they are, \
-         and dots behind `%2F` or `%5C` are refused with 400",
+        "paths are matched as they are forwarded: `/./` and `/../` are resolved, `//` stays as it is, and \
+         `%2F` and `%5C` are refused with 400 unless meshlite.io/allow-encoded-slashes is true",
         "where load-balance is not written, requests go to the less busy of two endpoints, and not to each in turn as in \
          ingress-nginx: write round_robin if that is what is wanted",
     ];

@@ -41,6 +41,8 @@ pub struct Policy {
     pub compression: bool,
     /// Requests are left out of the access log.
     pub no_access_log: bool,
+    /// Paths with `%2F` or `%5C` are served, and these separate nothing; without it they are refused with 400.
+    pub allow_encoded_slashes: bool,
     /// The value of `X-Forwarded-Prefix` for the backend; `$1` to `$9` are the groups of the route's expression.
     pub forwarded_prefix: Option<String>,
 }

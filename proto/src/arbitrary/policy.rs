@@ -13,26 +13,26 @@ pub(super) fn policy() -> BoxedStrategy<Policy> {
     let pages = (vec(400..=599_u16, 0..3), name());
     let pages = pages.prop_map(|(statuses, cluster)| ErrorPages { statuses, cluster });
     let backend = (vec(canary(), 0..2), of(retry()), of(pages), of(name()));
-    (before, backend, any::<[bool; 2]>(), of(word()))
-        .prop_map(
-            |(before, backend, [compression, no_access_log], forwarded_prefix)| {
-                let (https_redirect, access, limits, cors) = before;
-                let (canaries, retry, error_pages, default_backend) = backend;
-                Policy {
-                    https_redirect,
-                    access,
-                    limits,
-                    cors,
-                    canaries,
-                    retry,
-                    error_pages,
-                    default_backend,
-                    compression,
-                    no_access_log,
-                    forwarded_prefix,
-                }
-            },
-        )
+    (before, backend, any::<[bool; 3]>(), of(word()))
+        .prop_map(|(before, backend, flags, forwarded_prefix)| {
+            let (https_redirect, access, limits, cors) = before;
+            let (canaries, retry, error_pages, default_backend) = backend;
+            let [compression, no_access_log, allow_encoded_slashes] = flags;
+            Policy {
+                https_redirect,
+                access,
+                limits,
+                cors,
+                canaries,
+                retry,
+                error_pages,
+                default_backend,
+                compression,
+                no_access_log,
+                allow_encoded_slashes,
+                forwarded_prefix,
+            }
+        })
         .boxed()
 }
 

@@ -21,6 +21,7 @@ pub(super) fn policy(from: v1::Policy) -> Result<Policy, DecodeError> {
         compression: from.compression,
         no_access_log: from.no_access_log,
         forwarded_prefix: field::optional(from.forwarded_prefix),
+        allow_encoded_slashes: from.allow_encoded_slashes,
     })
 }
 

@@ -21,6 +21,7 @@ pub(super) fn policy(policy: &Policy) -> v1::Policy {
         compression: policy.compression,
         no_access_log: policy.no_access_log,
         forwarded_prefix: text(policy.forwarded_prefix.as_deref()),
+        allow_encoded_slashes: policy.allow_encoded_slashes,
     }
 }
 

@@ -129,6 +129,21 @@ pub fn request(bytes: &[u8]) {
     meshlite_control_plane::fuzzing::requests(bytes);
 }
 
+/// The head of a request: what passes the ingress's sanitiser has one reading.
+pub fn head(lines: &[u8]) {
+    meshlite_ingress::fuzzing::head(lines);
+}
+
+/// A path: what passes the ingress's normaliser has no dot segments in any reading.
+pub fn path(text: &str) {
+    meshlite_ingress::fuzzing::path(text);
+}
+
+/// Routes and a request: the ingress's index finds what reading all routes finds.
+pub fn router(lines: &str) {
+    meshlite_ingress::fuzzing::router(lines);
+}
+
 fn mk_session(now: Instant) -> Session {
     let identity = v1::ClientIdentity::default();
     let mut session = Session::new(identity, v1::Role::Ingress, &Topic::INGRESS, 1);

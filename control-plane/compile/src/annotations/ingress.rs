@@ -112,6 +112,7 @@ pub const ALL: &[Annotation] = &[
 
     row("paths", "use-regex", Both, Within, "`true`: all paths of the rules' hosts, those of other Ingresses too, are regular expressions, without regard to case, from the start of the path on. Longer ones come first. No look-around, no back-references."),
     row("paths", "rewrite-target", Both, Within, "The path becomes this; `$1` to `$9` are the groups of the rule's path. Implies `use-regex` where it is not the path itself. A URL is not supported: use `permanent-redirect`."),
+    row("paths", "allow-encoded-slashes", Meshlite, Same, "`true`: paths with `%2F` or `%5C` are served as they are, and these separate nothing. Else they are refused with 400, because backends may read other paths in them."),
 
     row("hosts", "server-alias", Both, Within, "Further names of the first host, unless an Ingress has rules for them. Regular expressions (`~…`) are not supported."),
 

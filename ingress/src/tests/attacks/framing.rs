@@ -101,7 +101,7 @@ async fn a_body_is_the_endpoints_body_and_what_follows_is_the_next_request() {
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:   001\t\r\n\r\nx",
             Forwarded(&["POST / HTTP/1.1 | a |  | x"]),
         ),
-        // One length said twice is said once.
+        // One length said twice is said once: RFC 9112 section 6.3 leaves the choice.
         (
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 01\r\n\r\nx",
             Forwarded(&["POST / HTTP/1.1 | a |  | x"]),

@@ -17,7 +17,7 @@ use crate::tests::{
 /// path and as a prefix (or an expression for one) takes it.
 type Row = (&'static str, Result<(&'static str, bool, bool), u16>);
 
-const PATHS: [Row; 24] = [
+const PATHS: [Row; 26] = [
     ("/admin", Ok(("/admin", true, true))),
     ("/admin/", Ok(("/admin/", false, true))),
     ("/admin/x", Ok(("/admin/x", false, true))),
@@ -38,8 +38,10 @@ const PATHS: [Row; 24] = [
     ("/admin%3Bx", Ok(("/admin%3Bx", false, false))),
     ("/adm%69n/..;/", Ok(("/admin/..;/", false, true))),
     ("/%2561dmin", Ok(("/%2561dmin", false, false))),
-    // An escaped slash is no slash.
-    ("/admin%2fx", Ok(("/admin%2Fx", false, false))),
+    // An escaped slash may be a slash to the endpoint.
+    ("/admin%2fx", Err(400)),
+    ("/x%2Fadmin", Err(400)),
+    ("/x%5cadmin", Err(400)),
     // These an endpoint could take for others.
     ("/x/..%2fadmin", Err(400)),
     ("/x%5c..%5cadmin", Err(400)),
@@ -191,5 +193,31 @@ async fn another_server_judges_the_path_that_the_endpoint_gets() {
             assert!(!verdict.is_ok_and(|(_, _, prefix)| prefix), "{sent}");
             assert_eq!(judge.requests(), judged, "{sent}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_encoded_slash_is_served_where_its_route_allows_it_and_separates_nothing() {
+    let policy = Policy {
+        allow_encoded_slashes: true,
+        ..Policy::default()
+    };
+    let guard = Route {
+        policy: Some(Arc::new(policy)),
+        ..route(Prefix, "/admin", "admin")
+    };
+    let (mesh, _origins) = guarded(Prefix, "/admin", guard).await;
+    for (sent, status, service, seen) in [
+        ("/admin/a%2fb", 200, "admin", "/admin/a%2Fb"),
+        ("/admin/a%5Cb", 200, "admin", "/admin/a%5Cb"),
+        // These are not below the prefix.
+        ("/admin%2fb", 400, "", ""),
+        ("/x/a%2fb", 400, "", ""),
+        ("/admin/..%2fb", 400, "", ""),
+        ("/admin/%00", 400, "", ""),
+    ] {
+        let (answered, by, saw) = ask(&mesh, sent).await;
+        assert_eq!((answered, &*saw), (status, seen), "{sent}");
+        assert!(status == 400 || by == service, "{sent}: {by}");
     }
 }

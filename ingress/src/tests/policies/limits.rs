@@ -5,8 +5,9 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{
     super::{
-        mesh::eventually,
+        mesh::{Mesh, eventually},
         origin::{Client, Origin, exchange_bytes, read_until, request},
+        upgrade,
     },
     get, put, under,
 };
@@ -112,7 +113,7 @@ async fn a_body_that_says_that_it_is_too_large_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_client_has_only_so_many_connections() {
-    let mut mesh = super::super::mesh::Mesh::with(|config| config.max_client_connections = 2).await;
+    let mut mesh = Mesh::with(|config| config.max_client_connections = 2).await;
     let origin = Origin::echo("web").await;
     mesh.serve(&[origin.address]).await;
     let mut first = Client::connect(mesh.http()).await;
@@ -130,6 +131,53 @@ async fn a_client_has_only_so_many_connections() {
         } else {
             Err(answer)
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tunnel_is_one_of_its_clients_requests_until_it_ends() {
+    let limits = Limits {
+        concurrent_requests: Some(1),
+        ..Limits::default()
+    };
+    let (mut mesh, _origin) = under(mk_policy(limits)).await;
+    let origin = upgrade::websocket_origin().await;
+    mesh.put_endpoints("web", &[origin.address]);
+    mesh.apply().await;
+    let mut socket = upgrade::open(&mesh).await;
+    upgrade::echo(&mut socket, "one").await;
+    assert_eq!(get(mesh.http(), &[]).await.status, 429);
+    upgrade::echo(&mut socket, "two").await;
+    drop(socket);
+    let free = Origin::echo("web").await;
+    mesh.put_endpoints("web", &[free.address]);
+    mesh.apply().await;
+    eventually("a free place", async || {
+        match get(mesh.http(), &[]).await.status.as_u16() {
+            200 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tunnel_is_one_of_its_clients_connections_until_it_ends() {
+    let mut mesh = Mesh::with(|config| config.max_client_connections = 1).await;
+    let origin = upgrade::websocket_origin().await;
+    mesh.serve(&[origin.address]).await;
+    let mut socket = upgrade::open(&mesh).await;
+    upgrade::echo(&mut socket, "one").await;
+    let mut second = TcpStream::connect(mesh.http()).await.unwrap();
+    assert_eq!(read_until(&mut second, "").await, "");
+    upgrade::echo(&mut socket, "two").await;
+    let connections = &mesh.parts.shared.metrics.connections;
+    assert_eq!(connections.get(), 1);
+    drop(socket);
+    eventually("no connection", async || match connections.get() {
+        0 => Ok(()),
+        other => Err(format!("{other} connections")),
     })
     .await;
 }

@@ -13,7 +13,8 @@ pub struct Cors {
     pub allow_headers: Vec<String>,
     /// Headers of responses that scripts may read.
     pub expose_headers: Vec<String>,
-    /// Cookies and passwords may be sent. With `*` the answer names the request's origin.
+    /// Cookies and passwords may be sent. Not with `*`: browsers take no answer to a request with
+    /// cookies that does not name their origin.
     pub allow_credentials: bool,
     /// How long an answer to a preflight holds.
     pub max_age_seconds: u32,

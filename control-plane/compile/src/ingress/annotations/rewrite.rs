@@ -13,6 +13,8 @@ pub(in crate::ingress) struct Rewriting {
 
 pub(super) fn read(written: &mut Written<'_, '_>, asked: &mut Asked) {
     asked.rewriting.use_regex = written.flag("use-regex").unwrap_or_default();
+    let slashes = written.flag("allow-encoded-slashes");
+    asked.policy.allow_encoded_slashes = slashes.unwrap_or_default();
     let Some(target) = written.value("rewrite-target") else {
         return;
     };

@@ -1,0 +1,67 @@
+//! Requests and routes from any bytes, and what must hold of them: for fuzzing.
+
+mod router;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
+
+pub use self::router::router;
+use crate::sanitise::{normal, sanitise, strip_hop_by_hop};
+
+/// Method, target and `name: value` pairs, each on a line: what passes has one Host, one length and a path in its one form, and
+/// passes again as it is.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn head(lines: &[u8]) {
+    let Some(mut request) = parse(lines) else {
+        return;
+    };
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+    if sanitise(&mut request, local).is_err() {
+        return;
+    }
+    strip_hop_by_hop(&mut request.headers);
+    let count = |name| request.headers.get_all(name).iter().count();
+    assert_eq!(count(header::HOST), 1, "{request:?}");
+    assert!(count(header::CONTENT_LENGTH) <= 1, "{request:?}");
+    assert_eq!(count(header::TRANSFER_ENCODING), 0, "{request:?}");
+    assert!(request.uri.authority().is_none(), "{request:?}");
+    let (uri, headers) = (request.uri.clone(), request.headers.clone());
+    assert_eq!(sanitise(&mut request, local), Ok(()), "{request:?}");
+    assert_eq!((uri, headers), (request.uri, request.headers));
+}
+
+fn parse(lines: &[u8]) -> Option<Parts> {
+    let mut lines = lines.split(|byte| *byte == b'\n');
+    let (mut request, ()) = Request::new(()).into_parts();
+    request.method = Method::from_bytes(lines.next()?).ok()?;
+    request.uri = Uri::try_from(lines.next()?).ok()?;
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = line.split_at_checked(colon)?;
+        let name = HeaderName::from_bytes(name).ok()?;
+        let value = HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?;
+        request.headers.append(name, value);
+    }
+    Some(request)
+}
+
+/// A path: in its one form it stays as it is, and not even an endpoint that decodes `%2F` and takes `\` for `/` finds a dot
+/// segment in it.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn path(text: &str) {
+    let text = format!("/{}", text.replace('?', ""));
+    let Ok(form) = normal(text) else {
+        return;
+    };
+    assert_eq!(normal(form.clone()), Ok(form.clone()));
+    let slashes = form.replace("%2F", "/").replace("%5C", "/");
+    let is_dots = |segment: &str| segment == "." || segment == "..";
+    assert!(!slashes.split('/').any(is_dots), "{form}");
+}
