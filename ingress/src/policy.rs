@@ -51,6 +51,10 @@ const ACME: &str = "/.well-known/acme-challenge/";
 
 /// What a route does besides sending requests to its backends.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch that a route turns on by itself"
+)]
 pub(crate) struct Policy {
     https_redirect: Option<StatusCode>,
     list: Option<AccessList>,

@@ -165,22 +165,20 @@ async fn accept(
         })
     };
     let Some(handshake) = handshake else {
-        return serve(connect(client), stream, false, close).await;
+        return serve(connect(client), stream, close).await;
     };
     let shaken = handshake.run(&worker, id, stream);
     match timeout(config.handshake_timeout, shaken).await {
         Ok(Ok((stream, certificate))) => {
             client.certificate = certificate;
-            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            serve(connect(client), stream, is_http2, close).await;
+            serve(connect(client), stream, close).await;
         }
         Ok(Err(error)) => debug!(client = %peer, %error, "TLS handshake failed"),
         Err(_) => debug!(client = %peer, "TLS handshake took too long"),
     }
 }
 
-/// Serves HTTP: of either version, unless it was agreed that it is HTTP/2.
-async fn serve<S>(connection: Rc<Connection>, stream: S, is_http2: bool, close: CancellationToken)
+async fn serve<S>(connection: Rc<Connection>, stream: S, close: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -199,12 +197,9 @@ where
     let calm = Calm::default();
     let stream = Calmed::new(stream, calm.clone());
     let worker = Rc::clone(&connection.worker);
-    let http = if is_http2 {
-        &worker.http2
-    } else {
-        &worker.http
-    };
-    let http = http.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let http = worker
+        .http
+        .serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut http = pin!(http);
     let mut result = None;
     if !first_request(&connection, http.as_mut(), &close, &mut result).await {

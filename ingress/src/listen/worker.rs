@@ -61,10 +61,7 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pool: Rc<Pool>,
     pub(crate) resolver: Resolver,
-    /// For connections that may speak either version …
     pub(crate) http: auto::Builder<StreamExecutor>,
-    /// … and for those that agreed on HTTP/2 in their TLS handshake.
-    pub(crate) http2: auto::Builder<StreamExecutor>,
     pub(crate) access_log: Option<Rc<AccessLog>>,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
@@ -161,7 +158,6 @@ impl Worker {
         Self {
             pool: Rc::new(Pool::new(config.upstream_idle_timeout)),
             resolver: Resolver::new(config.connect_timeout),
-            http2: http.clone().http2_only(),
             http,
             access_log: access_log(&shared),
             tasks: TaskTracker::new(),

@@ -30,7 +30,6 @@ impl Places {
         CredentialId(place(&mut self.credentials, name))
     }
 
-    #[cfg(test)]
     pub(super) fn cluster_name(&self, id: ClusterId) -> Option<&Name> {
         let mut clusters = self.clusters.iter();
         clusters

@@ -131,7 +131,7 @@ async fn holds(rows: &[Row]) {
     assert_eq!(converse(&mesh, clean, 1).await, 200);
     let seen: Vec<_> = recorder.take().iter().map(Seen::to_string).collect();
     assert_eq!(seen, ["GET /clean HTTP/1.1 | h |  | "]);
-    origins::hold(rows).await;
+    Box::pin(origins::hold(rows)).await;
 }
 
 /// The status of the last of so many answers.
