@@ -68,7 +68,11 @@ impl Page {
         let about = about.map(ToString::to_string).unwrap_or_default();
         let usage = command.clone().render_usage().to_string();
         let usage = usage.trim_start_matches("Usage: ");
-        write!(self.text, "\n## `{name}`\n\n{about}\n\n```text\n{usage}\n```\n").unwrap();
+        write!(
+            self.text,
+            "\n## `{name}`\n\n{about}\n\n```text\n{usage}\n```\n"
+        )
+        .unwrap();
         let mut headings: Vec<Option<&str>> = Vec::new();
         let own = |arg: &&Arg| !matches!(arg.get_id().as_str(), "help" | "version");
         // Flags of the program itself stand in front of every command.
