@@ -10,6 +10,7 @@ use std::{
 };
 
 use libtest_mimic::{Failed, Trial};
+use meshlite_tests::soak::soaked;
 
 /// As the first argument, it makes this program run only these tests, in its own kernel.
 pub(crate) const HERE: &str = "ipvs-here";
@@ -57,6 +58,7 @@ fn result(name: &str) -> Result<(), Failed> {
 fn run() -> Outcome {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("vm/run");
     let mut machine = Command::new(&program)
+        .args(["--limit", soaked("1800", "7200")])
         .arg(env::current_exe().expect("this program"))
         .args([HERE, "--test-threads=1", "--color=never"])
         .args(env::args().skip(1).filter(|argument| {

@@ -6,7 +6,7 @@ mod tests;
 use std::{
     collections::BTreeSet,
     ffi::OsString,
-    fmt, fs, io,
+    fmt, fs, io, iter,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -99,12 +99,19 @@ impl Modules {
     pub(crate) fn load(&self, modules: &[String]) -> Vec<Report> {
         let present = self.present();
         let loads_any = self.root.join("proc/modules").exists();
+        let missing = || modules.iter().filter(|module| !present.contains(*module));
+        // One program for all takes a fraction of the time. Where it fails, each is loaded by itself, to know which.
+        let all_loaded = loads_any
+            && missing().nth(1).is_some()
+            && self.modprobe(&all_of(missing())) == Outcome::Loaded;
         let load = |module: &String| {
             let works = || (self.works)(module);
             let outcome = if present.contains(module) {
                 Outcome::Present
+            } else if all_loaded {
+                Outcome::Loaded
             } else if loads_any {
-                match self.modprobe(module) {
+                match self.modprobe(&[module]) {
                     // Part of the kernel, where there is no list of such.
                     failed if failed != Outcome::Loaded && works() == Some(true) => {
                         Outcome::Present
@@ -151,9 +158,9 @@ impl Modules {
         present
     }
 
-    fn modprobe(&self, module: &str) -> Outcome {
+    fn modprobe(&self, arguments: &[&str]) -> Outcome {
         let output = Command::new(&self.modprobe)
-            .arg(module)
+            .args(arguments)
             .stdin(Stdio::null())
             .output();
         match output {
@@ -166,6 +173,13 @@ impl Modules {
             Err(error) => Outcome::Failed(error.to_string()),
         }
     }
+}
+
+/// What makes `modprobe` load them all.
+fn all_of<'a>(modules: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    iter::once("-a")
+        .chain(modules.map(String::as_str))
+        .collect()
 }
 
 /// Whether this kernel does what a module is for.

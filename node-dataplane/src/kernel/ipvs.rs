@@ -150,11 +150,10 @@ impl Thread {
 impl Kernel for Ipvs {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
         let probe = |thread: &mut Thread| {
-            // First, or there is no IPVS to connect to.
+            // First, or there is no IPVS to connect to. Whoever chose it has tried the rules that help.
             let schedulers = probe::load();
             let backend = thread.backend()?;
             let capabilities = probe::trial(&mut backend.door, &schedulers)?;
-            Helpers::try_it()?;
             backend.set_timeouts()?;
             Ok(capabilities)
         };

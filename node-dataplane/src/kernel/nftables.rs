@@ -76,7 +76,8 @@ impl Nftables {
 
 impl Kernel for Nftables {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        self.run(false, |_| try_it()).await?;
+        // Whoever chose it has tried it: trying takes the kernel a good part of a start.
+        self.run(false, |_| Ok(())).await?;
         let protocols = vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
         Ok(Capabilities {
             name: "nftables",
@@ -113,11 +114,7 @@ impl Kernel for Nftables {
 
 /// Why it cannot be used here: makes a table with all rules, in one transaction that takes it away again.
 pub(crate) fn usable(_: &Config) -> Result<(), String> {
-    try_it().map_err(|error| error.to_string())
-}
-
-fn try_it() -> Result<(), KernelError> {
-    Rules::<Balanced>::try_it(&Way::SAMPLES)
+    Rules::<Balanced>::try_it(&Way::SAMPLES).map_err(|error| error.to_string())
 }
 
 /// The sets of the table, of whichever backend.

@@ -80,10 +80,10 @@ impl Plan {
             endpoints: 10,
         },
         sizes: &[1_000, 10_000],
-        ipvs_sizes: &[500],
+        ipvs_sizes: &[100],
         runs: 1,
-        limit: Duration::from_secs(330),
-        guest: Duration::from_secs(130),
+        limit: Duration::from_secs(370),
+        guest: Duration::from_secs(200),
         idle: Duration::from_secs(15),
     };
 

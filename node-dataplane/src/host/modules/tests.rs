@@ -110,3 +110,14 @@ fn a_hyphen_in_a_files_name_is_an_underscore_in_the_modules() {
     let (_folder, modules) = host();
     assert!(modules.present().contains("crc32c_generic"));
 }
+
+#[test]
+fn several_that_are_missing_are_loaded_by_one_run_of_the_program() {
+    let (folder, modules) = host();
+    let runs = folder.path().join("runs");
+    let script = format!("#!/bin/sh\necho \"$*\" >>{}\n", runs.display());
+    fs::write(&modules.modprobe, script).unwrap();
+    let reports = modules.load(&of_ipvs([Scheduler::Rr, Scheduler::Wrr, Scheduler::Mh]));
+    assert!(reports.iter().all(Report::is_present));
+    assert_eq!(fs::read_to_string(runs).unwrap(), "-a ip_vs_wrr ip_vs_mh\n");
+}

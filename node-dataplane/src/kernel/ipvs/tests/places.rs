@@ -4,6 +4,7 @@ use super::{again, fresh, ip, ipvsadm, options, program, run, settle};
 use crate::{
     config::VipBinding,
     kernel::Kernel as _,
+    plan::Step,
     table::{Key, Scheduler, VipKind, VirtualServer},
     testing::{key, mk_table, server},
 };
@@ -107,6 +108,39 @@ async fn clients_inside_get_other_real_servers_by_mark() {
     settle(&mut ipvs, &mk_table([(balancer, all())])).await;
     settle(&mut ipvs, &mk_table([])).await;
     assert_eq!(ipvsadm(), [""; 0]);
+}
+
+#[tokio::test]
+async fn another_scheduler_reaches_virtual_servers_by_mark_and_keeps_their_real_servers() {
+    let Some(mut ipvs) = fresh().await else {
+        return;
+    };
+    let balancer = key("TCP 203.0.113.1:80");
+    let inside = Key::inside(balancer.frontend);
+    let with = |scheduler, real: &[(&str, u16)]| {
+        let mut server = of_kind(server(real), VipKind::LoadBalancer);
+        server.settings.scheduler = scheduler;
+        server
+    };
+    let both = [("10.244.0.1:80", 1), ("10.244.1.1:80", 2)];
+    let mark = 0x6d00_0000;
+    let tables = [Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc].map(|scheduler| {
+        let real = with(scheduler, &both);
+        let table = mk_table([(balancer, with(scheduler, &both[..1])), (inside, real)]);
+        (scheduler, table)
+    });
+    settle(&mut ipvs, &tables[0].1).await;
+    for (scheduler, table) in &tables[1..] {
+        let plan = program(&mut ipvs, table).await.unwrap();
+        let is_edit = |step: &Step| matches!(step, Step::EditVirtualServer { .. });
+        assert!(plan.steps.iter().all(is_edit), "{:?}", plan.steps);
+        // Who was held while there was no scheduler is served again, or more would be left to do.
+        assert_eq!(program(&mut ipvs, table).await.unwrap().steps, []);
+        let shown = ipvsadm();
+        assert_eq!(shown[0], format!("TCP 203.0.113.1:80 {scheduler}"));
+        assert_eq!(shown[2], format!("FWM {mark} {scheduler}"), "{shown:?}");
+        assert_eq!(shown.len(), 5, "{shown:?}");
+    }
 }
 
 #[tokio::test]
