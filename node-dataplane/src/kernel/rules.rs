@@ -43,6 +43,7 @@ pub(crate) mod value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    thread,
 };
 
 use meshlite_nft::{Generation, Nftables, Transaction};
@@ -124,9 +125,17 @@ impl<E: Entry> Rules<E> {
         transaction.delete_table(table);
         let tried = Nftables::connect().and_then(|mut nftables| {
             let committed = nftables.commit(&transaction);
+            close_elsewhere(nftables);
             committed.map_err(|rejected| rejected.first.error)
         });
         tried.map_err(|error| kernel_error(&error))
+    }
+
+    /// Whether the table is there, whatever is in it.
+    pub(crate) fn has_table(&mut self) -> Result<bool, KernelError> {
+        let tables = self.nftables.tables();
+        let tables = tables.map_err(|error| kernel_error(&error))?;
+        Ok(tables.iter().any(|entry| entry.table.key == name::table()))
     }
 
     /// What was read last, and changed since.
@@ -138,4 +147,11 @@ impl<E: Entry> Rules<E> {
     pub(crate) fn clients(&self) -> &Clients {
         &self.clients
     }
+}
+
+/// Closes a socket that has deleted a table without waiting for it: Linux lets whoever closes one wait until all that was
+/// deleted is freed, with a grace period of all processors for each set. Where there is no thread to be had, it waits.
+fn close_elsewhere(nftables: Nftables) {
+    let closing = thread::Builder::new().name("close".to_owned());
+    drop(closing.spawn(move || drop(nftables)));
 }

@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use meshlite_nft::Nftables;
-
 use super::{binding::Binding, mark::Mark, programmed::Server};
 use crate::{
     kernel::{
         KernelError,
-        rules::{Changes, Clients, Helper, Outcome, Rules, family_of, kernel_error, name::table},
+        rules::{Changes, Clients, Helper, Outcome, Rules, family_of},
     },
     plan::Step,
     table::{Key, VipKind, WhenEmpty},
@@ -57,13 +55,8 @@ impl Helpers {
     }
 
     /// Whether there are rules, of another backend: it balances what comes until ours replace them.
-    pub(super) fn are_of_another_backend(&self) -> Result<bool, KernelError> {
-        if self.places().next().is_some() {
-            return Ok(false);
-        }
-        let tables = || Nftables::connect()?.tables();
-        let tables = tables().map_err(|error| kernel_error(&error))?;
-        Ok(tables.iter().any(|entry| entry.table.key == table()))
+    pub(super) fn are_of_another_backend(&mut self) -> Result<bool, KernelError> {
+        Ok(self.places().next().is_none() && self.rules.has_table()?)
     }
 
     /// The places that they know, as last read and changed since.
