@@ -13,7 +13,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::TcpStream,
     process::{Child, ChildStdin, Command},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 /// Where `utime` is in /proc/PID/stat, counted from the field after the name; `stime` follows, and both of its children.
@@ -73,6 +73,18 @@ impl Process {
         Ok(self.child.kill().await?)
     }
 
+    /// What the system calls it.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Waits until it has ended by itself, for two minutes.
+    pub async fn ended(mut self) -> anyhow::Result<()> {
+        let ended = timeout(Duration::from_mins(2), self.child.wait()).await;
+        ended.context("it does not end")??;
+        Ok(())
+    }
+
     /// Time on a processor so far, by all threads that there were. Linux says it in steps of 10 ms.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         cpu_of(self.id)
@@ -105,18 +117,33 @@ pub fn cpu_of(id: u32) -> anyhow::Result<Duration> {
 
 /// A field of `/proc/PID/status` that is an amount of memory, in MB.
 pub fn memory_mb_of(id: u32, field: &str) -> anyhow::Result<u64> {
+    Ok(memory_kb_of(id, field)? / 1024)
+}
+
+/// As [`memory_mb_of`], in KB.
+pub fn memory_kb_of(id: u32, field: &str) -> anyhow::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kilobytes = line.and_then(|rest| rest.split_whitespace().next());
-    Ok(kilobytes.context("no such field")?.parse::<u64>()? / 1024)
+    Ok(kilobytes.context("no such field")?.parse()?)
 }
 
 /// Asks an HTTP server on the loopback for a path until it answers 200, for two minutes.
 pub async fn wait_until_ready(port: u16, path: &str, log: &Path) -> anyhow::Result<()> {
+    wait_until_ready_as("localhost", port, path, log).await
+}
+
+/// As [`wait_until_ready`], for a server that has several hosts.
+pub async fn wait_until_ready_as(
+    host: &str,
+    port: u16,
+    path: &str,
+    log: &Path,
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_mins(2);
     let mut nearest = "no answer".to_owned();
     while Instant::now() < deadline {
-        match get(port, path).await {
+        match get_as(host, port, path).await {
             Ok(answer) if answer.starts_with("HTTP/1.1 200") => return Ok(()),
             Ok(answer) => nearest = answer,
             Err(error) => nearest = error.to_string(),
@@ -128,9 +155,13 @@ pub async fn wait_until_ready(port: u16, path: &str, log: &Path) -> anyhow::Resu
 
 /// The body of an answer, or the whole answer where it has none.
 pub async fn get(port: u16, path: &str) -> anyhow::Result<String> {
+    get_as("localhost", port, path).await
+}
+
+async fn get_as(host: &str, port: u16, path: &str) -> anyhow::Result<String> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
