@@ -279,7 +279,11 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
+    use meshlite_proto::{standing::Observer, subscribe::SessionStatus};
+    use tokio::sync::watch;
+
     use super::*;
+    use crate::admin::Scraped;
 
     #[test]
     fn what_workers_count_is_summed() {
@@ -306,5 +310,29 @@ mod tests {
         ] {
             assert!(text.contains(line), "no {line} in\n{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_documented_with_its_type_and_labels() {
+        let encoded = |registry: &Registry| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+            text
+        };
+        let metrics = Metrics::new(1);
+        metrics.listener(&Name::new("meshlite/http").unwrap());
+        metrics.refuse(Refusal::NoRoute);
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut rows = meshlite_golden::metrics("ingress", &registry, &encoded(&registry));
+        registry = Registry::default();
+        let (_status, reported) = watch::channel(SessionStatus::default());
+        registry.register_collector(Box::new(Scraped(Observer::new(reported))));
+        rows.extend(meshlite_golden::metrics(
+            "ingress",
+            &registry,
+            &encoded(&registry),
+        ));
+        meshlite_golden::rows("docs/metrics.md", "ingress", &rows);
     }
 }

@@ -117,4 +117,13 @@ mod tests {
         assert_eq!(Figures::parse("", "", ""), None);
         assert_eq!(Figures::parse("7 (a) S 1", "VmRSS: 1 kB", "btime 1"), None);
     }
+
+    #[test]
+    fn every_metric_is_documented_with_its_type_and_labels() {
+        let registry = registry();
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let rows = meshlite_golden::metrics("every process", &registry, &text);
+        meshlite_golden::rows("docs/metrics.md", "every process", &rows);
+    }
 }
