@@ -208,7 +208,7 @@ fn what_is_watched_is_printed_again_when_it_changes() {
     });
     let mut seen = Vec::new();
     let mut until = |word: &str| {
-        while let Ok(line) = says.recv_timeout(Duration::from_secs(60)) {
+        while let Ok(line) = says.recv_timeout(Duration::from_mins(1)) {
             seen.push(line);
             if seen.last().is_some_and(|line| line.contains(word)) {
                 return;

@@ -1,6 +1,6 @@
 //! Whether the machine itself will do: kernel, permissions, the mode, its modules and settings.
 
-use std::mem::{Discriminant, discriminant};
+use std::mem::discriminant;
 
 use super::{Finding, Level, facts::Facts};
 use crate::{
@@ -87,19 +87,23 @@ fn modules(reports: &[modules::Report], config: &Config) -> Vec<Finding> {
     let is_needed = |it: &modules::Report| {
         config.mode == Mode::Ipvs && init::needs(config, &it.module) && !it.may_be_there()
     };
-    let mut groups: Vec<(bool, Discriminant<Outcome>, Vec<&modules::Report>)> = Vec::new();
+    let key = |it: &modules::Report| (is_needed(it), discriminant(&it.outcome));
+    let mut groups: Vec<Vec<&modules::Report>> = Vec::new();
     for report in reports {
-        let (needed, kind) = (is_needed(report), discriminant(&report.outcome));
-        match groups.iter_mut().find(|it| it.0 == needed && it.1 == kind) {
-            Some((_, _, group)) => group.push(report),
-            None => groups.push((needed, kind, vec![report])),
+        let is_alike = |group: &&mut Vec<&modules::Report>| {
+            group.first().is_some_and(|first| key(first) == key(report))
+        };
+        match groups.iter_mut().find(is_alike) {
+            Some(group) => group.push(report),
+            None => groups.push(vec![report]),
         }
     }
-    let finding = |(needed, _, group): (bool, _, Vec<&modules::Report>)| {
+    let finding = |group: Vec<&modules::Report>| {
         let names: Vec<_> = group.iter().map(|it| it.module.as_str()).collect();
-        let outcome = &group.first()?.outcome;
+        let first = group.first()?;
+        let outcome = &first.outcome;
         let found = format!("{}: {}", names.join(", "), outcome.found());
-        let level = match (needed, outcome) {
+        let level = match (is_needed(first), outcome) {
             (true, _) => Level::Failure,
             (false, Outcome::Present | Outcome::Loaded | Outcome::Unknown) => Level::Ok,
             (false, Outcome::Lacking | Outcome::NoProgram | Outcome::Failed(_)) => Level::Warning,

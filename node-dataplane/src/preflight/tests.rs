@@ -180,7 +180,7 @@ const CASES: [(Change, &str, &str, &str); 24] = [
             it.choice = Ok(Choice {
                 backend: Backend::Userspace,
                 why: "auto: it works here".to_owned(),
-            })
+            });
         },
         "warning mode",
         "userspace (auto",
@@ -242,7 +242,7 @@ const CASES: [(Change, &str, &str, &str); 24] = [
             it.chains = Ok(vec![
                 mk_chain(Family::Ipv4, "nat", "KUBE-SERVICES"),
                 mk_chain(Family::Ipv6, "nat", "KUBE-SERVICES"),
-            ])
+            ]);
         },
         "warning tables",
         "in ip nat, ip6 nat",
@@ -271,7 +271,7 @@ const CASES: [(Change, &str, &str, &str); 24] = [
             it.state = Ok(Found {
                 virtual_servers: 7,
                 ..Found::default()
-            })
+            });
         },
         "warning virtual servers",
         "7 in IPVS",
@@ -304,7 +304,7 @@ const CASES: [(Change, &str, &str, &str); 24] = [
                 Protocol::Tcp,
                 "127.0.0.1:10249",
                 "kube-proxy",
-            )])
+            )]);
         },
         "failure port 10249/TCP",
         "kube-proxy (process 812)",
@@ -372,14 +372,14 @@ const HARMLESS: [Change; 9] = [
             Family::Ipv4,
             "mangle",
             "KUBE-KUBELET-CANARY",
-        )])
+        )]);
     },
     |it, _| {
         it.state = Ok(Found {
             virtual_servers: 7,
             has_table: true,
             ..Found::default()
-        })
+        });
     },
     |it, _| it.forward_drops = Ok(vec![mk_forward_drop(true)]),
     |it, config| {
@@ -391,7 +391,7 @@ const HARMLESS: [Change; 9] = [
             Protocol::Tcp,
             "127.0.0.1:10249",
             "meshlite",
-        )])
+        )]);
     },
     |it, _| it.sockets = Ok(vec![mk_socket(Protocol::Tcp, "127.0.0.1:30080", "nginx")]),
     |it, config| {
