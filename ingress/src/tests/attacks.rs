@@ -23,7 +23,7 @@ use tokio::{
 use super::{mesh::Mesh, origin::Origin, origins};
 
 /// Longer than anything takes, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What becomes of a client's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

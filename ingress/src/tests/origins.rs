@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use self::servers::{SERVERS, Server};
 use super::{
-    attacks::{Recorder, Row, Verdict, converse},
+    attacks::{Recorder, Row, Seen, Verdict, converse},
     mesh::Mesh,
 };
 
@@ -98,7 +98,7 @@ pub(super) async fn hold(rows: &[Row]) {
             };
             let status = converse(&behind.mesh, bytes, last).await;
             let seen = behind.recorder.take();
-            let seen: Vec<_> = seen.iter().map(|seen| seen.essence()).collect();
+            let seen: Vec<_> = seen.iter().map(Seen::essence).collect();
             let holds = match verdict {
                 Verdict::Refused(refused) => status == *refused && seen.is_empty(),
                 Verdict::Forwarded(_) if status == 200 => seen == sent,

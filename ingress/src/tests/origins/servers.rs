@@ -109,7 +109,7 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(address).await.is_err() {
             if process.try_wait().unwrap().is_some() {
                 return None;
