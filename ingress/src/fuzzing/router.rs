@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use http::Uri;
 use meshlite_snapshot::{
     HostMatch, Name, ObjectRef, PathMatch, Route, RoutePath, RouteTimeouts, WeightedCluster,
 };
@@ -26,6 +27,10 @@ pub fn router(lines: &str) {
     let Ok(path) = normal(path.replace('?', "")) else {
         return;
     };
+    // Not everything that is normal can stand in a request.
+    if !Uri::try_from(&*path).is_ok_and(|uri| uri.path() == path) {
+        return;
+    }
     let mut tables: BTreeMap<HostMatch, Vec<Route>> = BTreeMap::new();
     for (rank, line) in lines.enumerate().take(64) {
         let Some((host, route)) = parse(line, rank) else {
