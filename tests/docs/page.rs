@@ -56,7 +56,7 @@ pub(crate) fn blocks(markdown: &str) -> Result<Vec<Block>, String> {
     Ok(blocks)
 }
 
-/// The arguments of each `meshlite …` that stands in a sentence, up to what is for a shell.
+/// The arguments of each `meshlite …` that stands in a sentence, up to what is for a shell; not of `meshlite COMMAND`.
 pub(crate) fn mentions(markdown: &str) -> Vec<Vec<String>> {
     let mut is_prose = true;
     let mut prose = String::new();
@@ -70,6 +70,7 @@ pub(crate) fn mentions(markdown: &str) -> Vec<Vec<String>> {
     }
     let spans = prose.split('`').skip(1).step_by(2);
     let commands = spans.filter_map(|span| span.strip_prefix("meshlite "));
+    let commands = commands.filter(|rest| !rest.starts_with("COMMAND"));
     let arguments = commands.map(|rest| {
         let words = rest.split_whitespace();
         let own = words.take_while(|word| !word.starts_with(['|', ';', '>', '&', '…']));

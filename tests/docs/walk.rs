@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a block may be run again until it prints what the page shows: what it looks at may take its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
