@@ -134,9 +134,17 @@ pub(crate) enum NodeAction {
     /// Removes everything of Meshlite from this host and nothing else: rules, virtual servers, addresses, routes. Says
     /// each, and exits. Sysctls and modules stay. Connections through virtual servers end.
     #[command(after_help = NODE_CLEANUP_EXAMPLES)]
-    Cleanup,
+    Cleanup(CleanupArgs),
     #[command(after_help = NODE_SETS_EXAMPLES)]
     Sets(SetsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanupArgs {
+    /// Leaves virtual servers of Services, and addresses of kube-ipvs0, to kube-proxy, which serves with them by now: no
+    /// connection ends. Not before kube-proxy says that it is healthy.
+    #[arg(long, hide_env_values = true, env = "MESHLITE_KEEP_VIRTUAL_SERVERS")]
+    pub(crate) keep_virtual_servers: bool,
 }
 
 #[derive(Debug, Args)]

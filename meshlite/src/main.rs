@@ -207,9 +207,9 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
             }
             meshlite_node::init(&node)
         }
-        Some(NodeAction::Cleanup) => {
+        Some(NodeAction::Cleanup(args)) => {
             configured(log, Ok(()))?;
-            meshlite_node::cleanup()
+            meshlite_node::cleanup(args.keep_virtual_servers)
         }
     };
     for notice in &notices {

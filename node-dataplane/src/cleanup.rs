@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// Removes a part of it.
+type Part = dyn Fn(&mut Vec<Notice>) -> Result<(), String>;
+
 /// What a host has that may be ours.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -38,9 +41,11 @@ pub(crate) struct Found {
 }
 
 /// Removes it all, and says each. Blocks. What cannot be removed is a failure, and keeps nothing else from being removed.
-pub fn cleanup() -> Vec<Notice> {
+/// `keeps_virtual_servers`: those at addresses stay, as another proxy serves with them by now, and no connection ends.
+pub fn cleanup(keeps_virtual_servers: bool) -> Vec<Notice> {
     let mut notices = Vec::new();
-    for part in [forwarding, backends] {
+    let backends = |notices: &mut Vec<Notice>| backends(keeps_virtual_servers, notices);
+    for part in [&forwarding as &Part, &backends] {
         part(&mut notices).unwrap_or_else(|error| notices.push(Notice::failure(error)));
     }
     if notices.is_empty() {
@@ -67,10 +72,14 @@ fn forwarding(notices: &mut Vec<Notice>) -> Result<(), String> {
 }
 
 /// What the backends programmed.
-fn backends(notices: &mut Vec<Notice>) -> Result<(), String> {
+fn backends(keeps_virtual_servers: bool, notices: &mut Vec<Notice>) -> Result<(), String> {
     let before = find()?;
     // It knows what is its own by the table that it has in common with the other one, and removes that last.
-    let removed = ipvs::remove();
+    let removed = if keeps_virtual_servers {
+        ipvs::hand_over()
+    } else {
+        ipvs::remove().map(|()| 0)
+    };
     let after = find()?;
     let gone = [
         (
@@ -94,7 +103,14 @@ fn backends(notices: &mut Vec<Notice>) -> Result<(), String> {
     if before.has_table && !after.has_table {
         notices.push(Notice::of("removed table inet meshlite"));
     }
-    removed.map_err(|error| format!("not all of Meshlite is removed: {error}; run this again"))
+    let left = removed
+        .map_err(|error| format!("not all of Meshlite is removed: {error}; run this again"))?;
+    if left > 0 {
+        notices.push(Notice::of(format_args!(
+            "virtual servers by mark that still have connections: {left}; run this again once these have ended"
+        )));
+    }
+    Ok(())
 }
 
 /// Looks for it. Blocks.
@@ -148,7 +164,7 @@ mod tests {
     }
 
     fn said() -> Vec<String> {
-        let notices = cleanup();
+        let notices = cleanup(false);
         assert!(!notices.iter().any(|n| n.is_failure), "{notices:?}");
         notices.into_iter().map(|notice| notice.text).collect()
     }

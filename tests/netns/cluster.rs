@@ -183,7 +183,7 @@ impl Cluster {
         logs
     }
 
-    fn node_objects(&self) -> Vec<Value> {
+    pub(crate) fn node_objects(&self) -> Vec<Value> {
         let nodes = (0..).zip(self.world.nodes()).map(|(number, node)| {
             let pods = Family::BOTH.map(|family| World::pod_network(number, family));
             let addresses = Family::BOTH

@@ -17,6 +17,7 @@
 mod backend;
 mod cluster;
 mod expect;
+mod kube_proxy;
 mod load;
 mod look;
 mod rootless;

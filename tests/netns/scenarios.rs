@@ -8,6 +8,7 @@ mod masquerade;
 mod policies;
 mod ports;
 mod restarts;
+mod switch;
 
 use libtest_mimic::Trial;
 
@@ -75,6 +76,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(restarts::SCENARIOS);
     all.extend(healing::SCENARIOS);
     all.extend(host::SCENARIOS);
+    all.extend(switch::SCENARIOS);
     all
 }
 

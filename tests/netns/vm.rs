@@ -12,6 +12,8 @@ use std::{
 use libtest_mimic::{Failed, Trial};
 use meshlite_tests::soak::soaked;
 
+use crate::kube_proxy::Api;
+
 /// As the first argument, it makes this program run only these tests, in its own kernel.
 pub(crate) const HERE: &str = "ipvs-here";
 /// What `tests/vm/run` ends with where something is not there that it takes.
@@ -57,8 +59,11 @@ fn result(name: &str) -> Result<(), Failed> {
 )]
 fn run() -> Outcome {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("vm/run");
+    // There it would take minutes to start.
+    let api = Api::start();
     let mut machine = Command::new(&program)
         .args(["--limit", soaked("1800", "7200")])
+        .envs(api.iter().map(Api::to_give))
         .arg(env::current_exe().expect("this program"))
         .args([HERE, "--test-threads=1", "--color=never"])
         .args(env::args().skip(1).filter(|argument| {

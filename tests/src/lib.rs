@@ -14,6 +14,7 @@ pub mod apiserver;
 pub mod dice;
 pub mod figures;
 pub mod fixture;
+pub mod kube_proxy;
 pub mod process;
 pub mod programs;
 pub mod replica;

@@ -19,6 +19,7 @@ mod host;
 mod http;
 mod namespace;
 mod process;
+mod relay;
 mod server;
 mod topology;
 

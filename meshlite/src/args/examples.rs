@@ -37,7 +37,8 @@ Examples:
 
 pub(super) const NODE_CLEANUP_EXAMPLES: &str = "\
 Examples:
-  meshlite node cleanup            after `meshlite node` was stopped; again does no harm";
+  meshlite node cleanup                          after `meshlite node` was stopped; again does no harm
+  meshlite node cleanup --keep-virtual-servers   kube-proxy serves again, with IPVS";
 
 pub(super) const NODE_SETS_EXAMPLES: &str = "\
 Examples:

@@ -40,7 +40,7 @@ use meshlite_snapshot::Protocol;
 use self::{backend::Backend, door::Door, helpers::Helpers};
 pub(crate) use self::{
     binding::LINK,
-    leftovers::{Leftovers, remove},
+    leftovers::{Leftovers, hand_over, remove},
 };
 use super::{Capabilities, Kernel, KernelError, worker::Worker};
 use crate::{

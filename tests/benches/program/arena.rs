@@ -3,22 +3,20 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use meshlite_tests::{
+    kube_proxy,
     process::{cpu_of, memory_mb_of, sibling},
     world::{Host, Process, World},
 };
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 use crate::{
     objects::NODE,
-    relay,
     scene::Scene,
     watch::{Mode, Proxy, Watch, pause},
 };
@@ -56,9 +54,9 @@ impl Arena {
     /// A node from which the control plane and the API server of the scene can be reached.
     pub(crate) fn new(runtime: &Handle, scene: &Scene) -> anyhow::Result<Self> {
         let world = World::new(&[2])?;
-        relay::open(runtime, world.node(0), scene.control_plane)?;
+        world.node(0).relay(runtime, scene.control_plane)?;
         if let Some(api) = scene.api_server {
-            relay::open(runtime, world.node(0), api)?;
+            world.node(0).relay(runtime, api)?;
         }
         let folder = tempfile::Builder::new()
             .prefix("meshlite-bench-")
@@ -118,13 +116,12 @@ impl Arena {
 
     fn start_kube_proxy(&self, mode: Mode, scene: &Scene) -> anyhow::Result<Process> {
         let kubeconfig = scene.kubeconfig.as_ref();
-        let config = kube_proxy_config(mode, kubeconfig.context("kube-proxy needs an API server")?);
+        let kubeconfig = kubeconfig.context("kube-proxy needs an API server")?;
+        let config = kube_proxy::config(mode.name(), NODE, kubeconfig);
         let path = self.folder.path().join("kube-proxy.json");
         fs::write(&path, config.to_string())?;
-        let program = kube_proxy()?;
-        ensure!(program.is_file(), "{} is not there", program.display());
         let config = format!("--config={}", path.display());
-        Ok(self.node().start(&program, [config])?)
+        Ok(self.node().start(&kube_proxy::program()?, [config])?)
     }
 
     /// Waits until its first pass is over: it may do more in it than is counted in the kernel.
@@ -193,34 +190,4 @@ impl Running {
         let of = |field| memory_mb_of(self.id(), field);
         Ok((of("VmRSS:")?, of("VmHWM:")?))
     }
-}
-
-/// Where `tests/bench/program` built it.
-fn kube_proxy() -> anyhow::Result<PathBuf> {
-    let given = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    let given = given.map(|folder| folder.join("kube-proxy"));
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/kubernetes/kube-proxy");
-    let mut places = given.into_iter().chain([built]);
-    places
-        .find(|path| path.is_file())
-        .context("there is no kube-proxy")
-}
-
-/// As kubeadm has it, but for what a namespace has no say in, and with no least time between two passes.
-fn kube_proxy_config(mode: Mode, kubeconfig: &Path) -> Value {
-    json!({
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": mode.name(),
-        "hostnameOverride": NODE,
-        "clientConnection": {"kubeconfig": kubeconfig},
-        "clusterCIDR": "10.244.0.0/16",
-        "featureGates": {"KubeProxyIPVS": true},
-        "conntrack": {
-            "maxPerCore": 0,
-            "min": 0,
-            "tcpEstablishedTimeout": "0s",
-            "tcpCloseWaitTimeout": "0s",
-        },
-    })
 }

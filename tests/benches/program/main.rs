@@ -24,7 +24,6 @@ mod ipvs;
 mod nftables;
 mod objects;
 mod plan;
-mod relay;
 mod report;
 mod scene;
 mod source;

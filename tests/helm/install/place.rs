@@ -85,7 +85,19 @@ async fn write_objects(api: &ApiServer, world: &World) {
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": BACKEND}]},
     });
-    let web = ingress("web", HOST, "web");
+    let mut balanced = service.clone();
+    balanced["metadata"]["name"] = json!("balanced");
+    balanced["spec"]["type"] = json!("LoadBalancer");
+    let mut web = ingress("web", HOST, "web");
+    web["spec"]["tls"] = json!([{"hosts": [HOST], "secretName": "web-tls"}]);
+    let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
+    let tls = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "web-tls", "namespace": "shop"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()},
+    });
     // Something to find fault with.
     let broken = ingress("broken", "broken.example.com", "is-not-there");
     let account = json!({
@@ -93,7 +105,7 @@ async fn write_objects(api: &ApiServer, world: &World) {
         "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": "shop"},
     });
-    for object in [namespace, account, service, web, broken] {
+    for object in [namespace, account, service, balanced, tls, web, broken] {
         api.apply(&object.to_string()).await.unwrap();
     }
     let pod = Pod {

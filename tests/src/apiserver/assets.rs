@@ -27,6 +27,11 @@ impl Assets {
         })
     }
 
+    /// kube-proxy, which is no part of an API server.
+    pub(crate) fn kube_proxy() -> Result<PathBuf, Error> {
+        find("kube-proxy")
+    }
+
     /// As [`find`](Self::find) for a test: where a program is missing, says so aloud; in CI that is a failure.
     pub fn or_say_so() -> Option<Self> {
         match Self::find() {

@@ -30,6 +30,9 @@ const IFA_F_NODAD: u8 = 0x02;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_PRIORITY: u16 = 6;
+/// Behind those that the kernel makes for addresses of links: so both can be there while one takes over from the other.
+const LOCAL_ROUTE_PRIORITY: u32 = 1024;
 const RT_TABLE_LOCAL: u8 = 255;
 const RT_SCOPE_HOST: u8 = 254;
 const RTN_LOCAL: u8 = 2;
@@ -106,6 +109,7 @@ pub(super) fn write(
             let mut w = Writer::begin(out, header, &route_of(address));
             put_address(&mut w, RTA_DST, address);
             w.put_u32_ne(RTA_OIF, link);
+            w.put_u32_ne(RTA_PRIORITY, LOCAL_ROUTE_PRIORITY);
             w.end()
         }
         Message::RemoveLocalRoute { address } => {

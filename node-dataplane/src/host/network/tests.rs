@@ -198,3 +198,29 @@ fn local_routes_make_addresses_this_nodes_and_others_routes_stay() {
         }
     });
 }
+
+#[test]
+fn a_local_route_is_there_beside_an_address_of_a_link_and_stays_when_that_goes() {
+    in_namespace(|| {
+        let mut network = Network::connect().unwrap();
+        let ours: Vec<IpAddr> = ["10.98.0.1", "fd00:98::1"]
+            .map(|a| a.parse().unwrap())
+            .into();
+        ip("link add proxy type bridge");
+        ip("link set proxy up");
+        ip("address add 10.98.0.1/32 dev proxy");
+        ip("address add fd00:98::1/128 dev proxy nodad");
+        assert!(
+            network
+                .add_local_routes(LOOPBACK, &ours)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(network.local_routes().unwrap().len(), ours.len());
+        ip("link delete proxy");
+        for address in &ours {
+            let route = ip(&format!("route get {address}"));
+            assert!(route.contains("local"), "{route}");
+        }
+    });
+}

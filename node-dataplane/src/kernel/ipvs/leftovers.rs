@@ -78,6 +78,27 @@ pub(crate) fn remove() -> Result<(), KernelError> {
     Backend::<meshlite_ipvs::Ipvs>::new(options)?.remove()
 }
 
+/// Takes away all of ours but virtual servers at addresses, which somebody else serves with from now on, and says how many
+/// others stay because they have connections. No connection ends.
+pub(crate) fn hand_over() -> Result<usize, KernelError> {
+    // Whoever serves now made virtual servers and rules of their own: without ours, no packet has a mark of ours.
+    rules::remove()?;
+    let options = Options {
+        vip_binding: VipBinding::Route,
+        exclude_cidrs: Vec::new(),
+        timeouts: meshlite_ipvs::Timeouts::default(),
+        drain_timeout: Duration::MAX,
+    };
+    match meshlite_ipvs::Ipvs::connect() {
+        Ok(_) => Backend::<meshlite_ipvs::Ipvs>::new(options)?.hand_over(),
+        Err(Error::NotSupported(_)) => {
+            Binding::new(VipBinding::Route)?.remove_routes()?;
+            Ok(0)
+        }
+        Err(error) => Err(value::error(&error)),
+    }
+}
+
 impl<D: Door> Backend<D> {
     /// From now on all that is ours is on its way out. Says whether there is any.
     fn give_up(&mut self) -> Result<bool, KernelError> {
@@ -131,5 +152,14 @@ impl<D: Door> Backend<D> {
         self.binding.remove_routes()?;
         self.binding.remove_link_if_unused()?;
         rules::remove().map(drop)
+    }
+    fn hand_over(&mut self) -> Result<usize, KernelError> {
+        let listing = self.list()?;
+        self.binding.remove_routes()?;
+        for mark in listing.marked.keys() {
+            self.retiring.add(mark.service_key(), Instant::now());
+        }
+        self.tend()?;
+        Ok(self.retiring.keys().len())
     }
 }
