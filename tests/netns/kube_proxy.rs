@@ -4,6 +4,7 @@ use std::{
     env, fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use http::{Request, header::CONTENT_TYPE};
@@ -21,7 +22,7 @@ use crate::{
     backend::{Backend, SERVICES},
     cluster::Cluster,
     service::Service,
-    wait::eventually,
+    wait::eventually_within,
 };
 
 /// The API server of a machine from where this one is booted: its port and its kubeconfig.
@@ -32,6 +33,8 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const METRICS: SocketAddr = SocketAddr::new(HERE, 10249);
 /// When it has programmed everything, for each family.
 const PASSED: &str = "kubeproxy_sync_proxy_rules_last_timestamp_seconds{";
+/// It runs other programs for whatever it does, which an emulated machine starts slowly.
+const START: Duration = Duration::from_mins(8);
 const CONFIG: &str = "config.json";
 const NODES: &str = "/api/v1/nodes";
 const SERVICE: &str = "/api/v1/namespaces/default/services";
@@ -186,7 +189,7 @@ impl KubeProxy {
         let host = cluster.world.node(self.node);
         let process = host.start(&program, [format!("--config={}", config.display())]);
         let process = process.expect("kube-proxy starts");
-        eventually("kube-proxy has programmed both families", || {
+        eventually_within(START, "kube-proxy has programmed both families", || {
             assert!(!process.has_ended(), "{}", process.log());
             let (_, metrics) = host.get(METRICS, "/metrics").unwrap_or_default();
             let passes = metrics.lines().filter(|line| line.starts_with(PASSED));
