@@ -142,7 +142,7 @@ pub(crate) enum NodeAction {
 #[derive(Debug, Args)]
 pub(crate) struct CleanupArgs {
     /// Leaves virtual servers of Services, and addresses of kube-ipvs0, to kube-proxy, which serves with them by now: no
-    /// connection ends. Not before kube-proxy says that it is healthy.
+    /// connection ends. Not before kube-proxy has programmed everything.
     #[arg(long, hide_env_values = true, env = "MESHLITE_KEEP_VIRTUAL_SERVERS")]
     pub(crate) keep_virtual_servers: bool,
 }
