@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use meshlite_proto::{cache::Cache, connect::Security};
 
-use crate::AccessLogFormat;
+use crate::{AccessLogFormat, Tracing};
 
 /// How an [`Ingress`](crate::Ingress) runs. [`Config::default`] holds the defaults that the fields name.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub proxy_protocol: bool,
     /// A line on standard output for each request; nothing.
     pub access_log: Option<AccessLogFormat>,
+    /// Where requests are traced to; nowhere.
+    pub tracing: Option<Tracing>,
     /// The most bytes of a request's body, where its route does not say; any.
     pub max_body_bytes: Option<u64>,
     /// The most connections that one client address may have open at once; 16,384.
@@ -71,6 +73,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             access_log: None,
+            tracing: None,
             max_body_bytes: None,
             max_client_connections: 16 * 1024,
             send_timeout: Duration::from_mins(1),

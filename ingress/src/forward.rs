@@ -41,6 +41,7 @@ use crate::{
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
+    trace::Traced,
 };
 
 /// One of the connections that are open, and of its client's.
@@ -96,6 +97,8 @@ pub(crate) struct Notes {
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// What the access log says, where there is one.
     pub(crate) record: RefCell<Option<Box<Record>>>,
+    /// The spans of a request that is traced.
+    pub(crate) traced: RefCell<Option<Box<Traced>>>,
 }
 
 /// Serves one request.
@@ -120,6 +123,10 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
     if connection.worker.access_log.is_some() {
         exchange.begin_record(&request);
     }
+    if let Some(spans) = &shared.spans {
+        let traced = Traced::begin(spans, &exchange, &request);
+        exchange.notes.traced.replace(traced);
+    }
     let asked = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
     let answered = exchange.run(request).await;
     let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
@@ -139,6 +146,10 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
     shared.metrics.observe(connection.worker.index, took);
     if let Some(refusal) = reason {
         shared.metrics.refuse(refusal);
+    }
+    if let Some(mut traced) = exchange.notes.traced.take() {
+        traced.note(&exchange, status, reason);
+        response = response.map(|body| body.traced(traced));
     }
     match &connection.worker.access_log {
         Some(log) => exchange.end_record(log, reason, response),
@@ -204,6 +215,9 @@ impl Exchange<'_> {
         let upgrade = Upgrade::fit(upgrade, &cluster.transport)?;
         self.prepare(&mut parts, route, admitted, cluster, upgrade.as_ref())?;
         self.note_request(&parts);
+        if let Some(traced) = &*self.notes.traced.borrow() {
+            traced.tell(&mut parts.headers);
+        }
         let upload = Upload::new(self.started, admitted.body_limit());
         let request = self.compose(parts, body, route, cluster, &upload);
         let rules = Rules::of(route);

@@ -47,6 +47,7 @@ use crate::{
     policy::{Passwords, Taken},
     table::{Builder, Table},
     takeover::{Holders, Predecessor},
+    trace::Spans,
 };
 
 /// How often listeners that could not be bound are tried again.
@@ -90,6 +91,9 @@ pub enum RunError {
     /// There is no TLS on this machine.
     #[error("cannot prepare TLS: {0}")]
     Tls(String),
+    /// The collector of traces has no usable address.
+    #[error("traces cannot be exported: {0}")]
+    Tracing(String),
 }
 
 fn flag(error: &CacheError) -> &'static str {
@@ -218,6 +222,9 @@ impl Ingress {
         if cut_off > 0 {
             warn!(cut_off, "connections were cut off at the drain timeout");
         }
+        if let Some(spans) = &shared.spans {
+            spans.flush().await;
+        }
         info!("ingress stopped");
         admin_stop.cancel();
         if let Some(server) = admin_server
@@ -258,6 +265,13 @@ pub(crate) fn start(
         Some(_) => Some(access_log::start_writer(output).map_err(RunError::Worker)?),
         None => None,
     };
+    let spans = match &config.tracing {
+        Some(tracing) => {
+            let spans = Spans::start(tracing, metrics.spans_dropped.clone());
+            Some(spans.map_err(|error| RunError::Tracing(error.to_string()))?)
+        }
+        None => None,
+    };
     let mut secret = [0; 32];
     aws_lc_rs::rand::fill(&mut secret).map_err(|error| RunError::Tls(error.to_string()))?;
     let shared = Arc::new(Shared {
@@ -267,6 +281,7 @@ pub(crate) fn start(
         taken: Taken::new(Instant::now()),
         passwords: Passwords::new(&secret, count),
         is_relieved: AtomicBool::new(false),
+        spans,
         log_writer,
     });
     let spawn = |index| WorkerHandle::spawn(Arc::clone(&shared), index, stop.clone());

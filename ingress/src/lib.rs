@@ -38,3 +38,4 @@ mod trace;
 pub use access_log::AccessLogFormat;
 pub use config::Config;
 pub use ingress::{BindError, Ingress, RunError};
+pub use trace::{Sampler, Tracing};

@@ -31,6 +31,7 @@ use crate::{
     metrics::Metrics,
     policy::{Passwords, Taken},
     table::Table,
+    trace::Spans,
 };
 
 /// When a silent peer, client or endpoint, is first asked whether it is still there.
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) passwords: Passwords,
     /// Another process accepts from the same sockets from now on.
     pub(crate) is_relieved: AtomicBool,
+    /// Where the spans of requests go; nowhere.
+    pub(crate) spans: Option<Spans>,
     /// Where workers' access logs go.
     pub(crate) log_writer: Option<SyncSender<Vec<u8>>>,
 }

@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: Counter,
     pub(crate) connections_calmed: Counter,
     pub(crate) access_log_dropped: Counter,
+    pub(crate) spans_dropped: Counter,
     pub(crate) upstream_connects: Counter,
     pub(crate) upstream_connect_failures: Counter,
     pub(crate) upstream_retries: Counter,
@@ -89,6 +90,7 @@ impl Metrics {
             connections_refused: Counter::default(),
             connections_calmed: Counter::default(),
             access_log_dropped: Counter::default(),
+            spans_dropped: Counter::default(),
             upstream_connects: Counter::default(),
             upstream_connect_failures: Counter::default(),
             upstream_retries: Counter::default(),
@@ -134,6 +136,11 @@ impl Metrics {
             "access_log_dropped_lines",
             "Lines of the access log that nobody took in time",
             self.access_log_dropped.clone(),
+        );
+        registry.register(
+            "traces_dropped",
+            "Traced requests whose spans no collector took",
+            self.spans_dropped.clone(),
         );
         registry.register(
             "upstream_connects",

@@ -23,6 +23,7 @@ mod routing;
 mod seen;
 mod tls;
 mod tools;
+mod traces;
 mod upgrade;
 mod upstream;
 mod whole;

@@ -1,6 +1,32 @@
-//! The W3C's trace context. It passes through as it is, and the access log says which trace a request belongs to.
+//! Traces: which one a request belongs to, and, where a collector is configured, spans of the ingress in it.
+//!
+//! ```text
+//! request ─> Traced ── its response has ended ──> queue (bounded) ──> exporter ─> OTLP collector
+//! ```
+//!
+//! Without a collector, the W3C's trace context passes through as it is.
+
+mod context;
+mod export;
+pub(crate) mod otlp;
+mod sampler;
+mod span;
 
 use http::HeaderValue;
+
+pub use self::sampler::Sampler;
+pub(crate) use self::{context::Context, export::Spans, span::Traced};
+
+/// Where spans of requests go.
+#[derive(Clone, Debug)]
+pub struct Tracing {
+    /// The collector, as a URL: OTLP over gRPC, such as `http://127.0.0.1:4317`.
+    pub endpoint: String,
+    /// What the spans say they are of: `service.name`.
+    pub service: String,
+    /// Which requests are traced.
+    pub sampler: Sampler,
+}
 
 /// The trace that a `traceparent` header names, if it is a valid one: `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 pub(crate) fn trace_id(parent: &HeaderValue) -> Option<&str> {

@@ -14,6 +14,7 @@ use crate::{
     access_log::{AccessLog, Record},
     forward::BodyError,
     policy::Place,
+    trace::Traced,
 };
 
 /// A body, and what happens when it has been sent or given up.
@@ -23,6 +24,7 @@ pub(crate) struct Watched {
     bytes: u64,
     place: Option<Place>,
     entry: Option<(Rc<AccessLog>, Box<Record>)>,
+    traced: Option<Box<Traced>>,
 }
 
 impl Watched {
@@ -32,6 +34,7 @@ impl Watched {
             bytes: 0,
             place: None,
             entry: None,
+            traced: None,
         }
     }
 
@@ -63,6 +66,13 @@ impl Body {
         Self::Watched(watched)
     }
 
+    /// Ends the spans of its request when the body has ended.
+    pub(crate) fn traced(self, traced: Box<Traced>) -> Self {
+        let mut watched = self.watched();
+        watched.traced = Some(traced);
+        Self::Watched(watched)
+    }
+
     /// Writes a line when the body has ended.
     pub(crate) fn logged(self, log: Rc<AccessLog>, record: Box<Record>) -> Self {
         let mut watched = self.watched();
@@ -76,6 +86,9 @@ impl Drop for Watched {
         if let Some((log, record)) = &mut self.entry {
             record.bytes = self.bytes;
             log.write(record, record.started.elapsed());
+        }
+        if let Some(traced) = self.traced.take() {
+            traced.end();
         }
     }
 }

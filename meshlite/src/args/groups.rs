@@ -206,6 +206,42 @@ pub(crate) struct IngressArgs {
         env = "MESHLITE_ACCESS_LOG"
     )]
     pub(crate) access_log: String,
+    /// Trace requests to this OpenTelemetry collector (OTLP over gRPC), such as http://127.0.0.1:4317. Default: nowhere.
+    #[arg(
+        long,
+        value_name = "URL",
+        hide_env_values = true,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT"
+    )]
+    pub(crate) otel_exporter_otlp_endpoint: Option<String>,
+    /// What traces call the ingress.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "meshlite-ingress",
+        hide_env_values = true,
+        env = "OTEL_SERVICE_NAME"
+    )]
+    pub(crate) otel_service_name: String,
+    /// Which requests are traced: `always_on`, `always_off`, `traceidratio`, or with `parentbased_` before it: those
+    /// that the client traces, and of others as the rest of the name says.
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "parentbased_always_on",
+        hide_env_values = true,
+        env = "OTEL_TRACES_SAMPLER"
+    )]
+    pub(crate) otel_traces_sampler: String,
+    /// The share of requests, from 0 to 1, of a rule that ends with `traceidratio`.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = "1",
+        hide_env_values = true,
+        env = "OTEL_TRACES_SAMPLER_ARG"
+    )]
+    pub(crate) otel_traces_sampler_arg: String,
     /// The most bytes of a request's body, where its route does not say; 0 for any.
     #[arg(
         long,

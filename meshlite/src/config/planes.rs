@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use meshlite_ingress::AccessLogFormat;
+use meshlite_ingress::{AccessLogFormat, Sampler, Tracing};
 use meshlite_proto::cache::Cache;
 
 use super::{
@@ -147,6 +147,10 @@ fn ingress_of(ingress: &IngressArgs, problems: &mut Problems) -> Option<meshlite
         address,
         trusted_proxy,
         access_log,
+        otel_exporter_otlp_endpoint,
+        otel_service_name,
+        otel_traces_sampler,
+        otel_traces_sampler_arg,
         max_body_bytes,
         max_client_connections,
         response_timeout,
@@ -164,6 +168,28 @@ fn ingress_of(ingress: &IngressArgs, problems: &mut Problems) -> Option<meshlite
             None
         }
     };
+    let share: Option<f64> = problems.parse(
+        "otel-traces-sampler-arg",
+        otel_traces_sampler_arg,
+        "a number from 0 to 1",
+    );
+    let sampler = Sampler::named(otel_traces_sampler, share.unwrap_or(1.0));
+    if sampler.is_none() {
+        let problem = format_args!(
+            "`{otel_traces_sampler}` is not always_on, always_off or traceidratio, with parentbased_ before it or not"
+        );
+        problems.add("otel-traces-sampler", problem);
+    }
+    let tracing = sampler.zip(
+        otel_exporter_otlp_endpoint
+            .as_ref()
+            .filter(|url| !url.is_empty()),
+    );
+    let tracing = tracing.map(|(sampler, endpoint)| Tracing {
+        endpoint: endpoint.clone(),
+        service: otel_service_name.clone(),
+        sampler,
+    });
     let max_body_bytes: Option<u64> = problems.parse("max-body-bytes", max_body_bytes, "a number");
     let max_client_connections =
         problems.parse("max-client-connections", max_client_connections, "a number");
@@ -173,6 +199,7 @@ fn ingress_of(ingress: &IngressArgs, problems: &mut Problems) -> Option<meshlite
         address: address?,
         trusted_proxies: trusted_proxies?,
         access_log: access_log?,
+        tracing,
         max_body_bytes: max_body_bytes.map(|most| (most > 0).then_some(most))?,
         max_client_connections: max_client_connections?,
         response_timeout: response_timeout?,

@@ -1,0 +1,155 @@
+//! The spans of a request: the ingress's as a server, and below it as the endpoint's client.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{Context, Spans, context};
+use crate::{forward::Exchange, respond::Refusal};
+
+pub(super) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+/// Longer values of attributes are cut off.
+const MAX_TEXT: usize = 1024;
+
+/// What is known of a traced request. Both spans are made of it once it has ended.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    spans: Spans,
+    pub(super) trace: [u8; 16],
+    /// The client's span; none where the trace begins here.
+    pub(super) parent: Option<[u8; 8]>,
+    pub(super) server: [u8; 8],
+    pub(super) client: [u8; 8],
+    pub(super) state: String,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) user_agent: Option<String>,
+    pub(super) version: Version,
+    pub(super) is_tls: bool,
+    pub(super) peer: IpAddr,
+    pub(super) began: SystemTime,
+    started: Instant,
+    pub(super) status: StatusCode,
+    pub(super) reason: Option<&'static str>,
+    /// Where it was sent, how long after it began the answer's head came, and how often it was sent.
+    pub(super) endpoint: Option<SocketAddr>,
+    pub(super) answered: Option<Duration>,
+    pub(super) tries: usize,
+    pub(super) took: Duration,
+}
+
+impl Traced {
+    /// Begins the spans of a request, if it is sampled.
+    pub(crate) fn begin(
+        spans: &Spans,
+        exchange: &Exchange<'_>,
+        request: &Request<Incoming>,
+    ) -> Option<Box<Self>> {
+        let headers = request.headers();
+        let parent = headers.get(TRACE_PARENT).and_then(Context::read);
+        let trace = parent.map_or_else(context::new_trace, |parent| parent.trace);
+        if !spans.sampler.samples(parent.as_ref(), &trace) {
+            return None;
+        }
+        let client = &exchange.connection.client;
+        let trusted = &exchange.connection.worker.shared.config.trusted_proxies;
+        let uri = request.uri();
+        let text = |name| headers.get(name).map(cut);
+        let authority = || uri.authority().map(|host| cut(host));
+        Some(Box::new(Self {
+            spans: spans.clone(),
+            trace,
+            parent: parent.map(|parent| parent.span),
+            server: context::new_span(),
+            client: context::new_span(),
+            state: text(&TRACE_STATE)
+                .filter(|_| parent.is_some())
+                .unwrap_or_default(),
+            method: request.method().clone(),
+            path: cut(uri.path()),
+            query: uri.query().map(cut),
+            host: text(&header::HOST).or_else(authority),
+            user_agent: text(&header::USER_AGENT),
+            version: request.version(),
+            is_tls: client.is_tls,
+            peer: client.address(headers, trusted),
+            began: SystemTime::now(),
+            started: exchange.started,
+            status: StatusCode::OK,
+            reason: None,
+            endpoint: None,
+            answered: None,
+            tries: 0,
+            took: Duration::ZERO,
+        }))
+    }
+
+    /// Tells the endpoint whose child it is.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        let parent = context::write(&self.trace, &self.client);
+        if let Ok(parent) = HeaderValue::try_from(parent) {
+            headers.insert(TRACE_PARENT, parent);
+        }
+    }
+
+    /// Notes what became of the request.
+    pub(crate) fn note(
+        &mut self,
+        exchange: &Exchange<'_>,
+        status: StatusCode,
+        reason: Option<Refusal>,
+    ) {
+        let notes = exchange.notes;
+        self.status = status;
+        self.reason = reason.map(Refusal::label);
+        self.endpoint = notes.endpoint.get();
+        self.tries = notes.tries.get();
+        let answered = notes.answered.get();
+        self.answered = answered.map(|answered| answered.duration_since(self.started));
+    }
+
+    /// Exports the spans: the response has ended.
+    pub(crate) fn end(mut self: Box<Self>) {
+        self.took = self.started.elapsed();
+        let spans = self.spans.clone();
+        spans.export(self);
+    }
+}
+
+/// As text, and not too long.
+fn cut(value: impl AsBytes) -> String {
+    let bytes = value.bytes();
+    let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+trait AsBytes: fmt::Debug {
+    fn bytes(&self) -> &[u8];
+}
+
+impl AsBytes for &str {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl AsBytes for &HeaderValue {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl AsBytes for &http::uri::Authority {
+    fn bytes(&self) -> &[u8] {
+        self.as_str().as_bytes()
+    }
+}
