@@ -57,7 +57,8 @@ fn root() -> &'static Path {
 fn pages() -> Vec<PathBuf> {
     let docs = fs::read_dir(root().join("docs")).expect("docs is readable");
     let docs = docs.map(|entry| Path::new("docs").join(entry.expect("an entry").file_name()));
-    let mut pages: Vec<_> = [PathBuf::from("README.md")]
+    let mut pages: Vec<_> = ["README.md", "deploy/README.md"]
+        .map(PathBuf::from)
         .into_iter()
         .chain(docs.filter(|path| path.extension().is_some_and(|e| e == "md")))
         .collect();

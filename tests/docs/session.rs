@@ -54,6 +54,7 @@ impl Session {
         let command = command
             .env_remove("KUBECONFIG")
             .env("HOME", home)
+            .env("TMPDIR", folder)
             .env("PATH", path)
             .env("LC_ALL", "C.UTF-8")
             .envs(settings.iter().map(|(name, value)| (name, value)))
