@@ -46,7 +46,7 @@ use crate::{
 };
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Usage or configuration: nothing was started. Also where `status` and its like do not know.
 const USAGE: u8 = 2;

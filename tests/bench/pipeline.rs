@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The allocator of the `meshlite` command.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Files = Vec<(String, Vec<u8>)>;
 

@@ -29,7 +29,7 @@ use crate::run::Plan;
 
 /// The allocator of the `meshlite` command.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> anyhow::Result<()> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
