@@ -215,13 +215,7 @@ impl Ingress {
         drop(succession);
         // Never dropped: it does not become ready again.
         std::mem::forget(readiness.task("draining"));
-        let mut cut_off = 0;
-        for worker in workers {
-            cut_off += worker.drained.await.map_or(0, |drained| drained.cut_off);
-        }
-        if cut_off > 0 {
-            warn!(cut_off, "connections were cut off at the drain timeout");
-        }
+        drained(workers).await;
         if let Some(spans) = &shared.spans {
             spans.flush().await;
         }
@@ -233,6 +227,17 @@ impl Ingress {
             warn!(%error, "admin server failed");
         }
         Ok(())
+    }
+}
+
+/// Waits until every worker has finished what was under way.
+async fn drained(workers: Vec<WorkerHandle>) {
+    let mut cut_off = 0;
+    for worker in workers {
+        cut_off += worker.drained.await.map_or(0, |drained| drained.cut_off);
+    }
+    if cut_off > 0 {
+        warn!(cut_off, "connections were cut off at the drain timeout");
     }
 }
 

@@ -25,8 +25,8 @@ impl Context {
 }
 
 /// The header that makes a sampled span the parent of what an endpoint does.
-pub(super) fn write(trace: &[u8; 16], span: &[u8; 8]) -> String {
-    let (trace, span) = (u128::from_be_bytes(*trace), u64::from_be_bytes(*span));
+pub(super) fn write(trace: [u8; 16], span: [u8; 8]) -> String {
+    let (trace, span) = (u128::from_be_bytes(trace), u64::from_be_bytes(span));
     format!("00-{trace:032x}-{span:016x}-01")
 }
 
@@ -48,7 +48,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(trace in 1_u128.., span in 1_u64..) {
             let (trace, span) = (trace.to_be_bytes(), span.to_be_bytes());
-            let header = HeaderValue::try_from(write(&trace, &span)).unwrap();
+            let header = HeaderValue::try_from(write(trace, span)).unwrap();
             let read = Context::read(&header);
             prop_assert_eq!(read, Some(Context { trace, span, is_sampled: true }));
         }

@@ -1,7 +1,6 @@
 //! The spans of a request: the ingress's as a server, and below it as the endpoint's client.
 
 use std::{
-    fmt,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
@@ -63,8 +62,8 @@ impl Traced {
         let client = &exchange.connection.client;
         let trusted = &exchange.connection.worker.shared.config.trusted_proxies;
         let uri = request.uri();
-        let text = |name| headers.get(name).map(cut);
-        let authority = || uri.authority().map(|host| cut(host));
+        let text = |name| headers.get(name).map(|value| cut(value.as_bytes()));
+        let authority = || uri.authority().map(|host| cut(host.as_str().as_bytes()));
         Some(Box::new(Self {
             spans: spans.clone(),
             trace,
@@ -75,14 +74,14 @@ impl Traced {
                 .filter(|_| parent.is_some())
                 .unwrap_or_default(),
             method: request.method().clone(),
-            path: cut(uri.path()),
-            query: uri.query().map(cut),
+            path: cut(uri.path().as_bytes()),
+            query: uri.query().map(|query| cut(query.as_bytes())),
             host: text(&header::HOST).or_else(authority),
             user_agent: text(&header::USER_AGENT),
             version: request.version(),
             is_tls: client.is_tls,
             peer: client.address(headers, trusted),
-            began: SystemTime::now(),
+            began: wall_clock(),
             started: exchange.started,
             status: StatusCode::OK,
             reason: None,
@@ -95,7 +94,7 @@ impl Traced {
 
     /// Tells the endpoint whose child it is.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        let parent = context::write(&self.trace, &self.client);
+        let parent = context::write(self.trace, self.client);
         if let Ok(parent) = HeaderValue::try_from(parent) {
             headers.insert(TRACE_PARENT, parent);
         }
@@ -126,30 +125,16 @@ impl Traced {
 }
 
 /// As text, and not too long.
-fn cut(value: impl AsBytes) -> String {
-    let bytes = value.bytes();
+fn cut(bytes: &[u8]) -> String {
     let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-trait AsBytes: fmt::Debug {
-    fn bytes(&self) -> &[u8];
-}
-
-impl AsBytes for &str {
-    fn bytes(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl AsBytes for &HeaderValue {
-    fn bytes(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl AsBytes for &http::uri::Authority {
-    fn bytes(&self) -> &[u8] {
-        self.as_str().as_bytes()
-    }
+/// The time of day: collectors put the spans of many programs in order by it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a span says of when it began is all that it is for"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
