@@ -31,7 +31,7 @@ pub(super) fn host(number: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_fails_and_no_stream_ends_while_every_route_endpoint_and_certificate_changes() {
-    let mut mesh = Mesh::with(|config| config.drain_timeout = Duration::from_secs(60)).await;
+    let mut mesh = Mesh::with(|config| config.drain_timeout = Duration::from_mins(1)).await;
     let mut web = Deployment::start("web").await;
     let mut rpc = Deployment::start("rpc").await;
     let chat = upgrade::websocket_origin().await;
@@ -45,7 +45,7 @@ async fn nothing_fails_and_no_stream_ends_while_every_route_endpoint_and_certifi
     put_endpoints(&mut mesh, &rpc);
     rotate(&mut mesh, 0);
     assert_eq!(mesh.apply().await, []);
-    let mut load = Load::start(mesh.http(), mesh.https()).await;
+    let mut load = Load::start(mesh.http(), mesh.https());
     load.goes_on().await;
     let is_soak = std::env::var_os("MESHLITE_SOAK").is_some();
     let cycles = if is_soak { 60 } else { 3 };

@@ -1,6 +1,7 @@
 //! Spans of requests arrive at an OpenTelemetry collector, and a collector that does not answer is nobody's trouble.
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -91,7 +92,10 @@ fn says(span: &Span, key: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 async fn ask(mesh: &Mesh, parent: Option<&str>) -> Answer {

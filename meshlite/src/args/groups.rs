@@ -206,7 +206,7 @@ pub(crate) struct IngressArgs {
         env = "MESHLITE_ACCESS_LOG"
     )]
     pub(crate) access_log: String,
-    /// Trace requests to this OpenTelemetry collector (OTLP over gRPC), such as http://127.0.0.1:4317. Default: nowhere.
+    /// Trace requests to this OpenTelemetry collector (OTLP over gRPC), such as `http://127.0.0.1:4317`. Default: nowhere.
     #[arg(
         long,
         value_name = "URL",

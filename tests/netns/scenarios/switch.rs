@@ -135,7 +135,9 @@ fn documented(heading: &str) -> String {
 /// The commands that take away what kube-proxy left.
 fn documented_commands() -> String {
     let section = documented("What kube-proxy left\n");
-    section.split("```").nth(1).expect("commands").to_owned()
+    let block = section.split("```").nth(1).expect("commands");
+    let (_what_it_is, commands) = block.split_once('\n').expect("lines of commands");
+    commands.to_owned()
 }
 
 /// What `meshlite` is told once kube-proxy is back.

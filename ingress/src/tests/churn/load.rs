@@ -35,7 +35,7 @@ use super::{
 };
 
 /// Longer than anything takes, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Times that each client is answered before the next thing changes.
 const AT_LEAST: usize = 3;
 
@@ -66,7 +66,7 @@ impl Task {
 
 impl Load {
     /// Starts one client of each kind.
-    pub(super) async fn start(http: SocketAddr, https: SocketAddr) -> Self {
+    pub(super) fn start(http: SocketAddr, https: SocketAddr) -> Self {
         let mut load = Self {
             answered: Vec::new(),
             clients: JoinSet::new(),

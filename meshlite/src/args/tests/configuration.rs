@@ -39,7 +39,7 @@ variables below is read from the environment (and `POD_NAME`, `POD_NAMESPACE`, `
 ## As a plugin of kubectl
 
 On the PATH under the name `kubectl-meshlite` (a link will do), this program is `kubectl meshlite`; a link `kubectl_complete-meshlite`
-completes that. `meshlite completions SHELL` is for itself, and `meshlite man` prints the pages in [man](man).
+completes that. `meshlite completions bash` (or another shell) is for itself, and `meshlite man` prints the pages in [man](man).
 ";
 
 #[test]

@@ -113,7 +113,7 @@ fn what_takes_away_waits_a_quarter_of_a_second_at_most() {
         assert!(turn(&mut intake, [], now));
     }
     changed(&mut intake, Effect::Changes, now);
-    assert_eq!(intake.due(now), Some(now + ms(1000)));
+    assert_eq!(intake.due(now), Some(now + ms(500)));
     changed(&mut intake, Effect::TakesAway, now + ms(10));
     assert_eq!(intake.due(now + ms(10)), Some(now + ms(260)));
 }
