@@ -53,8 +53,14 @@ impl Problems {
     /// Notes what is wrong with a flag, under its name and that of its environment variable.
     pub(crate) fn add(&mut self, flag: &str, problem: impl fmt::Display) {
         let variable = flag.to_uppercase().replace('-', "_");
+        // OpenTelemetry's variables have names of their own, everywhere.
+        let ours = if flag.starts_with("otel-") {
+            ""
+        } else {
+            "MESHLITE_"
+        };
         self.0
-            .push(format!("--{flag} (MESHLITE_{variable}): {problem}"));
+            .push(format!("--{flag} ({ours}{variable}): {problem}"));
     }
 
     /// The value, unless something was wrong.

@@ -493,3 +493,15 @@ fn durations_have_a_unit() {
         assert_eq!(parse_duration(text), duration, "{text:?}");
     }
 }
+
+#[test]
+fn a_mistake_in_tracing_names_the_variable_of_opentelemetry() {
+    let said = mistakes(
+        "ingress --control-plane http://127.0.0.1:18000 --otel-exporter-otlp-endpoint http://127.0.0.1:4317 \
+         --otel-traces-sampler sometimes",
+    );
+    assert!(
+        said[0].starts_with("--otel-traces-sampler (OTEL_TRACES_SAMPLER): `sometimes`"),
+        "{said:?}"
+    );
+}

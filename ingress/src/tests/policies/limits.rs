@@ -1,5 +1,7 @@
 //! How many requests a client may make, and how large.
 
+use std::net::SocketAddr;
+
 use meshlite_snapshot::{Limits, Policy, RateLimit};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -17,6 +19,17 @@ fn mk_policy(limits: Limits) -> Policy {
         limits,
         ..Policy::default()
     }
+}
+
+/// A place among the requests of this client has become free.
+async fn is_free(http: SocketAddr) {
+    eventually("a free place", async || {
+        match get(http, &[]).await.status.as_u16() {
+            200 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -81,13 +94,7 @@ async fn a_client_has_only_so_many_requests_at_once_until_their_responses_end() 
     let other = get(mesh.http(), &[("x-forwarded-for", "192.0.2.2")]).await;
     assert_eq!(other.status, 200);
     drop((long, first));
-    eventually("a free place", async || {
-        match get(mesh.http(), &[]).await.status.as_u16() {
-            200 => Ok(()),
-            other => Err(other.to_string()),
-        }
-    })
-    .await;
+    is_free(mesh.http()).await;
 }
 
 #[tokio::test]
@@ -153,13 +160,7 @@ async fn a_tunnel_is_one_of_its_clients_requests_until_it_ends() {
     let free = Origin::echo("web").await;
     mesh.put_endpoints("web", &[free.address]);
     mesh.apply().await;
-    eventually("a free place", async || {
-        match get(mesh.http(), &[]).await.status.as_u16() {
-            200 => Ok(()),
-            other => Err(other.to_string()),
-        }
-    })
-    .await;
+    is_free(mesh.http()).await;
 }
 
 #[tokio::test]
