@@ -94,8 +94,6 @@ pub enum BindError {
 pub enum RunError {
     #[error("gRPC reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    #[error("admin server: {0}")]
-    Admin(#[source] io::Error),
     #[error("a task of the control plane panicked: {0}")]
     Panicked(#[from] JoinError),
 }
@@ -203,7 +201,10 @@ impl ControlPlane {
         if let Some((listener, _)) = admin {
             let router = router(readiness, Arc::new(metrics.registry()), findings.clone());
             let serving = admin::serve(listener, router, inner.clone());
-            tasks.spawn(async move { serving.await.map_err(RunError::Admin) });
+            tasks.spawn(async move {
+                serving.await;
+                Ok(())
+            });
         }
         let Replicas {
             peers,

@@ -46,7 +46,7 @@ use crate::{
     metrics::Metrics,
     policy::{Passwords, Taken},
     table::{Builder, Table},
-    takeover::{Holders, Predecessor},
+    takeover::{self, Holders, Predecessor},
     trace::Spans,
 };
 
@@ -75,6 +75,17 @@ pub enum BindError {
         /// Where it was looked for.
         path: PathBuf,
         /// Why it cannot be reached.
+        error: io::Error,
+    },
+    /// No ingress could take over from this one.
+    #[error(
+        "--takeover {}: no socket can be made there: {error}; give a path in a folder that exists and that this user may write to (systemd: RuntimeDirectory=, Pod: a volume)",
+        path.display()
+    )]
+    TakeoverSocket {
+        /// Where it would be.
+        path: PathBuf,
+        /// Why it cannot be made.
         error: io::Error,
     },
     /// The last good snapshot, or its private keys, cannot be kept where it was asked for.
@@ -111,6 +122,10 @@ impl Ingress {
         }
         let predecessor = match &config.takeover {
             Some(path) => {
+                takeover::check(path).map_err(|error| BindError::TakeoverSocket {
+                    path: path.clone(),
+                    error,
+                })?;
                 let found = Predecessor::find(path).await;
                 found.map_err(|error| BindError::Takeover {
                     path: path.clone(),
@@ -199,9 +214,10 @@ impl Ingress {
                 ));
             let stop = admin_stop.clone();
             tokio::spawn(async move {
-                let socket = succession::admin_socket(address, admin, admin_given).await;
-                let served = admin::serve(socket.map_err(io::Error::other)?, router, stop);
-                served.await
+                match succession::admin_socket(address, admin, admin_given).await {
+                    Ok(socket) => admin::serve(socket, router, stop).await,
+                    Err(error) => warn!(%error, "there is no admin server"),
+                }
             })
         });
         if succession.is_waiting() {
@@ -222,9 +238,9 @@ impl Ingress {
         info!("ingress stopped");
         admin_stop.cancel();
         if let Some(server) = admin_server
-            && let Ok(Err(error)) = server.await
+            && let Err(error) = server.await
         {
-            warn!(%error, "admin server failed");
+            warn!(%error, "the admin server panicked");
         }
         Ok(())
     }

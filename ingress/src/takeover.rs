@@ -14,10 +14,14 @@
 mod wire;
 
 use std::{
+    ffi::OsString,
     fs::{self, Permissions},
     io,
     net::TcpListener,
-    os::{fd::AsFd as _, unix::fs::PermissionsExt as _},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    },
     path::Path,
 };
 
@@ -118,14 +122,32 @@ impl Holders {
     }
 }
 
+/// Whether a socket can be made at this path, without making it: whoever listens there still does.
+pub(crate) fn check(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(io::Error::other("there is something that is no socket"));
+        }
+        _ => {}
+    }
+    let (listener, beside) = bind_beside(path)?;
+    drop(listener);
+    fs::remove_file(beside)
+}
+
 /// Listens for successors, in place of whoever did so at this path.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    let (listener, beside) = bind_beside(path)?;
+    fs::rename(&beside, path)?;
+    Ok(listener)
+}
+
+fn bind_beside(path: &Path) -> io::Result<(UnixListener, OsString)> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{:08x}", fastrand::u32(..)));
     let listener = UnixListener::bind(&beside)?;
     fs::set_permissions(&beside, Permissions::from_mode(0o600))?;
-    fs::rename(&beside, path)?;
-    Ok(listener)
+    Ok((listener, beside))
 }
 
 /// Serves successors until one of them serves in place of this process.
@@ -153,4 +175,34 @@ fn check_peer(stream: &UnixStream) -> io::Result<()> {
     }
     let message = format!("user {uid} may not take over; run both as the same user");
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_path_where_no_socket_can_be_made_is_refused_and_leaves_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "kept").unwrap();
+        for path in ["away/socket", "file", "file/socket", "."] {
+            let path = folder.path().join(path);
+            assert!(check(&path).is_err(), "{}", path.display());
+        }
+        assert_eq!(fs::read_to_string(file).unwrap(), "kept");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn looking_whether_a_socket_can_be_made_takes_it_from_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        check(&path).unwrap();
+        assert!(Predecessor::find(&path).await.unwrap().is_none());
+        let _listener = listen(&path).unwrap();
+        check(&path).unwrap();
+        assert!(Predecessor::find(&path).await.unwrap().is_some());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

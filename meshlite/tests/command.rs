@@ -95,6 +95,23 @@ fn a_server_that_is_not_there_is_a_failure_that_says_what_to_do() {
     assert!(said.contains("--control-plane"), "{said}");
 }
 
+#[test]
+fn an_ingress_that_nobody_could_take_over_from_says_so_before_it_serves() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("away/takeover.sock");
+    let takeover = format!("--takeover={}", path.display());
+    let output = meshlite(&["ingress", "--admin-listen=", &takeover]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    for word in [
+        &takeover.replace('=', " "),
+        "No such file",
+        "a folder that exists",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
 const MANIFEST: &str = "\
 apiVersion: v1
 kind: Service

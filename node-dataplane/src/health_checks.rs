@@ -22,7 +22,6 @@ use meshlite_snapshot::{AddressFamily, Finding, ObjectRef, Severity};
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use crate::{desired::HealthCheck, facts::Facts, health::HealthState};
 
@@ -101,12 +100,7 @@ impl HealthChecks {
         let router = Router::new()
             .fallback(any(answer))
             .with_state((port, Arc::clone(&self.shared)));
-        let serving = admin::serve(listener, router, self.stop.clone());
-        tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                debug!(%error, port, "health check server ended");
-            }
-        })
+        tokio::spawn(admin::serve(listener, router, self.stop.clone()))
     }
 }
 

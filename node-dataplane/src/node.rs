@@ -89,14 +89,6 @@ pub enum RunError {
     /// This host does not say its addresses.
     #[error("this host's addresses cannot be read: {0}")]
     Addresses(#[source] io::Error),
-    /// A server of metrics or health checks failed.
-    #[error("{what} server: {source}")]
-    Serve {
-        /// Which server.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
 }
 
 impl Node {
@@ -261,14 +253,11 @@ impl Node {
             started_at: clock::now(),
             ready: Some(ready),
         };
-        tokio::try_join!(
-            async {
-                runner.run(stop.clone()).await;
-                Ok(())
-            },
-            serve("node metrics", self.metrics, admin, stop.clone()),
-            serve("node health", self.health, probes, stop.clone()),
-        )?;
+        tokio::join!(
+            runner.run(stop.clone()),
+            serve(self.metrics, admin, stop.clone()),
+            serve(self.health, probes, stop.clone()),
+        );
         Ok(())
     }
 }
@@ -306,18 +295,10 @@ fn client(config: &Config) -> ClientConfig {
     }
 }
 
-async fn serve(
-    what: &'static str,
-    listener: Option<TcpListener>,
-    router: Router,
-    stop: CancellationToken,
-) -> Result<(), RunError> {
-    let Some(listener) = listener else {
-        return Ok(());
-    };
-    meshlite_runtime::admin::serve(listener, router, stop)
-        .await
-        .map_err(|source| RunError::Serve { what, source })
+async fn serve(listener: Option<TcpListener>, router: Router, stop: CancellationToken) {
+    if let Some(listener) = listener {
+        meshlite_runtime::admin::serve(listener, router, stop).await;
+    }
 }
 
 #[cfg(test)]

@@ -65,3 +65,31 @@ fn the_program_knows_every_sample_setting() {
         }
     }
 }
+
+#[test]
+fn what_the_sample_settings_name_in_run_and_var_is_made_by_the_units() {
+    for file in files("env") {
+        let plane = file.file_stem().unwrap().to_str().unwrap();
+        let unit = format!("meshlite-{plane}.service");
+        let made = fs::read_to_string(file.with_file_name(&unit)).unwrap();
+        let credentials = format!("/run/credentials/{unit}/");
+        for line in fs::read_to_string(&file).unwrap().lines() {
+            let Some((_, path)) = line.trim_start_matches('#').split_once("=/") else {
+                continue;
+            };
+            let path = format!("/{path}");
+            let first = |rest: &str| rest.split('/').next().unwrap().to_owned();
+            let maker = if let Some(name) = path.strip_prefix(&credentials) {
+                format!("\nLoadCredential={name}:")
+            } else if let Some(rest) = path.strip_prefix("/run/") {
+                format!("\nRuntimeDirectory={}\n", first(rest))
+            } else if let Some(rest) = path.strip_prefix("/var/lib/") {
+                format!("\nStateDirectory={}\n", first(rest))
+            } else {
+                assert!(path.starts_with("/etc/meshlite/"), "{path}");
+                continue;
+            };
+            assert!(made.contains(&maker), "{unit} has no {maker} for {path}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The admin server: probes for kubelets and operators, metrics for scrapers.
 
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -9,13 +9,21 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
     registry::Registry,
 };
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, warn};
 
 use crate::{process, readiness::Readiness};
 
@@ -24,6 +32,10 @@ const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How long requests may go on after stop.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long requests that may be on their way are waited for after stop.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
+/// How long accepting rests when the process has no file descriptor left.
+const REST: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 struct Shared {
@@ -48,18 +60,44 @@ pub fn router(readiness: Readiness, metrics: Arc<Registry>) -> Router {
         })
 }
 
-/// Serves `router` until `stop`, then gives open requests two seconds.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.clone().cancelled_owned())
-        .into_future();
-    tokio::select! {
-        result = server => result,
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+/// Serves `router` until `stop`, then gives open requests two seconds, and those that may be on their way one.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(serve_connection(stream, router.clone(), stop.clone()));
+            }
+            Err(error) => {
+                warn!(%error, "the admin server cannot accept a connection");
+                sleep(REST).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    // Those that are left are cut off.
+    timeout(DRAIN, connections.wait()).await.unwrap_or_default();
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let builder = Builder::new(TokioExecutor::new());
+    let service = TowerToHyperService::new(router);
+    let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let over = async {
+        stop.cancelled().await;
+        // A connection that is closed with an unread request in it is reset.
+        sleep(ON_THE_WAY).await;
+    };
+    let ended = tokio::select! {
+        ended = http.as_mut() => ended,
+        () = over => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(error, "an admin connection failed");
     }
 }
 
@@ -128,9 +166,15 @@ fn metrics_type(headers: &HeaderMap) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use axum::{body::Body, http::Request};
     use http_body_util::BodyExt;
     use prometheus_client::metrics::counter::Counter;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        task::JoinHandle,
+    };
     use tower::ServiceExt;
 
     use super::*;
@@ -225,17 +269,47 @@ mod tests {
 
     #[tokio::test]
     async fn serving_ends_on_stop_even_with_a_client_that_says_nothing() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(
-            listener,
-            mk_router(&Readiness::default()),
-            stop.clone(),
-        ));
-        let _silent = tokio::net::TcpStream::connect(addr).await.unwrap();
+        let (address, stop, server) = mk_server().await;
+        let _silent = TcpStream::connect(address).await.unwrap();
         stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(10), server).await;
-        ended.expect("serve returns").unwrap().unwrap();
+        ended(server).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_on_its_way_at_the_stop_is_answered() {
+        let (address, stop, server) = mk_server().await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        // Its connection is open on the server's side too.
+        idle.write_all(GET).await.unwrap();
+        idle.read_u8().await.unwrap();
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(b"G").await.unwrap();
+        stop.cancel();
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        for (stream, rest) in [(&mut idle, GET), (&mut first, &GET[1..])] {
+            stream.write_all(rest).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+        }
+        ended(server).await;
+    }
+
+    const GET: &[u8] = b"GET /livez HTTP/1.1\r\nhost: h\r\n\r\n";
+
+    async fn mk_server() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let router = mk_router(&Readiness::default());
+        let server = tokio::spawn(serve(listener, router, stop.clone()));
+        (address, stop, server)
+    }
+
+    async fn ended(server: JoinHandle<()>) {
+        let ended = timeout(Duration::from_mins(1), server).await;
+        ended.expect("serve returns").unwrap();
     }
 }
