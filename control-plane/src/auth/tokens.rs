@@ -189,19 +189,21 @@ impl Tokens {
             return None;
         }
         let asked = review_token(&self.client, token, &self.config.audience);
-        match timeout(ANSWER, asked).await {
+        let error = match timeout(ANSWER, asked).await {
             Ok(Ok(verdict)) => return Some(verdict),
-            Ok(Err(error)) => {
-                warn!(
-                    error = causes(&error),
-                    "the API server does not say whether tokens are revoked; their signatures are enough"
-                );
-            }
-            Err(_elapsed) => {
-                warn!("the API server does not answer; the signatures of tokens are enough");
-            }
+            Ok(Err(error)) => causes(&error),
+            Err(_elapsed) => format!("no answer in {} s", ANSWER.as_secs()),
+        };
+        let mut silent = lock(&self.silent_until);
+        let now = Instant::now();
+        // Of all that asked at the same time one says it.
+        if silent.is_none_or(|until| now >= until) {
+            warn!(
+                error,
+                "the API server does not say whether tokens are revoked; their signatures are enough"
+            );
         }
-        *lock(&self.silent_until) = Some(Instant::now() + SILENCE);
+        *silent = Some(now + SILENCE);
         None
     }
 

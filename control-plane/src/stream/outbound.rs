@@ -1,5 +1,7 @@
 //! What waits for a client, and how its stream takes it: piece by piece, when there is room on the wire.
 
+mod handover;
+
 use std::{
     pin::Pin,
     sync::{
@@ -12,13 +14,11 @@ use std::{
 
 use bytes::Bytes;
 use meshlite_proto::v1::{self, discovery_response::Kind};
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::Instant,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tokio_stream::Stream;
 use tonic::Status;
 
+use self::handover::{Giver, NotTaken, Taker, handover};
 use super::{session::Opening, wire::Piece};
 use crate::publish::Commit;
 
@@ -33,7 +33,7 @@ const TURN: Duration = Duration::from_secs(2);
 /// Where a client's task puts what is to be sent. It never waits.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    queue: mpsc::Sender<Item>,
+    queue: Giver<Item>,
     progress: Arc<Progress>,
     /// How many items were put in.
     queued: u64,
@@ -45,7 +45,7 @@ pub(super) struct Outbox {
 /// The stream that the client takes from.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    queue: mpsc::Receiver<Item>,
+    queue: Taker<Item>,
     progress: Arc<Progress>,
     sending: Option<Box<Sending>>,
 }
@@ -92,17 +92,17 @@ struct Seen {
 }
 
 pub(super) fn channel(now: Instant) -> (Outbox, Outbound) {
-    let (sender, receiver) = mpsc::channel(QUEUE);
+    let (giver, taker) = handover(QUEUE);
     let progress = Arc::new(Progress::default());
     let outbox = Outbox {
-        queue: sender,
+        queue: giver,
         progress: Arc::clone(&progress),
         queued: 0,
         seen: Seen { pieces: 0, at: now },
         turn: None,
     };
     let outbound = Outbound {
-        queue: receiver,
+        queue: taker,
         progress,
         sending: None,
     };
@@ -180,7 +180,7 @@ impl Outbox {
     }
 
     fn put(&mut self, item: Item) -> Result<(), Gone> {
-        self.queue.try_send(item).map_err(|_full_or_closed| Gone)?;
+        self.queue.give(item).map_err(|NotTaken| Gone)?;
         self.queued += 1;
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Stream for Outbound {
                 }
                 piece
             }
-            None => match ready!(this.queue.poll_recv(context)) {
+            None => match ready!(this.queue.poll_take(context)) {
                 Some(Item::Commit(mut sending)) => {
                     let piece = sending.next();
                     this.sending = Some(sending);
