@@ -13,6 +13,5 @@ mod golden;
 mod helm;
 mod install;
 mod monitoring;
-mod readme;
 mod systemd;
 mod values;
