@@ -85,27 +85,27 @@ async fn write_objects(api: &ApiServer, world: &World) {
         "metadata": {"name": "web", "namespace": "shop"},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": BACKEND}]},
     });
-    let mut balanced = service.clone();
-    balanced["metadata"]["name"] = json!("balanced");
-    balanced["spec"]["type"] = json!("LoadBalancer");
-    let mut web = ingress("web", HOST, "web");
-    web["spec"]["tls"] = json!([{"hosts": [HOST], "secretName": "web-tls"}]);
-    let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).unwrap();
-    let tls = json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "web-tls", "namespace": "shop"},
-        "type": "kubernetes.io/tls",
-        "stringData": {"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()},
+    // Two of each, so that a right that is used for all is told from one that is used for one.
+    let balanced = ["balanced", "balanced-too"].map(|name| {
+        let mut balanced = service.clone();
+        balanced["metadata"]["name"] = json!(name);
+        balanced["spec"]["type"] = json!("LoadBalancer");
+        balanced
     });
+    let [web, web_tls] = ingress_with_tls("web", HOST);
+    let [office, office_tls] = ingress_with_tls("office", "office.example.com");
     // Something to find fault with.
-    let broken = ingress("broken", "broken.example.com", "is-not-there");
+    let broken = ["broken", "broken-too"]
+        .map(|name| ingress(name, &format!("{name}.example.com"), "is-not-there"));
     let account = json!({
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": {"name": "default", "namespace": "shop"},
     });
-    for object in [namespace, account, service, balanced, tls, web, broken] {
+    let objects = [
+        namespace, account, service, web_tls, office_tls, web, office,
+    ];
+    for object in objects.into_iter().chain(balanced).chain(broken) {
         api.apply(&object.to_string()).await.unwrap();
     }
     let pod = Pod {
@@ -118,6 +118,22 @@ async fn write_objects(api: &ApiServer, world: &World) {
     };
     api.add_pod(pod).await.unwrap();
     api.set_pod_ready("shop", "web-0", true).await.unwrap();
+}
+
+/// An Ingress to the Service `web`, and the Secret that it names.
+fn ingress_with_tls(name: &str, host: &str) -> [Value; 2] {
+    let secret = format!("{name}-tls");
+    let mut ingress = ingress(name, host, "web");
+    ingress["spec"]["tls"] = json!([{"hosts": [host], "secretName": secret}]);
+    let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+    let tls = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": secret, "namespace": "shop"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": made.cert.pem(), "tls.key": made.signing_key.serialize_pem()},
+    });
+    [ingress, tls]
 }
 
 /// An Ingress that sends all of a host to port 80 of a Service.

@@ -1,4 +1,4 @@
-//! What the installed roles grant, beside what was asked for with the installed accounts: nothing is missing, nothing idle.
+//! What the installed roles grant, beside what was asked for with the installed accounts: nothing is missing, idle or too wide.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,59 @@ use serde_json::{Value, json};
 
 use super::kubelet::NAMESPACE;
 
-/// Group, resource with its subresource as RBAC writes it, and verb.
-type Right = (String, String, String);
+/// A verb on objects that a role grants.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Right {
+    /// None: in all of them, and on what is in none.
+    namespace: Option<String>,
+    group: String,
+    /// With its subresource, as RBAC writes it.
+    resource: String,
+    verb: String,
+    /// None: whatever its name.
+    name: Option<String>,
+}
+
+impl Right {
+    fn covers(&self, entry: &Entry) -> bool {
+        let is_there = |wanted: &Option<String>, is: &String| {
+            wanted.as_ref().is_none_or(|wanted| wanted == is)
+        };
+        let resource = match entry.subresource.as_str() {
+            "" => entry.resource.clone(),
+            subresource => format!("{}/{subresource}", entry.resource),
+        };
+        (&self.group, &self.resource, &self.verb) == (&entry.group, &resource, &entry.verb)
+            && is_there(&self.namespace, &entry.namespace)
+            && is_there(&self.name, &entry.name)
+    }
+
+    /// Whether it could name its object: RBAC sees no names in the requests of the other verbs.
+    fn can_name(&self) -> bool {
+        ["get", "update", "patch", "delete"].contains(&self.verb.as_str())
+    }
+
+    /// What is wrong with it, beside everything that was asked for and all that is granted.
+    fn fault(&self, asked: &BTreeSet<Entry>, granted: &BTreeSet<Right>) -> Option<String> {
+        // What a right that names it covers too is no use of one that names none.
+        let is_narrower = |entry: &Entry| {
+            let mut named = granted.iter().filter(|right| right.name.is_some());
+            self.name.is_none() && named.any(|right| right.covers(entry))
+        };
+        let uses = asked
+            .iter()
+            .filter(|entry| self.covers(entry) && !is_narrower(entry));
+        let objects: BTreeSet<_> = uses.map(|it| (&it.namespace, &it.name)).collect();
+        let mut objects = objects.iter();
+        match (objects.next(), objects.next()) {
+            (None, _) => Some(format!("no plane has asked for {self:?}")),
+            (Some(only), None) if self.can_name() && self.name.is_none() => {
+                Some(format!("{self:?} is wider than its one use, {only:?}"))
+            }
+            _ => None,
+        }
+    }
+}
 
 /// The rights that the chart's roles have in the API server.
 async fn granted(api: &ApiServer) -> BTreeSet<Right> {
@@ -21,50 +72,50 @@ async fn granted(api: &ApiServer) -> BTreeSet<Right> {
     let mut rights = BTreeSet::new();
     for role in roles {
         let role = api.get(&role).await.unwrap();
+        let namespace = role["metadata"]["namespace"].as_str().map(str::to_owned);
         for rule in role["rules"].as_array().unwrap() {
-            for (group, resource, verb) in product(rule) {
-                rights.insert((group, resource, verb));
+            rights.extend(of_rule(rule, namespace.as_ref()));
+        }
+    }
+    rights
+}
+
+/// Each verb on each resource of a rule, and on each object that it names.
+fn of_rule(rule: &Value, namespace: Option<&String>) -> Vec<Right> {
+    let texts = |field: &str| -> Vec<String> {
+        let all = rule[field].as_array().into_iter().flatten();
+        all.map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut names: Vec<_> = texts("resourceNames").into_iter().map(Some).collect();
+    if names.is_empty() {
+        names.push(None);
+    }
+    let mut rights = Vec::new();
+    for group in texts("apiGroups") {
+        for resource in texts("resources") {
+            for verb in texts("verbs") {
+                rights.extend(names.iter().map(|name| Right {
+                    namespace: namespace.cloned(),
+                    group: group.clone(),
+                    resource: resource.clone(),
+                    verb: verb.clone(),
+                    name: name.clone(),
+                }));
             }
         }
     }
     rights
 }
 
-/// Each verb on each resource of a rule.
-fn product(rule: &Value) -> Vec<Right> {
-    let texts = |field: &str| -> Vec<String> {
-        let all = rule[field].as_array().unwrap().iter();
-        all.map(|text| text.as_str().unwrap().to_owned()).collect()
-    };
-    let (groups, resources, verbs) = (texts("apiGroups"), texts("resources"), texts("verbs"));
-    let pairs = groups
-        .iter()
-        .flat_map(|group| resources.iter().map(move |it| (group, it)));
-    let each = pairs.flat_map(|(group, resource)| {
-        verbs
-            .iter()
-            .map(move |verb| (group.clone(), resource.clone(), verb.clone()))
-    });
-    each.collect()
-}
-
-fn right(entry: &Entry) -> Right {
-    let resource = match entry.subresource.as_str() {
-        "" => entry.resource.clone(),
-        subresource => format!("{}/{subresource}", entry.resource),
-    };
-    (entry.group.clone(), resource, entry.verb.clone())
-}
-
 /// What the chart's accounts asked for. Fails where one was refused, or where it was not the control plane's.
-fn asked(api: &ApiServer) -> BTreeSet<Right> {
+fn asked(api: &ApiServer) -> BTreeSet<Entry> {
     let accounts = format!("system:serviceaccount:{NAMESPACE}:");
     let mut asked = BTreeSet::new();
     for entry in api.audit().unwrap() {
         if let Some(account) = entry.user.strip_prefix(&accounts) {
             assert_ne!(entry.code, 403, "a right is missing: {entry:?}");
             assert_eq!(account, "meshlite-control-plane", "only it asks: {entry:?}");
-            asked.insert(right(&entry));
+            asked.insert(entry);
         }
     }
     asked
@@ -73,9 +124,9 @@ fn asked(api: &ApiServer) -> BTreeSet<Right> {
 /// Waits until every right was used but those on which only a control plane depends that finds old things.
 pub(super) async fn are_used_at_first(api: &ApiServer) {
     let granted = granted(api).await;
-    let is_later = |(_, resource, verb): &Right| match resource.as_str() {
-        "events" => verb != "create",
-        "secrets" | "configmaps" => verb == "patch",
+    let is_later = |right: &Right| match right.resource.as_str() {
+        "events" => right.verb != "create",
+        "secrets" | "configmaps" => right.verb == "patch",
         _ => false,
     };
     let at_first = granted.iter().filter(|right| !is_later(right)).cloned();
@@ -89,14 +140,18 @@ pub(super) async fn are_all_used(api: &ApiServer) {
 
 async fn are_used(api: &ApiServer, granted: &BTreeSet<Right>) {
     assert!(granted.len() > 20, "{granted:?}");
-    eventually("every right of the chart is used", async || {
-        let asked = asked(api);
-        let unused: Vec<_> = granted.difference(&asked).collect();
-        if unused.is_empty() {
-            return Ok(());
-        }
-        Err(format!("no plane has asked for {unused:?}"))
-    })
+    eventually(
+        "every right of the chart is used, and none is wider",
+        async || {
+            let asked = asked(api);
+            let faults = granted.iter().filter_map(|it| it.fault(&asked, granted));
+            let faults: Vec<_> = faults.collect();
+            if faults.is_empty() {
+                return Ok(());
+            }
+            Err(faults.join("\n"))
+        },
+    )
     .await;
 }
 
