@@ -30,7 +30,7 @@ test: tools ## Everything that is tested. Installs what it needs where it can, e
 	tests/vm/ipvs
 
 tools: ## What the tests need beside Rust: grpcurl, helm, a Kubernetes API server, namespaces, a virtual machine with IPVS, and what is set against the ingress.
-	tests/tools/ensure cc curl grpcurl helm kube-assets ip nft iptables conntrack ipvsadm ipset setpriv qemu-system-x86_64 busybox cpio modprobe systemd-analyze \
+	tests/tools/ensure cc curl script grpcurl helm kube-assets ip nft iptables conntrack ipvsadm ipset setpriv qemu-system-x86_64 busybox cpio modprobe systemd-analyze \
 	  nginx haproxy apache2 h2spec slowhttptest sslscan
 
 traffic: tools ## What clients of Services see, on every backend, in namespaces and in a virtual machine; `make test` has it too.

@@ -194,6 +194,7 @@ impl Ingress {
                 admin: admin.as_ref().and_then(succession::copy),
             },
             admin: predecessor.is_some().then_some(give_admin),
+            given_admin: None,
             predecessor,
             status: subscription.status(),
             provisional_since: None,
@@ -227,10 +228,11 @@ impl Ingress {
         stop.cancelled().await;
         if shared.is_relieved.load(Ordering::Relaxed) {
             admin_stop.cancel();
+        } else {
+            // Never dropped: it does not become ready again.
+            std::mem::forget(readiness.task("draining"));
         }
         drop(succession);
-        // Never dropped: it does not become ready again.
-        std::mem::forget(readiness.task("draining"));
         drained(workers).await;
         if let Some(spans) = &shared.spans {
             spans.flush().await;

@@ -29,7 +29,7 @@ use self::{
     layout::{Layout, Servers},
     mesh::Mesh,
 };
-use crate::output;
+use crate::{output, progress::Progress};
 
 /// Runs the demo until a signal, or checks it.
 pub(crate) async fn run(manifests: Option<PathBuf>, check: bool) -> anyhow::Result<()> {
@@ -65,7 +65,9 @@ async fn show_until_failure(
 ) -> anyhow::Error {
     let authority = is_built_in.then(|| folder.authority());
     let shown = async {
+        let progress = Progress::of_unknown("starting all planes");
         status::converged(&mesh.layout).await?;
+        drop(progress);
         show::show(&mesh.layout, manifests, authority.as_deref()).await
     };
     if let Err(error) = shown.await.context("the demo did not start") {

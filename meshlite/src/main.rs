@@ -27,6 +27,7 @@ mod manual;
 mod migrate;
 mod output;
 mod preflight;
+mod progress;
 mod run;
 mod sets;
 mod status;
@@ -43,6 +44,7 @@ use crate::{
     called::Called,
     config::{ConfigError, NodeConfig, Problems},
     get::Kind,
+    progress::Progress,
 };
 
 #[global_allocator]
@@ -209,6 +211,7 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
         }
         Some(NodeAction::Cleanup(args)) => {
             configured(log, Ok(()))?;
+            let _progress = Progress::of_unknown("removing what Meshlite programmed");
             meshlite_node::cleanup(args.keep_virtual_servers)
         }
     };

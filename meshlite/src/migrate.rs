@@ -15,6 +15,7 @@ use meshlite_snapshot::Severity;
 use crate::{
     config::{MigrateConfig, MigrateSource},
     output,
+    progress::Progress,
 };
 
 /// Prints what becomes of each annotation; gives whether all stays as it is.
@@ -34,7 +35,12 @@ pub(crate) async fn run(config: MigrateConfig) -> anyhow::Result<bool> {
         }
         MigrateSource::Cluster(connection) => {
             let client = connection.client().await?;
-            let all = meshlite_kubernetes::ingresses(client).await;
+            let progress = Progress::of_many("reading Ingresses", None);
+            let all = meshlite_kubernetes::ingresses(client, |read, total| {
+                progress.expect(total);
+                progress.reached(read);
+            });
+            let all = all.await;
             all.context("cannot list the Ingresses of the cluster")?
         }
     };

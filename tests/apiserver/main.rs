@@ -9,6 +9,7 @@ mod faults;
 mod harness;
 mod kinds;
 mod leader;
+mod migrate;
 mod pods;
 mod rbac;
 mod replicas;

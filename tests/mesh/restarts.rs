@@ -1,39 +1,40 @@
 //! The ingress is restarted in place, over and over, under load: no request fails and no connection ends.
 
+mod hangup;
 mod load;
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
-    os::unix::net::UnixDatagram,
+    os::unix::net::UnixStream,
     path::PathBuf,
-    process::Stdio,
-    time::Duration,
 };
 
 use meshlite_compile::Settings;
 use meshlite_control_plane::{Config, ControlPlane, Security, SourceConfig};
 use meshlite_ingress::Ingress;
 use meshlite_manifests::admit::AdmitSettings;
-use meshlite_tests::programs;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use rcgen::{CertificateParams, KeyPair};
+use rustls_pki_types::CertificateDer;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::load::Load;
+use self::load::{Door, Load};
 use crate::{PROCESS, world::PATIENCE};
 
 const RESTARTS: usize = 5;
+/// Whose requests come over TLS.
+const HOST: &str = "secure.example.com";
 
 /// What ingresses follow and serve.
 struct Site {
     folder: tempfile::TempDir,
     control_plane: String,
     http: SocketAddr,
+    https: SocketAddr,
+    certificate: CertificateDer<'static>,
     admin: SocketAddr,
     _ends: DropGuard,
 }
@@ -43,7 +44,11 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let manifests = folder.path().join("manifests");
         fs::create_dir(&manifests).unwrap();
-        fs::write(manifests.join("web.yaml"), manifest(origin)).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([HOST.to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let text = manifest(origin, &certificate.pem(), &key.serialize_pem());
+        fs::write(manifests.join("web.yaml"), text).unwrap();
         let [http, https, admin] = [(); 3].map(|()| free_address());
         let control_plane = ControlPlane::bind(Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -71,9 +76,20 @@ impl Site {
             folder,
             control_plane: url,
             http,
+            https,
+            certificate: certificate.der().clone(),
             admin,
             _ends: stop.drop_guard(),
         }
+    }
+
+    fn doors(&self) -> [Door; 2] {
+        let secure = Door::tls(self.https, HOST, self.certificate.clone());
+        [Door::plain(self.http), secure]
+    }
+
+    fn admin(&self) -> Door {
+        Door::plain(self.admin)
     }
 
     fn takeover(&self) -> PathBuf {
@@ -107,15 +123,21 @@ fn free_address() -> SocketAddr {
     listener.local_addr().unwrap()
 }
 
-fn manifest(origin: SocketAddr) -> String {
+fn manifest(origin: SocketAddr, certificate: &str, key: &str) -> String {
     let (ip, port) = (origin.ip(), origin.port());
+    let (certificate, key) = [certificate, key]
+        .map(|pem| pem.replace('\n', "\n    "))
+        .into();
     format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec:\n  ports: [{{port: 80, name: http}}]\n---\n\
          apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
          metadata: {{name: web-a, labels: {{kubernetes.io/service-name: web}}}}\n\
          addressType: IPv4\nports: [{{name: http, port: {port}}}]\nendpoints: [{{addresses: [{ip}]}}]\n---\n\
          apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {{name: web}}\n\
-         spec: {{defaultBackend: {{service: {{name: web, port: {{number: 80}}}}}}}}\n"
+         spec:\n  tls: [{{hosts: [{HOST}], secretName: web}}]\n\
+         \x20 defaultBackend: {{service: {{name: web, port: {{number: 80}}}}}}\n---\n\
+         apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {{name: web}}\n\
+         stringData:\n  tls.crt: |\n    {certificate}\n  tls.key: |\n    {key}\n"
     )
 }
 
@@ -124,14 +146,11 @@ async fn an_ingress_that_is_restarted_in_place_fails_no_request_whatever_its_wor
     let _beside = PROCESS.read().await;
     let site = Site::new(load::origin().await).await;
     let mut ingresses = vec![site.ingress(2).await];
-    let mut load = Load::start(site.http).await;
+    let mut load = Load::start(&site.doors()).await;
+    load.probe(site.admin());
     for restart in 0..RESTARTS {
         load.goes_on().await;
         ingresses.push(site.ingress([1, 3, 2, 4, 2][restart]).await);
-        // Connections to the admin server are no clients': one that the old process takes in its last moment is closed.
-        while load::get(site.admin, "/readyz").await.ok().as_deref() != Some("ok") {
-            load.goes_on().await;
-        }
     }
     load.goes_on().await;
     load.finish().await;
@@ -145,81 +164,31 @@ async fn an_ingress_that_is_restarted_in_place_fails_no_request_whatever_its_wor
     }
 }
 
-/// The processes of a service, as systemd knows them; killed when it is dropped.
-struct Service {
-    notified: UnixDatagram,
-    main: Vec<Pid>,
-}
-
-impl Service {
-    /// Waits until another process says that it is the main one.
-    fn main_process(&mut self) -> Pid {
-        let mut text = [0; 256];
-        let length = self
-            .notified
-            .recv(&mut text)
-            .expect("a process says that it is ready");
-        let text = str::from_utf8(&text[..length]).unwrap();
-        let pid = text
-            .strip_prefix("MAINPID=")
-            .and_then(|rest| rest.strip_suffix("\nREADY=1\n"));
-        let pid = Pid::from_raw(pid.expect(text).parse().unwrap());
-        self.main.push(pid);
-        pid
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        for pid in &self.main {
-            // Those that have ended are gone already.
-            kill(*pid, Signal::SIGKILL).unwrap_or_default();
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn hangup_puts_a_new_process_in_place_of_the_ingress() {
-    let Some(program) = programs::meshlite() else {
-        return;
-    };
+async fn a_successor_that_ends_before_it_serves_changes_nothing() {
     let _beside = PROCESS.read().await;
     let site = Site::new(load::origin().await).await;
-    let socket = site.folder.path().join("notify.sock");
-    let notified = UnixDatagram::bind(&socket).unwrap();
-    notified.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut service = Service {
-        notified,
-        main: Vec::new(),
-    };
-    let mut first = tokio::process::Command::new(program)
-        .args(["ingress", "--address=127.0.0.1", "--drain-timeout=2m"])
-        .arg(format!("--control-plane={}", site.control_plane))
-        .arg(format!("--admin-listen={}", site.admin))
-        .arg(format!("--takeover={}", site.takeover().display()))
-        .env("NOTIFY_SOCKET", &socket)
-        .stdin(Stdio::null())
-        .stderr(fs::File::create(site.folder.path().join("log")).unwrap())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut main = service.main_process();
-    let mut load = Load::start(site.http).await;
-    for _ in 0..2 {
+    let first = site.ingress(2).await;
+    let mut load = Load::start(&site.doors()).await;
+    load.probe(site.admin());
+    for said in [&b""[..], b"?", b"W"] {
+        // In the words of `ingress/src/takeover/wire.rs`.
+        let mut successor = UnixStream::connect(site.takeover()).unwrap();
+        successor.set_read_timeout(Some(PATIENCE)).unwrap();
+        successor.write_all(said).unwrap();
+        let mut word = [0];
+        // It has all the sockets, or was refused.
+        while said == b"W" && word != *b"E" {
+            successor.read_exact(&mut word).unwrap();
+        }
+        drop(successor);
         load.goes_on().await;
-        kill(main, Signal::SIGHUP).unwrap();
-        main = tokio::task::block_in_place(|| service.main_process());
     }
+    assert!(!first.is_finished());
+    let second = site.ingress(1).await;
     load.goes_on().await;
     load.finish().await;
-    let ended = timeout(PATIENCE, first.wait()).await;
-    assert!(ended.expect("it drains").unwrap().success());
-    service.main.remove(0);
-    kill(main, Signal::SIGTERM).unwrap();
-    let gone = async {
-        while load::get(site.admin, "/livez").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, gone).await.expect("it stops");
+    second.abort();
+    let ended = timeout(PATIENCE, first).await;
+    ended.expect("it drains").unwrap();
 }

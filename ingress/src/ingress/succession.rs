@@ -36,8 +36,10 @@ pub(super) struct Succession {
     pub(super) path: Option<PathBuf>,
     pub(super) predecessor: Option<Predecessor>,
     pub(super) holders: Holders,
-    /// Where the admin server's socket goes once it is there.
+    /// Where the admin server's socket goes once this process is ready.
     pub(super) admin: Option<oneshot::Sender<TcpListener>>,
+    /// What the predecessor gave.
+    pub(super) given_admin: Option<TcpListener>,
     pub(super) status: watch::Receiver<SessionStatus>,
     /// Since when there is something to serve, from disk.
     pub(super) provisional_since: Option<Instant>,
@@ -84,11 +86,9 @@ impl Succession {
         };
         let wanted = self.shared.config.admin_listen;
         let is_admin = |socket: &mut TcpListener| socket.local_addr().ok() == wanted;
-        let admin = sockets.extract_if(.., is_admin).next();
-        if let Some((give, admin)) = self.admin.take().zip(admin) {
-            self.holders.admin = admin.try_clone().ok();
-            // An admin server that has its socket already needs no other.
-            drop(give.send(admin));
+        self.given_admin = sockets.extract_if(.., is_admin).next();
+        if self.given_admin.is_none() {
+            self.admin = None;
         }
         info!(sockets = sockets.len(), "taking over");
         installer.inherit(sockets);
@@ -100,6 +100,11 @@ impl Succession {
             return;
         }
         installer.close_unwanted();
+        if let Some((give, admin)) = self.admin.take().zip(self.given_admin.take()) {
+            self.holders.admin = admin.try_clone().ok();
+            // An admin server that has its socket already needs no other.
+            drop(give.send(admin));
+        }
         if let Some(path) = &self.path {
             match takeover::listen(path) {
                 Ok(listener) => {

@@ -9,7 +9,9 @@ use meshlite_proto::{
 use meshlite_snapshot::{Finding, ResourceType, Topic};
 
 use super::view::{TopicDigest, View};
-use crate::{ask::Server, config::Reach};
+use crate::{ask::Server, config::Reach, progress::Progress};
+
+const READING: &str = "reading resources";
 
 /// Fetches everything. The snapshot is of one generation; findings may be newer.
 pub(super) async fn fetch(reach: &Reach) -> anyhow::Result<View> {
@@ -50,8 +52,10 @@ pub(super) async fn dump(
     let mut client = server.status();
     let mut stream = server.answer(client.dump_resources(request)).await?;
     let mut resources = Vec::new();
+    let progress = Progress::of_many(READING, None);
     while let Some(resource) = stream.message().await.map_err(|s| server.refused(&s))? {
         resources.push(item(&resource)?);
+        progress.reached(resources.len() as u64);
     }
     Ok(View::of(resources))
 }
@@ -64,13 +68,18 @@ async fn snapshot(server: &Server<'_>) -> anyhow::Result<View> {
     let (mut resources, mut digests) = (Vec::new(), Vec::new());
     let (mut epoch, mut generation) = (None, None);
     let mut is_complete = false;
+    let progress = Progress::of_many(READING, None);
     while let Some(message) = stream.message().await.map_err(|s| server.refused(&s))? {
         match message.kind {
             Some(Kind::Begin(begin)) => {
                 epoch = Some(begin.epoch);
                 generation = Some(begin.generation);
+                progress.expect((begin.frame_count > 0).then_some(begin.frame_count));
             }
-            Some(Kind::Resource(resource)) => resources.push(item(&resource)?),
+            Some(Kind::Resource(resource)) => {
+                resources.push(item(&resource)?);
+                progress.reached(resources.len() as u64);
+            }
             Some(Kind::End(end)) => {
                 for digest in &end.expected {
                     let (topic, digest, count) = decode::topic_digest(digest)?;

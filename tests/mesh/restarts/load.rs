@@ -1,5 +1,8 @@
 //! Clients with connections of every kind, and an origin for them.
 
+mod door;
+mod http2;
+
 use std::{
     future::Future,
     io,
@@ -12,13 +15,14 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::door::Door;
 use crate::world::PATIENCE;
 
 /// Times that each client is answered before the next thing happens.
@@ -57,7 +61,7 @@ async fn answer(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// What comes until a text, with it; nothing where the other side ends before the first byte.
-async fn read_until(stream: &mut TcpStream, end: &str) -> io::Result<String> {
+async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> io::Result<String> {
     let mut text = String::new();
     let mut buffer = [0; 1024];
     while !text.ends_with(end) {
@@ -74,9 +78,9 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> io::Result<String> {
 }
 
 /// The body of an answer on a connection of its own.
-pub(super) async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nhost: h\r\n\r\n");
+pub(super) async fn get(door: &Door, path: &str) -> io::Result<String> {
+    let mut stream = door.connect().await?;
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {}\r\n\r\n", door.host());
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await??;
@@ -106,19 +110,28 @@ impl Task {
 }
 
 impl Load {
-    pub(super) async fn start(address: SocketAddr) -> Self {
+    /// Clients of every kind at each of these doors.
+    pub(super) async fn start(doors: &[Door]) -> Self {
         let mut load = Self {
             answered: Vec::new(),
             clients: JoinSet::new(),
             stop: CancellationToken::new(),
         };
-        for _ in 0..3 {
-            load.client(|task| short(address, task));
+        for door in doors {
+            for _ in 0..2 {
+                load.client(|task| short(door.clone(), "/", task));
+            }
+            load.client(|task| kept(door.clone(), task));
+            load.client(|task| websocket(door.clone(), task));
+            load.client(|task| http2::client(door.clone(), task));
         }
-        load.client(|task| kept(address, task));
-        load.client(|task| websocket(address, task));
         load.goes_on().await;
         load
+    }
+
+    /// One more client, which asks an admin server whether it is ready.
+    pub(super) fn probe(&mut self, admin: Door) {
+        self.client(|task| short(admin, "/readyz", task));
     }
 
     fn client<F>(&mut self, run: impl FnOnce(Task) -> F)
@@ -165,9 +178,9 @@ impl Load {
 }
 
 /// One request for each connection.
-async fn short(address: SocketAddr, task: Task) -> io::Result<()> {
+async fn short(door: Door, path: &str, task: Task) -> io::Result<()> {
     while task.goes_on() {
-        let body = get(address, "/").await?;
+        let body = get(&door, path).await?;
         if body != "ok" {
             return Err(io::Error::other(body));
         }
@@ -176,29 +189,31 @@ async fn short(address: SocketAddr, task: Task) -> io::Result<()> {
 }
 
 /// One connection for as many requests as it is good for: a new one only where the last answer said so.
-async fn kept(address: SocketAddr, task: Task) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
+async fn kept(door: Door, task: Task) -> io::Result<()> {
+    let mut stream = door.connect().await?;
+    let request = format!("GET / HTTP/1.1\r\nhost: {}\r\n\r\n", door.host());
     while task.goes_on() {
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
-            .await?;
+        stream.write_all(request.as_bytes()).await?;
         let answer = read_until(&mut stream, "\r\n\r\nok").await?;
         if !answer.starts_with("HTTP/1.1 200") {
             return Err(io::Error::other(format!("answered: {answer:?}")));
         }
         if answer.contains("connection: close") {
-            stream = TcpStream::connect(address).await?;
+            stream = door.connect().await?;
         }
     }
     Ok(())
 }
 
 /// One connection for the whole time.
-async fn websocket(address: SocketAddr, task: Task) -> io::Result<()> {
-    let mut stream = TcpStream::connect(address).await?;
-    let head = b"GET /chat HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(head).await?;
+async fn websocket(door: Door, task: Task) -> io::Result<()> {
+    let mut stream = door.connect().await?;
+    let host = door.host();
+    let head = format!(
+        "GET /chat HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
     let head = read_until(&mut stream, "\r\n\r\n").await?;
     if !head.starts_with("HTTP/1.1 101") {
         return Err(io::Error::other(head));
