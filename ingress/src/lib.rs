@@ -23,6 +23,7 @@ pub mod fuzzing;
 mod ingress;
 mod install;
 mod listen;
+mod map;
 mod metrics;
 mod pieces;
 mod policy;
@@ -33,6 +34,7 @@ mod table;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod trace;
 
 pub use access_log::AccessLogFormat;

@@ -8,14 +8,9 @@ mod streams;
 mod tls;
 mod transport;
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "looked up for every request; never iterated in an order that matters"
-)]
-use std::collections::HashMap;
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1},
@@ -33,18 +28,19 @@ use self::{
     streams::{Stream, Streams},
     transport::TransportId,
 };
-use crate::balance::InFlight;
+use crate::{balance::InFlight, map::Map};
 
-/// Idle HTTP/1 connections that are kept for one endpoint.
-const MAX_IDLE: usize = 256;
+/// Idle HTTP/1 connections that are kept for one endpoint. A worker whose clients ask in step has as many idle at once as
+/// clients: fewer than those would be closed and opened again for each round of requests.
+const MAX_IDLE: usize = 1024;
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Copies of requests that are under way at once.
 const MAX_MIRRORS: usize = 256;
 
 /// The connections of one worker.
 #[derive(Debug)]
-#[expect(clippy::disallowed_types, reason = "as above")]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<Key, Vec<Idle>>>,
+    idle: RefCell<Map<Key, Vec<Idle>>>,
     streams: Streams,
     idle_timeout: Duration,
     /// Held by copies of requests that are under way.
@@ -83,10 +79,9 @@ enum Connection {
 // === impl Pool ===
 
 impl Pool {
-    #[expect(clippy::disallowed_types, reason = "as above")]
     pub(crate) fn new(idle_timeout: Duration) -> Self {
         Self {
-            idle: RefCell::new(HashMap::new()),
+            idle: RefCell::new(Map::default()),
             streams: Streams::default(),
             idle_timeout,
             mirrors: Rc::default(),
@@ -196,7 +191,7 @@ impl Lease {
             Connection::Http1(sender) => sender.try_send_request(request).await?,
             Connection::Http2(stream) => stream.sender().try_send_request(request).await?,
         };
-        let promised = response.headers().get("keep-alive");
+        let promised = response.headers().get(KEEP_ALIVE);
         if let Some(promised) = promised.and_then(promised_timeout) {
             self.keep = self
                 .keep

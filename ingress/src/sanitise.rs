@@ -87,16 +87,18 @@ pub(crate) fn sanitise(request: &mut Parts, local: SocketAddr) -> Result<(), Mal
         return Err(Malformed::Expect);
     }
     strip_confusing(&mut request.headers);
-    request.headers.remove("proxy");
-    request.headers.remove(header::PROXY_AUTHORIZATION);
     Ok(())
 }
 
-/// Takes out headers that endpoints may take for others (`X_Real_IP`), or for what only we say.
+/// Takes out headers that endpoints may take for others (`X_Real_IP`), for what only we say, or for a setting (`Proxy`),
+/// and what a client says to a proxy.
 fn strip_confusing(headers: &mut HeaderMap) {
     let is_confusing = |name: &&HeaderName| {
         let name = name.as_str().as_bytes();
-        name.contains(&b'_') || name.starts_with(b"ssl-client-")
+        name.contains(&b'_')
+            || name.starts_with(b"ssl-client-")
+            || name == b"proxy"
+            || name == b"proxy-authorization"
     };
     if headers.keys().any(|name| is_confusing(&name)) {
         let names: Vec<_> = headers.keys().filter(is_confusing).cloned().collect();
@@ -192,10 +194,11 @@ fn framing(request: &mut Parts) -> Result<(), Malformed> {
         headers.remove(header::CONTENT_LENGTH);
     }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    if lengths.next().is_some() && lengths.next().is_some() {
+    let length = lengths.next();
+    if lengths.next().is_some() {
         return Err(Malformed::ContentLength);
     }
-    if let Some(length) = headers.get(header::CONTENT_LENGTH)
+    if let Some(length) = length
         && (length.as_bytes().starts_with(b"0") && length.len() > 1)
     {
         let length = length
@@ -234,6 +237,10 @@ pub(crate) fn response_framing(headers: &mut HeaderMap) -> Option<bool> {
 
 /// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none, and looking once costs less than taking each out.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let is_plain = |value: &HeaderValue| {
         let value = value.as_bytes();
         value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")

@@ -1,13 +1,16 @@
 //! Gets the head of an endpoint's response: one endpoint after another, as far as a request may be sent again.
 
-use std::{cell::Cell, future::Future, pin::pin, time::Duration};
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use tokio::{
-    select,
-    time::{Instant, sleep_until},
-};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::Exchange;
@@ -16,6 +19,7 @@ use crate::{
     pool::{ConnectError, Destination, Ends, Lease, RequestBody, Upload},
     respond::Refusal,
     table::{Cluster, Retry, Route, Timeouts},
+    timers::Timers,
 };
 
 /// Times that a request is sent again because a kept connection turned out to be closed.
@@ -117,7 +121,8 @@ impl<'a> Attempt<'a> {
             self.sent += 1;
             let limit = self.rules.timeouts.response;
             let limit = limit.unwrap_or(self.config().response_timeout);
-            let sent = within(limit, &self.upload.last, lease.send(request)).await;
+            let timers = &self.exchange.connection.worker.timers;
+            let sent = within(timers, limit, &self.upload.last, lease.send(request)).await;
             let (failure, unsent) = match sent {
                 Some(Ok(response)) => {
                     let is_last =
@@ -336,24 +341,27 @@ pub(super) fn replica(request: &Request<RequestBody>) -> Request<RequestBody> {
 
 /// Waits until `limit` after the time in `since`, which may move on meanwhile. None if that is too short.
 pub(super) async fn within<T>(
+    timers: &Timers,
     limit: Duration,
     since: &Cell<Instant>,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let mut future = pin!(future);
-    let mut deadline = since.get() + limit;
-    let mut sleep = pin!(sleep_until(deadline));
-    loop {
-        select! {
-            biased;
-            result = &mut future => return Some(result),
-            () = &mut sleep => {
-                if since.get() + limit <= deadline {
-                    return None;
-                }
-                deadline = since.get() + limit;
-                sleep.as_mut().reset(deadline);
-            }
+    let mut timer = timers.until(since.get() + limit);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
         }
-    }
+        loop {
+            if timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let due = since.get() + limit;
+            if due <= timer.due() {
+                return Poll::Ready(None);
+            }
+            timer.reset(due);
+        }
+    })
+    .await
 }

@@ -18,6 +18,7 @@ use tokio::{
 use tracing::debug;
 
 use super::attempt::within;
+use crate::timers::Timers;
 
 /// One side of a tunnel, that notes when it last said something.
 struct Side {
@@ -42,7 +43,7 @@ pub(super) async fn tunnel(client: OnUpgrade, upstream: OnUpgrade, idle: Option<
     let (mut client, mut upstream) = (side(client), side(upstream));
     let copied = copy_bidirectional(&mut client, &mut upstream);
     let copied = match idle {
-        Some(idle) => within(idle, &last, copied).await,
+        Some(idle) => within(&Timers::default(), idle, &last, copied).await,
         None => Some(copied.await),
     };
     match copied {

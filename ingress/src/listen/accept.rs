@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 use super::{
     Worker,
     calm::{Calm, Calmed},
-    conduct::Conduct,
+    conduct::{Conduct, Sending},
     proxy_protocol,
     stream::{ClientStream, Reset},
     tls::Handshake,
@@ -185,13 +185,11 @@ where
     let conduct = Conduct::new(Instant::now());
     let service = service_fn(|request: Request<Incoming>| {
         let connection = Rc::clone(&connection);
-        let under_way = (request.version() == Version::HTTP_2).then(|| conduct.begin());
+        let under_way = conduct.begin();
         async move {
             let response = forward::serve(&connection, request).await;
-            if let Some(under_way) = under_way {
-                turn::answered(under_way.answered());
-            }
-            Ok::<_, Infallible>(response)
+            let under_way = turn::answered(under_way.answered());
+            Ok::<_, Infallible>(response.map(|body| Sending::new(body, under_way)))
         }
     });
     let calm = Calm::default();
@@ -221,7 +219,14 @@ where
                 drop(timeout(ON_THE_WAY, http.as_mut()).await);
                 return;
             }
-            () = conduct.idle(idle_limit), if speaks_http_2 => None,
+            () = conduct.idle(idle_limit) => {
+                // Only HTTP/2 has a word for it; over HTTP/1 nobody is told that his next request comes too late.
+                if !speaks_http_2 {
+                    debug!("no request came in time");
+                    return;
+                }
+                None
+            }
         };
     }
     let speaks_http_1 =

@@ -45,13 +45,15 @@ struct Turn {
     request: RefCell<Option<UnderWay>>,
 }
 
-/// The head of a stream's response is ready: the client's window decides what comes next.
-pub(super) fn answered(request: UnderWay) {
-    // Without a task for the stream there is no window either.
+/// The head of a stream's response is ready: the client's window decides what comes next. Gives the request back where
+/// there is no task for a stream, and so no window either.
+pub(super) fn answered(request: UnderWay) -> Option<UnderWay> {
+    let mut request = Some(request);
     let _no_task = TURN.try_with(|turn| {
         turn.to_client(true);
-        turn.request.replace(Some(request));
+        turn.request.replace(request.take());
     });
+    request
 }
 
 /// A body was asked for more, and had it or not.

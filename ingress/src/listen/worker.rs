@@ -20,6 +20,7 @@ use crate::{
     access_log::AccessLog,
     pool::{Pool, Resolver},
     table::ListenerId,
+    timers::Timers,
 };
 
 /// The largest head of a request.
@@ -63,6 +64,7 @@ pub(crate) struct Worker {
     pub(crate) resolver: Resolver,
     pub(crate) http: auto::Builder<StreamExecutor>,
     pub(crate) access_log: Option<Rc<AccessLog>>,
+    pub(crate) timers: Timers,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
 }
@@ -146,8 +148,8 @@ impl Worker {
             send_timeout: config.send_timeout,
         });
         http.http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout)
+            // Who is silent is let go by its connection, which needs no timer for each request.
+            .header_read_timeout(None)
             .max_buf_size(MAX_HEAD);
         http.http2()
             .timer(TokioTimer::new())
@@ -160,6 +162,7 @@ impl Worker {
             resolver: Resolver::new(config.connect_timeout),
             http,
             access_log: access_log(&shared),
+            timers: Timers::default(),
             tasks: TaskTracker::new(),
             shared,
             index,

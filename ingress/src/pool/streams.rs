@@ -1,10 +1,5 @@
 //! HTTP/2 connections to endpoints, each of which many requests share.
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "looked up for every request; never iterated in an order that matters"
-)]
-use std::collections::HashMap;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -19,16 +14,16 @@ use super::{
     Key, RequestBody,
     connect::{self, ConnectError, Destination},
 };
+use crate::map::Map;
 
 /// Requests that share one connection, even if the endpoint takes more, before another one is made.
 const MAX_STREAMS: usize = 100;
 
 /// The HTTP/2 connections of one worker.
 #[derive(Debug, Default)]
-#[expect(clippy::disallowed_types, reason = "as above")]
 pub(super) struct Streams {
-    open: RefCell<HashMap<Key, Vec<Shared>>>,
-    gates: RefCell<HashMap<Key, Rc<Gate>>>,
+    open: RefCell<Map<Key, Vec<Shared>>>,
+    gates: RefCell<Map<Key, Rc<Gate>>>,
 }
 
 /// One request's place on a shared connection.

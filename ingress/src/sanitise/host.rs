@@ -61,7 +61,8 @@ const fn is_reg_name(byte: u8) -> bool {
 /// The name that a valid Host header is routed by: lower-case, without port and one trailing dot.
 pub(crate) fn name_of(value: &HeaderValue) -> Cow<'_, str> {
     let host = value.to_str().unwrap_or_default();
-    let host = match host.rsplit_once(':') {
+    let port = host.bytes().rposition(|byte| byte == b':');
+    let host = match port.and_then(|at| host.split_at_checked(at)) {
         Some((host, port)) if !port.ends_with(']') => host,
         Some(_) | None => host,
     };

@@ -1,30 +1,24 @@
 //! Looks up what is most specific for a host: exact, then one label, then the longest suffix, then any.
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "looked up for every request and handshake; never iterated"
-)]
-use std::collections::HashMap;
-
 use meshlite_snapshot::HostMatch;
+
+use crate::map::Map;
 
 /// Values by host. Looking up costs the same for one host and for many.
 #[derive(Debug)]
-#[expect(clippy::disallowed_types, reason = "as above")]
 pub(crate) struct HostIndex<T> {
-    exact: HashMap<Box<str>, T>,
-    one_label: HashMap<Box<str>, T>,
-    suffix: HashMap<Box<str>, T>,
+    exact: Map<Box<str>, T>,
+    one_label: Map<Box<str>, T>,
+    suffix: Map<Box<str>, T>,
     any: Option<T>,
 }
 
 impl<T> Default for HostIndex<T> {
-    #[expect(clippy::disallowed_types, reason = "as above")]
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            one_label: HashMap::new(),
-            suffix: HashMap::new(),
+            exact: Map::default(),
+            one_label: Map::default(),
+            suffix: Map::default(),
             any: None,
         }
     }

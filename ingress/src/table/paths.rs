@@ -1,26 +1,20 @@
 //! The routes of one host, found by path in time that does not grow with their number.
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "looked up for every request; never iterated"
-)]
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use meshlite_snapshot::{ClientAuth, PathMatch, RouteTable};
 
 use super::{CredentialId, Places, Refused, Route};
-use crate::policy::Template;
+use crate::{map::Map, policy::Template};
 
 /// The routes of one host, by path. Of those that match, the one of the lowest rank wins.
 #[derive(Debug)]
-#[expect(clippy::disallowed_types, reason = "as above")]
 pub(crate) struct PathIndex {
     /// By rising rank; the maps hold positions in it.
     routes: Vec<Arc<Route>>,
-    exact: HashMap<Box<str>, Vec<usize>>,
+    exact: Map<Box<str>, Vec<usize>>,
     /// By prefix without its trailing slash, so that `/` is the empty string.
-    prefix: HashMap<Box<str>, Vec<usize>>,
+    prefix: Map<Box<str>, Vec<usize>>,
     /// Slashes in the longest key of `prefix`.
     depth: usize,
     /// Routes whose path is an expression, by rising rank.
@@ -38,7 +32,6 @@ pub(crate) struct HostAuth {
 }
 
 impl PathIndex {
-    #[expect(clippy::disallowed_types, reason = "as above")]
     pub(super) fn new(table: &Arc<RouteTable>, places: &mut Places) -> Result<Self, Refused> {
         let mut order: Vec<_> = table.routes.iter().enumerate().collect();
         order.sort_by_key(|(_, route)| route.rank);
@@ -50,7 +43,7 @@ impl PathIndex {
             })
         });
         let mut routes: Vec<Arc<Route>> = Vec::with_capacity(order.len());
-        let (mut exact, mut prefix) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let (mut exact, mut prefix) = (Map::<_, Vec<_>>::default(), Map::<_, Vec<_>>::default());
         let mut expressions = Vec::new();
         let mut depth = 0;
         for (rank, (position, route)) in order.into_iter().enumerate() {
@@ -97,7 +90,8 @@ impl PathIndex {
             }
         };
         consider(self.exact.get(path));
-        let ends = path.match_indices('/').map(|(at, _)| at);
+        let slashes = path.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+        let ends = slashes.map(|(at, _)| at);
         for end in ends.chain([path.len()]).take(self.depth + 1) {
             consider(path.get(..end).and_then(|key| self.prefix.get(key)));
         }
