@@ -14,6 +14,13 @@ use crate::{
     stage::{OURS, Stage},
 };
 
+pub(crate) const FIGURES: [&str; 4] = [
+    "rss_10k_routes_mb",
+    "churn_p99_vs_rest",
+    "churn_p99_a_a",
+    "rss_10k_loaded_mb",
+];
+
 const ROUTES: usize = 10_000;
 /// Between two changes.
 const PACE: Duration = Duration::from_millis(500);

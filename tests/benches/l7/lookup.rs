@@ -12,6 +12,8 @@ use crate::{
     stage::Stage,
 };
 
+pub(crate) const FIGURES: [&str; 1] = ["lookup_10k_vs_1"];
+
 /// The function that finds a route, as the program's symbols have it.
 const FUNCTION: &str = "meshlite_ingress::table::ListenerTable::route";
 

@@ -24,6 +24,7 @@ use std::{io, time::Duration};
 
 use anyhow::bail;
 use meshlite_tests::figures::Figures;
+use serde_json::Value;
 
 use crate::stage::Stage;
 
@@ -66,12 +67,16 @@ fn main() -> anyhow::Result<()> {
 async fn run(plan: Plan) -> anyhow::Result<()> {
     let mut figures = Figures::default();
     let stage = Stage::set(1).await?;
-    let measured = cases::run(&stage, plan, &mut figures).await?;
-    syscalls::run(&stage, plan, &mut figures).await?;
-    memory::idle_connections(&stage, &mut figures).await?;
+    let measured = cases::run(&stage, plan, &mut figures).await;
+    let counted = syscalls::run(&stage, plan, &mut figures).await;
+    or_null(counted, &syscalls::FIGURES, &mut figures);
+    let weighed = memory::idle_connections(&stage, &mut figures).await;
+    or_null(weighed, &[], &mut figures);
     drop(stage);
-    churn::run(plan, &mut figures).await?;
-    lookup::run(&mut figures).await?;
+    let churned = churn::run(plan, &mut figures).await;
+    or_null(churned, &churn::FIGURES, &mut figures);
+    let looked_up = lookup::run(&mut figures).await;
+    or_null(looked_up, &lookup::FIGURES, &mut figures);
     let plotted = plot::write(&measured)?;
     figures.print(
         &format!(
@@ -84,4 +89,17 @@ async fn run(plan: Plan) -> anyhow::Result<()> {
         io::stdout().lock(),
     )?;
     Ok(())
+}
+
+/// Figures that could not be measured are null, with the reason, and the others are worth their time all the same.
+fn or_null(measured: anyhow::Result<()>, keys: &[&str], figures: &mut Figures) {
+    let Err(error) = measured else {
+        return;
+    };
+    eprintln!("not measured: {error:#}");
+    for key in keys {
+        if !figures.has(key) {
+            figures.add(key, Value::Null, &format!("not measured: {error:#}"));
+        }
+    }
 }

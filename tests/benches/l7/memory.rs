@@ -1,10 +1,13 @@
 //! What an idle connection takes of each proxy's memory.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use meshlite_tests::{figures::Figures, process::memory_kb_of};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 2000;
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens connections on which one request was answered, and looks what they cost.
 pub(crate) async fn idle_connections(stage: &Stage, figures: &mut Figures) -> anyhow::Result<()> {
@@ -20,7 +25,8 @@ pub(crate) async fn idle_connections(stage: &Stage, figures: &mut Figures) -> an
         let before = memory_kb_of(proxy.process.id(), "VmRSS:")?;
         let mut open = Vec::with_capacity(CONNECTIONS);
         for _ in 0..CONNECTIONS {
-            open.push(used(proxy).await.context(proxy.name)?);
+            let used = timeout(PATIENCE, used(proxy)).await;
+            open.push(used.context(proxy.name)?.context(proxy.name)?);
         }
         let after = memory_kb_of(proxy.process.id(), "VmRSS:")?;
         let each = after.saturating_sub(before) / CONNECTIONS as u64;

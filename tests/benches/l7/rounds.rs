@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::ensure;
 
 use crate::{
     Plan,
@@ -25,27 +25,28 @@ pub(crate) struct Cost {
 /// Medians by the proxy's name.
 pub(crate) type Costs = BTreeMap<&'static str, Cost>;
 
-/// Puts the same load on each proxy, in so many rounds. `url` says where a proxy has what is asked for.
+/// Puts the same load on each proxy, in so many rounds. `url` says where a proxy has what is asked for. What fails is told,
+/// and left out: of a proxy that does not serve there is no cost.
 pub(crate) async fn rounds(
     what: &str,
     plan: Plan,
     proxies: &[&Proxy],
     kind: Load,
     url: impl Fn(&Proxy) -> String,
-) -> anyhow::Result<Costs> {
+) -> Costs {
     let mut runs: BTreeMap<&'static str, Vec<Cost>> = BTreeMap::new();
     for proxy in proxies {
         // Connections to endpoints are there when it counts.
-        load(&url(proxy), kind, Duration::from_secs(1))
-            .await
-            .with_context(|| format!("{what}, {}", proxy.name))?;
+        if let Err(error) = load(&url(proxy), kind, Duration::from_secs(1)).await {
+            eprintln!("{what}, {}, before its rounds: {error:#}", proxy.name);
+        }
     }
     for round in 0..plan.rounds {
         for proxy in turned(proxies, round) {
-            let cost = once(proxy, &url(proxy), kind, plan.time())
-                .await
-                .with_context(|| format!("{what}, {}", proxy.name))?;
-            runs.entry(proxy.name).or_default().push(cost);
+            match once(proxy, &url(proxy), kind, plan.time()).await {
+                Ok(cost) => runs.entry(proxy.name).or_default().push(cost),
+                Err(error) => eprintln!("{what}, {}: {error:#}", proxy.name),
+            }
         }
     }
     let costs: Costs = runs
@@ -59,7 +60,7 @@ pub(crate) async fn rounds(
         "{what}: CPU µs/request: {}",
         shown.collect::<Vec<_>>().join(", ")
     );
-    Ok(costs)
+    costs
 }
 
 /// Each round begins with another proxy.
@@ -72,6 +73,7 @@ fn turned<'a>(proxies: &[&'a Proxy], round: usize) -> Vec<&'a Proxy> {
 async fn once(proxy: &Proxy, url: &str, kind: Load, time: Duration) -> anyhow::Result<Cost> {
     let before = proxy.process.cpu()?;
     let served = load(url, kind, time).await?;
+    ensure!(served.requests > 0.0, "nothing was served in {time:?}");
     let spent = proxy.process.cpu()?.saturating_sub(before);
     Ok(Cost {
         cpu: spent.as_secs_f64() * 1e6 / served.requests,

@@ -9,18 +9,17 @@ use tokio::{process::Command, time::sleep};
 use crate::{
     Plan,
     load::{Load, load},
-    stage::{Proxy, Stage},
+    stage::{OURS, Proxy, Stage},
 };
+
+pub(crate) const FIGURES: [&str; 2] = ["syscalls_per_request", "syscalls_nginx"];
 
 /// How long strace takes to attach, at most.
 const ATTACH: Duration = Duration::from_secs(1);
 
 /// Counts those of the ingress and of nginx.
 pub(crate) async fn run(stage: &Stage, plan: Plan, figures: &mut Figures) -> anyhow::Result<()> {
-    for (key, name) in [
-        ("syscalls_per_request", "meshlite"),
-        ("syscalls_nginx", "nginx"),
-    ] {
+    for (key, name) in FIGURES.into_iter().zip([OURS, "nginx"]) {
         for proxy in stage.of(&[name]) {
             let (count, most) = count(proxy, stage, plan).await?;
             let meaning =
