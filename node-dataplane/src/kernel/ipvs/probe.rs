@@ -1,8 +1,9 @@
 //! Whether IPVS works here, and what it has: modules are loaded, and a virtual server is made, read and deleted.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
+    ops::RangeFrom,
 };
 
 use meshlite_ipvs::{Change, Error, Service, ServiceKey};
@@ -15,12 +16,9 @@ use crate::{
     table::Scheduler,
 };
 
-/// The place of the trial, which is reserved for documentation: kube-proxy uses the same.
-const TRIAL: ServiceKey = ServiceKey::Address {
-    protocol: meshlite_ipvs::Protocol::TCP,
-    address: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 0)),
-    port: 20000,
-};
+/// Where trials are, which is reserved for documentation: kube-proxy uses the same, with the first of these ports.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 0));
+const PORTS: RangeFrom<u16> = 20000..;
 
 /// Loads what can be loaded, and says which schedulers may be there. They come first: see [`modules::of_ipvs`].
 pub(super) fn load() -> BTreeSet<Scheduler> {
@@ -35,56 +33,70 @@ pub(super) fn load() -> BTreeSet<Scheduler> {
     Scheduler::ALL.into_iter().filter(is_there).collect()
 }
 
-/// Tries IPVS, and each of these schedulers. Old kernels say that they made a virtual server and did not, so it is read
-/// back.
+/// Tries IPVS, and these schedulers: with a virtual server for each, since Linux waits for a grace period of all
+/// processors whenever one gets another scheduler. Old kernels say that they made a virtual server and did not, so they
+/// are read back.
 pub(super) fn trial<D: Door>(
     door: &mut D,
     schedulers: &BTreeSet<Scheduler>,
 ) -> Result<Capabilities, KernelError> {
-    let service = |scheduler| value::service_of(TRIAL, scheduler, None);
-    let usual = service(Scheduler::default());
-    match change(door, Change::AddService(usual)) {
-        // One that died on its trial left it.
-        Ok(()) | Err(Error::Exists(_)) => {}
-        Err(error) => return Err(value::error(&error)),
-    }
-    let found = is_there(door, &usual);
-    let has = |scheduler: &Scheduler| {
-        *scheduler == Scheduler::default()
-            || change(door, Change::EditService(service(*scheduler))).is_ok()
-    };
-    let schedulers = match found {
-        Ok(true) => {
-            let tried = Scheduler::ALL.iter().copied();
-            let tried = tried.filter(|s| schedulers.contains(s) || *s == Scheduler::default());
-            tried.filter(has).collect()
+    let usual = Scheduler::default();
+    let all = Scheduler::ALL.into_iter().zip(PORTS);
+    let tried = all.filter(|(tried, _)| schedulers.contains(tried) || *tried == usual);
+    let mut trials: BTreeMap<Scheduler, Service> = tried
+        .map(|(tried, port)| (tried, value::service_of(place(port), tried, None)))
+        .collect();
+    let adds = trials.values().copied().map(Change::AddService);
+    let mut failures = changed(door, adds.collect())?;
+    // One that died on its trial left it.
+    failures.retain(|_, error| !matches!(error, Error::Exists(_)));
+    let mut refused = BTreeMap::new();
+    for (index, error) in failures.into_iter().rev() {
+        if let Some(scheduler) = trials.keys().nth(index).copied() {
+            trials.remove(&scheduler);
+            refused.insert(scheduler, error);
         }
-        Ok(false) | Err(_) => Vec::new(),
-    };
-    let deleted = change(door, Change::DeleteService(TRIAL));
-    if !found? {
+    }
+    let listed = door.services();
+    let deletes = trials.values().map(|made| Change::DeleteService(made.key));
+    let left = changed(door, deletes.collect())?;
+    if let Some(error) = refused.remove(&usual) {
+        return Err(value::error(&error));
+    }
+    let listed = listed.map_err(|error| value::error(&error))?;
+    let listed: BTreeSet<_> = listed.iter().map(|entry| entry.service.key).collect();
+    trials.retain(|_, made| listed.contains(&made.key));
+    if !trials.contains_key(&usual) {
         let text = "IPVS takes virtual servers and has none: its modules are not whole".to_owned();
         return Err(KernelError::Unsupported(text));
     }
-    deleted.map_err(|error| value::error(&error))?;
+    if let Some(error) = left.into_values().next() {
+        return Err(value::error(&error));
+    }
     Ok(Capabilities {
         name: "ipvs",
         protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
-        schedulers,
+        schedulers: trials.into_keys().collect(),
         every_node_address: Vec::new(),
         is_atomic: false,
         needs_drains: true,
     })
 }
 
-fn is_there<D: Door>(door: &mut D, service: &Service) -> Result<bool, KernelError> {
-    let all = door.services().map_err(|error| value::error(&error))?;
-    Ok(all.iter().any(|entry| entry.service.key == service.key))
+const fn place(port: u16) -> ServiceKey {
+    ServiceKey::Address {
+        protocol: meshlite_ipvs::Protocol::TCP,
+        address: ADDRESS,
+        port,
+    }
 }
 
-fn change<D: Door>(door: &mut D, change: Change) -> Result<(), Error> {
-    match door.apply(vec![change])?.pop() {
-        None => Ok(()),
-        Some(failure) => Err(failure.error),
-    }
+/// Makes changes. Which failed, by their places, and why.
+fn changed<D: Door>(
+    door: &mut D,
+    changes: Vec<Change>,
+) -> Result<BTreeMap<usize, Error>, KernelError> {
+    let failures = door.apply(changes).map_err(|error| value::error(&error))?;
+    let failures = failures.into_iter();
+    Ok(failures.map(|failure| (failure.index, failure.error)).collect())
 }
