@@ -59,12 +59,17 @@ fn one_size(
     let is_largest = plan.ipvs_sizes.last() == Some(&services);
     // The emulated kernel needs a minute for each of the largest.
     let rounds = if is_largest { 1 } else { plan.runs };
-    let bare = floor::netlink(size, rounds)?;
+    let bare = floor::bare::netlink(size, rounds)?;
     let name = format!("ipvs_{services}");
     report.add(
         &format!("{name}_netlink_s"),
         seconds(bare.load),
-        "a bare loop that sends the same virtual servers and destinations",
+        "bare loops that send the same elements, routes, virtual servers and destinations",
+    );
+    report.add(
+        &format!("{name}_servers_s"),
+        seconds(bare.servers),
+        "of that, virtual servers and destinations",
     );
     let ipvsadm = floor::ipvsadm(size, if services > 1_000 { 1 } else { rounds })?;
     report.add(
@@ -90,7 +95,12 @@ fn one_size(
     report.add(
         &of("ipvs_vs_floor"),
         over(bare.load),
-        "the first pass over the bare loop, IPVS",
+        "the first pass over the bare loops, IPVS",
+    );
+    report.add(
+        &of("ipvs_vs_servers"),
+        over(bare.servers),
+        "the first pass over a bare loop that makes virtual servers and destinations only",
     );
     report.add(
         &of("ipvs_vs_ipvsadm"),

@@ -98,5 +98,7 @@ fn changed<D: Door>(
 ) -> Result<BTreeMap<usize, Error>, KernelError> {
     let failures = door.apply(changes).map_err(|error| value::error(&error))?;
     let failures = failures.into_iter();
-    Ok(failures.map(|failure| (failure.index, failure.error)).collect())
+    Ok(failures
+        .map(|failure| (failure.index, failure.error))
+        .collect())
 }
