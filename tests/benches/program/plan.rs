@@ -80,7 +80,7 @@ impl Plan {
             endpoints: 10,
         },
         sizes: &[1_000, 10_000],
-        ipvs_sizes: &[100],
+        ipvs_sizes: &[1_000],
         runs: 1,
         limit: Duration::from_secs(370),
         guest: Duration::from_secs(200),

@@ -3,7 +3,7 @@
 //! | who | what is counted | when |
 //! |---|---|---|
 //! | nftables | the elements of the map whose keys are Services | each time that the ruleset has another generation |
-//! | IPVS | virtual servers and destinations with a weight in `/proc/net/ip_vs` | a fifth of the time, so that it takes little from the others |
+//! | IPVS | virtual servers, and once all are there, their destinations with a weight | a fifth of the time, so that it takes little from the others |
 //! | user space | sockets that listen on the Services' port | as IPVS |
 
 use std::{
@@ -117,7 +117,7 @@ impl<'a> Watch<'a> {
             ensure!(!proxy.has_ended(), "{:?} has ended", self.proxy);
             let asked = Instant::now();
             if self.has_changed()
-                && let Ok(count) = self.count()
+                && let Ok(count) = self.count(services)
             {
                 if count.services >= services && count.endpoints.is_none_or(|e| e >= endpoints) {
                     // Before it was counted, which is no part of the work.
@@ -133,9 +133,9 @@ impl<'a> Watch<'a> {
         )
     }
 
-    /// How much there is now.
-    pub(crate) fn count(&mut self) -> anyhow::Result<Count> {
-        match (&mut self.nftables, self.proxy.mode()) {
+    /// How much there is now. Endpoints are counted once there are so many Services.
+    fn count(&mut self, wanted: usize) -> anyhow::Result<Count> {
+        match (&mut self.nftables, &mut self.ipvs) {
             (Some(nftables), _) => {
                 let services = nftables.elements(&self.proxy.services()?)?.len();
                 let endpoints = None;
@@ -144,7 +144,8 @@ impl<'a> Watch<'a> {
                     endpoints,
                 })
             }
-            (None, Mode::Userspace) => {
+            (None, Some(ipvs)) => count_ipvs(ipvs, wanted),
+            (None, None) => {
                 let listening = |line: &&str| {
                     let mut words = line.split_whitespace().skip(1);
                     let local = words.next().and_then(|local| local.rsplit(':').next());
@@ -156,7 +157,6 @@ impl<'a> Watch<'a> {
                     endpoints: None,
                 })
             }
-            (None, _) => Ok(count_ip_vs(&self.proc_net("ip_vs")?)),
         }
     }
 
@@ -203,7 +203,7 @@ impl<'a> Watch<'a> {
             return Ok([format!("{generation:?}")].into());
         }
         let Some(ipvs) = &mut self.ipvs else {
-            return Ok([format!("{:?}", self.count()?)].into());
+            return Ok([format!("{:?}", self.count(0)?)].into());
         };
         let first = ServiceKey::address(Protocol::TCP, (vip(0), PORT).into());
         let destinations = ipvs.destinations(first).context("the first Service")?;
@@ -218,18 +218,36 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn count_ip_vs(text: &str) -> Count {
-    let services = text.lines().filter(|line| line.starts_with("TCP")).count();
-    let serving = |line: &&str| {
-        let mut words = line.split_whitespace();
-        words.next() == Some("->") && words.nth(2).is_some_and(|weight| weight != "0")
+/// By netlink: what `/proc/net/ip_vs` shows has gaps while other namespaces have virtual servers. As soon as one of those
+/// that are wanted cannot have a destination yet, no more are looked at.
+fn count_ipvs(ipvs: &mut Ipvs, wanted: usize) -> anyhow::Result<Count> {
+    let services = ipvs.services()?;
+    let mut endpoints = 0;
+    // An API server has a Service of its own, without endpoints.
+    let Some(mut others) = services.len().checked_sub(wanted) else {
+        return Ok(Count {
+            services: services.len(),
+            endpoints: Some(0),
+        });
     };
-    // The third line says what the columns are.
-    let endpoints = text.lines().skip(3).filter(serving).count();
-    Count {
-        services,
-        endpoints: Some(endpoints),
+    for entry in &services {
+        let destinations = ipvs.destinations(entry.service.key)?;
+        let serving = destinations
+            .iter()
+            .filter(|entry| entry.destination.settings.weight > 0);
+        let serving = serving.count();
+        endpoints += serving;
+        if serving == 0 {
+            let Some(left) = others.checked_sub(1) else {
+                break;
+            };
+            others = left;
+        }
     }
+    Ok(Count {
+        services: services.len(),
+        endpoints: Some(endpoints),
+    })
 }
 
 /// At least a millisecond.

@@ -2,7 +2,6 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,7 @@ use meshlite_nft::{
     Data, Element, Family, Field, Name, Nftables, Set, Table, TableKey, Transaction, Type,
     UserData, Value,
 };
-use meshlite_tests::{figures::median, world::Namespace};
+use meshlite_tests::figures::median;
 
 use crate::{
     flat::CHANGES,
@@ -45,12 +44,7 @@ pub(crate) fn netlink(size: Size, rounds: u16) -> anyhow::Result<Netlink> {
     let addresses: Vec<_> = (0..size.services).map(vip).collect();
     let (mut loads, mut servers, mut edits) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let namespace = Namespace::new()?;
-        let up = namespace.run(|| {
-            let mut ip = Command::new("ip");
-            ip.args(["link", "set", "lo", "up"]).status()
-        })?;
-        ensure!(up.success(), "ip ended with {up}");
+        let namespace = super::host()?;
         let mut nftables = namespace.run(Nftables::connect)?;
         let mut routes = Exchange::new(namespace.run(KernelSocket::route)?);
         let mut ipvs = namespace.run(Ipvs::connect)?;
