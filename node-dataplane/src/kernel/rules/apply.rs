@@ -119,12 +119,12 @@ impl<E: Entry> Rules<E> {
                 (true, true) | (false, false) => {}
             }
         }
-        let old = if is_load {
-            Vec::new()
-        } else {
-            self.clients.elements()
-        };
         if is_load || clients.is_some() {
+            let old = if is_load {
+                Vec::new()
+            } else {
+                self.clients.elements()
+            };
             let new = wanted.elements();
             builder.replace(NOBODY, Replacement { old, new });
         }
