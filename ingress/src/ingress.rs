@@ -15,6 +15,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use axum::Router;
 use meshlite_proto::{
     cache::CacheError,
     standing::Observer,
@@ -214,12 +215,8 @@ impl Ingress {
                     Arc::clone(&shared.table),
                 ));
             let stop = admin_stop.clone();
-            tokio::spawn(async move {
-                match succession::admin_socket(address, admin, admin_given).await {
-                    Ok(socket) => admin::serve(socket, router, stop).await,
-                    Err(error) => warn!(%error, "there is no admin server"),
-                }
-            })
+            let socket = succession::admin_socket(address, admin, admin_given);
+            tokio::spawn(serve_admin(socket, router, stop))
         });
         if succession.is_waiting() {
             installer.wait_for_sockets();
@@ -245,6 +242,18 @@ impl Ingress {
             warn!(%error, "the admin server panicked");
         }
         Ok(())
+    }
+}
+
+/// Serves on a socket once it is there.
+async fn serve_admin(
+    socket: impl Future<Output = Result<TcpListener, ListenError>>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    match socket.await {
+        Ok(socket) => admin::serve(socket, router, stop).await,
+        Err(error) => warn!(%error, "there is no admin server"),
     }
 }
 

@@ -122,7 +122,7 @@ fn where_standard_error_is_no_terminal_nothing_is_said_of_progress() {
     };
     cluster.wait_for_the_second_request();
     // Long enough for a bar to be shown, where one were.
-    thread::sleep(Duration::from_secs(1));
+    thread::park_timeout(Duration::from_secs(1));
     cluster.answer_the_rest();
     let (shown, status) = screen.end();
     assert_eq!(status, Some(0), "{shown}");

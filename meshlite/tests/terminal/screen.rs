@@ -6,8 +6,9 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Instant,
 };
+
+use tokio::time::Instant;
 
 use super::PATIENCE;
 
@@ -76,7 +77,7 @@ impl Screen {
     pub(super) fn until(&mut self, words: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let rest = &self.shown[self.seen..];
+            let (_, rest) = self.shown.split_at(self.seen);
             if let Some(at) = rest.find(words) {
                 self.seen += at + words.len();
                 return;

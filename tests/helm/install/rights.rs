@@ -41,7 +41,7 @@ impl Right {
     }
 
     /// What is wrong with it, beside everything that was asked for and all that is granted.
-    fn fault(&self, asked: &BTreeSet<Entry>, granted: &BTreeSet<Right>) -> Option<String> {
+    fn fault(&self, asked: &BTreeSet<Entry>, granted: &BTreeSet<Self>) -> Option<String> {
         // What a right that names it covers too is no use of one that names none.
         let is_narrower = |entry: &Entry| {
             let mut named = granted.iter().filter(|right| right.name.is_some());
