@@ -76,6 +76,8 @@ pub(crate) enum Refusal {
     NoCertificate,
     #[error("the client certificate is not accepted")]
     BadCertificate,
+    #[error("the client certificate is another client's")]
+    OtherSubject,
     #[error("the authorities of client certificates are not known here")]
     NoAuthorities,
 }
@@ -107,7 +109,7 @@ impl Refusal {
             | Self::AuthUnavailable
             | Self::NoAuthorities => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::OtherSubject => StatusCode::FORBIDDEN,
             Self::NoPassword => StatusCode::UNAUTHORIZED,
             Self::SignIn => StatusCode::FOUND,
             Self::AuthUnclear => StatusCode::INTERNAL_SERVER_ERROR,
@@ -154,6 +156,7 @@ impl Refusal {
             Self::Misdirected => "misdirected",
             Self::NoCertificate => "no_certificate",
             Self::BadCertificate => "bad_certificate",
+            Self::OtherSubject => "other_subject",
             Self::NoAuthorities => "no_authorities",
         }
     }

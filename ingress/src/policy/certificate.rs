@@ -32,10 +32,17 @@ pub(super) fn check(exchange: &Exchange<'_>, head: &Parts) -> Result<Told, Answe
         return Ok(Vec::new());
     };
     let finding = shown.map_or(Finding::None, |shown| shown.finding);
-    match judge(auth.rule.mode, finding) {
-        Ok(()) => Ok(told(auth, finding, shown)),
-        Err(refusal) => Err(refused(exchange, head, auth, refusal)),
+    if let Err(refusal) = judge(auth.rule.mode, finding) {
+        return Err(refused(exchange, head, auth, refusal));
     }
+    let names = shown.and_then(Shown::names);
+    if let Some(expected) = &auth.subject {
+        let subject = names.as_ref().map_or("", |(subject, _)| subject);
+        if !expected.is_match(subject.as_bytes()) {
+            return Err(answer(exchange, Refusal::OtherSubject));
+        }
+    }
+    Ok(told(auth, finding, shown, names))
 }
 
 fn judge(mode: ClientAuthMode, finding: Finding) -> Result<(), Refusal> {
@@ -70,9 +77,14 @@ fn refused(exchange: &Exchange<'_>, head: &Parts, auth: &HostAuth, refusal: Refu
     answered
 }
 
-fn told(auth: &HostAuth, finding: Finding, shown: Option<&Shown>) -> Told {
+fn told(
+    auth: &HostAuth,
+    finding: Finding,
+    shown: Option<&Shown>,
+    names: Option<(String, String)>,
+) -> Told {
     let mut told = vec![(VERIFY, HeaderValue::try_from(finding.to_string()).ok())];
-    if let Some((subject, issuer)) = shown.and_then(Shown::names) {
+    if let Some((subject, issuer)) = names {
         told.push((SUBJECT, HeaderValue::try_from(subject).ok()));
         told.push((ISSUER, HeaderValue::try_from(issuer).ok()));
     }

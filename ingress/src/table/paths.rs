@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use meshlite_snapshot::{ClientAuth, PathMatch, RouteTable};
+use regex::bytes::Regex;
 
-use super::{CredentialId, Places, Refused, Route};
+use super::{CredentialId, Places, Refused, Route, pattern};
 use crate::{map::Map, policy::Template};
 
 /// The routes of one host, by path. Of those that match, the one of the lowest rank wins.
@@ -29,6 +30,8 @@ pub(crate) struct HostAuth {
     pub(crate) rule: ClientAuth,
     pub(crate) authorities: CredentialId,
     pub(crate) error_page: Option<Template>,
+    /// What the subjects of certificates that may pass have a match of.
+    pub(crate) subject: Option<Regex>,
 }
 
 impl PathIndex {
@@ -36,12 +39,15 @@ impl PathIndex {
         let mut order: Vec<_> = table.routes.iter().enumerate().collect();
         order.sort_by_key(|(_, route)| route.rank);
         let client_auth = table.client_auth.as_ref().map(|rule| {
-            Box::new(HostAuth {
+            let subject = rule.subject.as_deref().map(pattern::bytes).transpose();
+            Ok(Box::new(HostAuth {
                 rule: rule.clone(),
                 authorities: places.credential(&rule.authorities),
                 error_page: rule.error_page.as_deref().map(Template::new),
-            })
+                subject: subject.map_err(Refused::Invalid)?,
+            }))
         });
+        let client_auth = client_auth.transpose()?;
         let mut routes: Vec<Arc<Route>> = Vec::with_capacity(order.len());
         let (mut exact, mut prefix) = (Map::<_, Vec<_>>::default(), Map::<_, Vec<_>>::default());
         let mut expressions = Vec::new();

@@ -97,6 +97,7 @@ fn mk_rule(mode: ClientAuthMode) -> ClientAuth {
         depth: 1,
         forward_certificate: true,
         error_page: None,
+        subject: None,
     }
 }
 
@@ -194,6 +195,29 @@ async fn an_optional_certificate_may_be_missing_but_not_bad_unless_nobody_checks
         origin.last().headers()["ssl-client-verify"],
         "FAILED:unable to get local issuer certificate"
     );
+}
+
+#[tokio::test]
+async fn only_subjects_that_the_expression_matches_pass() {
+    let (mut mesh, origin, authority) = guarded(ClientAuthMode::Require).await;
+    let anna = authority.identity();
+    for (mode, subject, identity, expected) in [
+        (ClientAuthMode::Require, "CN=(anna|bob)", Some(&anna), 200),
+        (ClientAuthMode::Require, "^CN=ann,", Some(&anna), 403),
+        (ClientAuthMode::Require, "CN=Anna", Some(&anna), 403),
+        // Nobody's name is no name that may pass.
+        (ClientAuthMode::Optional, "CN=anna", None, 403),
+    ] {
+        let rule = ClientAuth {
+            subject: Some(subject.to_owned()),
+            ..mk_rule(mode)
+        };
+        put_host(&mut mesh, GUARDED, Some(rule));
+        assert_eq!(mesh.apply().await, []);
+        let answer = ask(&mesh, GUARDED, GUARDED, identity).await;
+        assert_eq!(answer.status, expected, "{subject}");
+    }
+    assert_eq!(origin.requests(), 1);
 }
 
 #[tokio::test]

@@ -48,14 +48,16 @@ pub(super) fn client_auth() -> BoxedStrategy<ClientAuth> {
         any::<u32>(),
         any::<bool>(),
         of(word()),
+        of(word()),
     )
         .prop_map(
-            |(authorities, mode, depth, forward_certificate, error_page)| ClientAuth {
+            |(authorities, mode, depth, forward_certificate, error_page, subject)| ClientAuth {
                 authorities,
                 mode,
                 depth,
                 forward_certificate,
                 error_page,
+                subject,
             },
         )
         .boxed()

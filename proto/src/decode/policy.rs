@@ -39,6 +39,7 @@ pub(super) fn client_auth(from: v1::ClientAuth) -> Result<ClientAuth, DecodeErro
         depth: from.depth,
         forward_certificate: from.forward_certificate,
         error_page: field::optional(from.error_page),
+        subject: field::optional(from.subject),
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) fn client_auth(auth: &ClientAuth) -> v1::ClientAuth {
         depth: auth.depth,
         forward_certificate: auth.forward_certificate,
         error_page: text(auth.error_page.as_deref()),
+        subject: text(auth.subject.as_deref()),
     }
 }
 

@@ -214,7 +214,7 @@ pub const ALL: &[Annotation] = &[
     row("client certificates", "auth-tls-verify-depth", Both, Same, "How long the chain may be; 1 where nothing is written."),
     row("client certificates", "auth-tls-error-page", Both, Same, "Where clients without a good certificate go."),
     row("client certificates", "auth-tls-pass-certificate-to-upstream", Both, Same, "`true`: the backend gets the certificate in `ssl-client-cert`."),
-    row("client certificates", "auth-tls-match-cn", Nginx, Unsupported(&[]), "Subjects are not compared, and the routes are closed while it is there: let the backend compare `ssl-client-subject-dn`."),
+    row("client certificates", "auth-tls-match-cn", Both, Same, "A regular expression such as `CN=(alice|bob)`: clients whose certificate's subject (RFC 2253) has no match of it get 403."),
 
     row("CORS", "enable-cors", Both, Same, "`true`: preflights are answered, and responses carry what scripts of other origins may do."),
     row("CORS", "cors-allow-origin", Both, Within, "Origins; `*` where nothing is written. Where none of them can be used, no origin is allowed; ingress-nginx allows all."),

@@ -70,6 +70,9 @@ pub struct ClientAuth {
     pub forward_certificate: bool,
     /// Where clients go that have no good certificate: a redirect of status 302.
     pub error_page: Option<String>,
+    /// A regular expression that the certificate's subject, as RFC 2253 writes it, has a match of; case matters. Clients with
+    /// another one, or none, are refused with 403.
+    pub subject: Option<String>,
 }
 
 /// What becomes of clients without a good certificate. What was found is in `ssl-client-verify` for the backend.

@@ -7,6 +7,7 @@ use super::{
     secrets::{self, Part},
     written::Written,
 };
+use crate::ingress::regex;
 
 const MODES: [(&str, Option<ClientAuthMode>); 4] = [
     ("on", Some(ClientAuthMode::Require)),
@@ -24,9 +25,13 @@ pub(super) fn read(written: &mut Written<'_, '_>, asked: &mut Asked) {
     let Some(mode) = mode.unwrap_or(Some(ClientAuthMode::Require)) else {
         return;
     };
-    if let Some(names) = written.value("auth-tls-match-cn") {
-        written.close(&names, "is not supported: subjects are not compared");
-    }
+    let subject = written.value("auth-tls-match-cn").and_then(|pattern| {
+        let checked = regex::check(pattern.text);
+        checked
+            .map_err(|problem| written.close(&pattern, &problem))
+            .ok()?;
+        Some(pattern.text.to_owned())
+    });
     let depth = match written.value("auth-tls-verify-depth") {
         None => 1,
         Some(value) => value.text.parse().unwrap_or_else(|_error| {
@@ -53,5 +58,6 @@ pub(super) fn read(written: &mut Written<'_, '_>, asked: &mut Asked) {
         depth,
         forward_certificate,
         error_page,
+        subject,
     });
 }
