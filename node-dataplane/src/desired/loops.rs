@@ -62,6 +62,19 @@ fn is_virtual(address: SocketAddr, protocol: Protocol, claims: &Claims, facts: &
 
 // === impl Endpoints ===
 
+/// Those of Services, all at once: far sooner made than one by one.
+impl<'a> FromIterator<(&'a Name, &'a [SocketAddr])> for Endpoints {
+    fn from_iter<I: IntoIterator<Item = (&'a Name, &'a [SocketAddr])>>(services: I) -> Self {
+        let of_service = |(name, endpoints): (&'a Name, &'a [SocketAddr])| {
+            let name = Some(name.clone());
+            endpoints
+                .iter()
+                .map(move |address| (*address, name.clone()))
+        };
+        Self(services.into_iter().flat_map(of_service).collect())
+    }
+}
+
 impl Endpoints {
     /// Says what a Service's endpoints are, and were. Both are sorted.
     pub(super) fn replace(&mut self, service: &Name, before: &[SocketAddr], after: &[SocketAddr]) {

@@ -1,9 +1,6 @@
 //! What is remembered of a Service, so that a change of it is told from the whole.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use meshlite_snapshot::Finding;
 
@@ -48,10 +45,10 @@ impl Wish {
         let servers = offers
             .values()
             .flat_map(|offer| offer.inside.iter().chain([&offer.everyone]));
-        let endpoints: BTreeSet<_> = servers
-            .flat_map(|server| server.real_servers.keys().copied())
-            .collect();
-        share.endpoints = endpoints.into_iter().collect();
+        let endpoints = servers.flat_map(|server| server.real_servers.keys().copied());
+        share.endpoints = endpoints.collect();
+        share.endpoints.sort_unstable();
+        share.endpoints.dedup();
         share.claims = offers.keys().cloned().collect();
         Self { share, offers }
     }

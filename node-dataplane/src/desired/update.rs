@@ -50,9 +50,19 @@ impl Desired {
             services.extend(self.shares.keys().cloned());
             services.extend(sources.snapshot.services.keys().cloned());
         }
+        let is_first = self.shares.is_empty();
         for name in services {
             let wish = self.wish(&name, sources);
+            if !is_first {
+                self.replace_endpoints(&name, &wish.share);
+            }
             self.replace(&name, wish, &mut work);
+        }
+        if is_first {
+            let all = self.shares.iter();
+            self.endpoints = all
+                .map(|(name, share)| (name, &share.endpoints[..]))
+                .collect();
         }
         self.look_at_neighbours(sources, &mut work);
         for frontend in std::mem::take(&mut work.contested) {
@@ -139,8 +149,6 @@ impl Desired {
         work.touched.findings |= self.findings.replace(&before.findings, &share.findings);
         let (old, new) = (before.health_check.as_ref(), share.health_check.as_ref());
         work.touched.health_checks |= self.health_checks.replace(name, old, new);
-        self.endpoints
-            .replace(name, &before.endpoints, &share.endpoints);
         self.no_local_endpoints
             .replace(before.no_local_endpoints, share.no_local_endpoints);
         work.offers.extend(offers);
@@ -148,6 +156,13 @@ impl Desired {
         if share != Share::default() {
             self.shares.insert(name.clone(), share);
         }
+    }
+
+    /// Remembers where a Service's endpoints are from now on.
+    fn replace_endpoints(&mut self, name: &Name, after: &Share) {
+        let before = self.shares.get(name);
+        let before = before.map_or(&[][..], |before| &before.endpoints);
+        self.endpoints.replace(name, before, &after.endpoints);
     }
 
     fn replace_claims(&mut self, before: &Share, after: &Share, work: &mut Work) {
