@@ -31,7 +31,7 @@ mod sharing;
 pub(crate) mod tests;
 mod value;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, time::Duration};
 
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
@@ -199,9 +199,10 @@ fn is_quick(step: &Step) -> bool {
 
 /// Whether IPVS works here, and if not, why. Loads its modules, and tries a virtual server and the rules that help.
 pub(crate) fn usable(_: &Config) -> Result<(), String> {
-    let schedulers = probe::load();
+    probe::load();
     let mut door = meshlite_ipvs::Ipvs::connect().map_err(|error| error.to_string())?;
-    let tried = probe::trial(&mut door, &schedulers).and_then(|_| Helpers::try_it());
+    // Which schedulers there are is asked once it is started.
+    let tried = probe::trial(&mut door, &BTreeSet::new()).and_then(|_| Helpers::try_it());
     tried.map_err(|error| error.to_string())
 }
 

@@ -133,10 +133,7 @@ fn compared(
         traffic: Some(EMULATED),
     };
     // A change takes kube-proxy minutes where the machine is emulated.
-    let theirs = Task {
-        changes: u32::from(!plan.is_quick),
-        ..task
-    };
+    let theirs = Task { changes: 0, ..task };
     let Size {
         services,
         endpoints,

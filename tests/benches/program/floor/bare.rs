@@ -50,7 +50,9 @@ pub(crate) fn netlink(size: Size, rounds: u16) -> anyhow::Result<Netlink> {
         let mut ipvs = namespace.run(Ipvs::connect)?;
         let started = Instant::now();
         nftables.commit(&rules)?;
-        let failed = routes.apply(addresses.iter().copied(), write_route)?;
+        let failed = routes.apply(addresses.iter().copied(), |address, ask, out| {
+            write_route(*address, ask, out);
+        })?;
         ensure!(failed.is_empty(), "{failed:?}");
         let helped = Instant::now();
         let failed = ipvs.apply(changes.iter().copied())?;
@@ -146,7 +148,7 @@ fn rules(size: Size) -> anyhow::Result<Transaction> {
 }
 
 /// A route as `ip route add local ADDRESS dev lo` makes it.
-fn write_route(address: &Ipv4Addr, ask: Ask, out: &mut Vec<u8>) {
+fn write_route(address: Ipv4Addr, ask: Ask, out: &mut Vec<u8>) {
     const RTM_NEWROUTE: u16 = 24;
     const AF_INET: u8 = 2;
     const RT_TABLE_LOCAL: u8 = 255;
