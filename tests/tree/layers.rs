@@ -71,6 +71,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "meshlite-ipvs",
             "meshlite-kubernetes",
             "meshlite-manifests",
+            "meshlite-netlink",
             "meshlite-nft",
             "meshlite-node",
             "meshlite-proto",
