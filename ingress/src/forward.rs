@@ -176,7 +176,8 @@ impl Exchange<'_> {
             None => None,
         };
         if let Some(ready) = ready {
-            return Ok(policy::finish(&self, route, Admitted::default(), ready).await);
+            let finished = policy::finish(&self, route, Admitted::default(), ready);
+            return Ok(Box::pin(finished).await);
         }
         let mut admitted = match policy::admit(&self, route, &mut parts).await {
             Ok(admitted) => admitted,
@@ -186,7 +187,11 @@ impl Exchange<'_> {
             .pass_on(route, &mut admitted, parts, body, upgrade)
             .await;
         let response = answered.unwrap_or_else(|refusal| self.refuse(refusal));
-        Ok(policy::finish(&self, route, admitted, response).await)
+        if route.policy.is_none() {
+            return Ok(response);
+        }
+        // Not within this future, where it would take room in that of every request.
+        Ok(Box::pin(policy::finish(&self, route, admitted, response)).await)
     }
 
     /// The ingress's own answer, and a note why.

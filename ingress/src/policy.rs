@@ -165,9 +165,7 @@ pub(crate) async fn finish(
     response: Response<Body>,
 ) -> Response<Body> {
     match (&route.policy, admitted.kept) {
-        (Some(policy), Some(kept)) => {
-            Box::pin(policy.finish(exchange, route, *kept, response)).await
-        }
+        (Some(policy), Some(kept)) => policy.finish(exchange, route, *kept, response).await,
         _ => response,
     }
 }

@@ -84,13 +84,10 @@ pub(crate) enum Refusal {
 
 /// The body of a response.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every body is the large one"
-)]
 pub(crate) enum Body {
     Text(Bytes),
-    Upstream(Upstream),
+    /// In a box, because a response is moved from hand to hand.
+    Upstream(Box<Upstream>),
     Gzip(Box<Gzip>),
     Watched(Box<Watched>),
 }

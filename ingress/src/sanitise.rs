@@ -62,16 +62,6 @@ impl Malformed {
     }
 }
 
-/// The headers that a request is forwarded without, besides those that its Connection header names.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
 /// Checks a request and brings it into one form: Host is the host, the URI is path and query.
 ///
 /// `local` stands in for the Host that an HTTP/1.0 client may leave out.
@@ -237,8 +227,8 @@ pub(crate) fn response_framing(headers: &mut HeaderMap) -> Option<bool> {
 
 /// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have none, and looking once costs less than taking each out.
-    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+    // Most messages have one or none, and a look at all names costs less than taking each out that there may be.
+    if !headers.keys().any(is_hop_by_hop) {
         return;
     }
     let is_plain = |value: &HeaderValue| {
@@ -255,9 +245,17 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
+    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
         headers.remove(name);
     }
+}
+
+/// Whether a message is forwarded without this header, whatever its Connection header names.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 /// Headers that a client must not be able to take out of its own request.

@@ -89,7 +89,7 @@ pub(crate) fn respond(
         silent_since: None,
         timer: None,
     };
-    Response::from_parts(parts, Body::Upstream(upstream))
+    Response::from_parts(parts, Body::Upstream(Box::new(upstream)))
 }
 
 impl Upstream {
