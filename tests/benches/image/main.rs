@@ -49,15 +49,16 @@ async fn main() -> anyhow::Result<()> {
     for _ in 0..runs {
         version.push(bench.version()?);
         control_plane.push(bench.ready("control-plane", &[]).await?);
+        let (http, https) = (free_port()?, free_port()?);
         let on_free_ports = [
-            "--mode=userspace",
-            "--no-sysctls",
-            "--address=127.0.0.1",
-            "--ingress-http-port=0",
-            "--ingress-https-port=0",
-            "--ingress-admin-listen=",
-            "--metrics-bind-address=127.0.0.1:0",
-            "--healthz-bind-address=127.0.0.1:0",
+            "--mode=userspace".to_owned(),
+            "--no-sysctls".to_owned(),
+            "--address=127.0.0.1".to_owned(),
+            format!("--ingress-http-port={http}"),
+            format!("--ingress-https-port={https}"),
+            "--ingress-admin-listen=".to_owned(),
+            "--metrics-bind-address=".to_owned(),
+            "--healthz-bind-address=".to_owned(),
         ];
         standalone.push(bench.ready("standalone", &on_free_ports).await?);
     }
@@ -121,7 +122,7 @@ impl Bench {
     }
 
     /// Starts a plane in file mode, waits until it is ready, and kills it.
-    async fn ready(&self, command: &str, more: &[&str]) -> anyhow::Result<Duration> {
+    async fn ready(&self, command: &str, more: &[String]) -> anyhow::Result<Duration> {
         let (grpc, admin) = (free_port()?, free_port()?);
         let mut arguments = vec![
             command.to_owned(),
@@ -130,7 +131,7 @@ impl Bench {
             format!("--admin-listen=127.0.0.1:{admin}"),
             "--insecure".to_owned(),
         ];
-        arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        arguments.extend(more.iter().cloned());
         let log = self.folder.path().join(command);
         let start = Instant::now();
         let process = Process::start(&self.program, arguments, &log)?;

@@ -135,9 +135,8 @@ async fn seen(behind: &Behind, bytes: &[u8]) -> Vec<Seen> {
     let mut buffer = [0; 4096];
     while let Ok(Ok(1..)) = timeout(QUIET, stream.read(&mut buffer)).await {}
     drop(stream);
-    let seen = behind.recorder.take();
-    assert!(behind.is_clean().await, "{}", behind.name);
-    seen
+    let seen = behind.seen().await;
+    seen.unwrap_or_else(|| panic!("{} did not see another request as it was", behind.name))
 }
 
 /// What a server saw that the recorder alone did not.
