@@ -52,32 +52,28 @@ impl Watched {
 }
 
 impl Body {
-    fn watched(self) -> Box<Watched> {
-        match self {
+    fn watched(self, watch: impl FnOnce(&mut Watched)) -> Self {
+        let mut watched = match self {
             Self::Watched(watched) => watched,
             body => Box::new(Watched::new(body)),
-        }
+        };
+        watch(&mut watched);
+        Self::Watched(watched)
     }
 
     /// Keeps a client's place until the body has ended.
     pub(crate) fn until_its_end(self, place: Place) -> Self {
-        let mut watched = self.watched();
-        watched.place = Some(place);
-        Self::Watched(watched)
+        self.watched(|watched| watched.place = Some(place))
     }
 
     /// Ends the spans of its request when the body has ended.
     pub(crate) fn traced(self, traced: Box<Traced>) -> Self {
-        let mut watched = self.watched();
-        watched.traced = Some(traced);
-        Self::Watched(watched)
+        self.watched(|watched| watched.traced = Some(traced))
     }
 
     /// Writes a line when the body has ended.
     pub(crate) fn logged(self, log: Rc<AccessLog>, record: Box<Record>) -> Self {
-        let mut watched = self.watched();
-        watched.entry = Some((log, record));
-        Self::Watched(watched)
+        self.watched(|watched| watched.entry = Some((log, record)))
     }
 }
 
