@@ -1,14 +1,15 @@
 //! What was read as the object that it is today. Versions that no API server has any more become those that replaced
-//! them.
+//! them; what nobody needs of a Pod is left out.
 
 mod ingress;
 mod ingress_class;
+mod pod;
+mod unread;
 
 use std::sync::Arc;
 
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    core::v1::{Endpoints, Namespace, Node, Pod, Secret, Service},
+    core::v1::{Endpoints, Namespace, Node, Secret, Service},
     discovery::v1::EndpointSlice,
     networking::v1::{Ingress, IngressClass},
 };
@@ -18,6 +19,7 @@ use crate::{Object, Problem};
 
 pub(crate) use ingress::LegacyIngress;
 pub(crate) use ingress_class::LegacyIngressClass;
+pub(crate) use pod::{Deployment, Pod, StatefulSet};
 
 /// An object, and what its conversion has to say.
 pub(crate) type Converted = (Object, Vec<Problem>);
@@ -39,5 +41,5 @@ macro_rules! current {
 }
 
 current! {
-    Service Endpoints EndpointSlice Ingress IngressClass Secret Pod Node Namespace Deployment StatefulSet
+    Service Endpoints EndpointSlice Ingress IngressClass Secret Node Namespace
 }

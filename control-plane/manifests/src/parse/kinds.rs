@@ -1,8 +1,7 @@
 //! Which kinds Meshlite reads, and what to say of the others.
 
 use k8s_openapi::api::{
-    apps::v1::{Deployment, StatefulSet},
-    core::v1::{Endpoints, Namespace, Node, Pod, Secret, Service},
+    core::v1::{Endpoints, Namespace, Node, Secret, Service},
     discovery::v1::EndpointSlice,
     networking::v1::{Ingress, IngressClass},
 };
@@ -10,7 +9,9 @@ use k8s_openapi::api::{
 use super::header::Header;
 use crate::{
     Problem,
-    convert::{Converted, LegacyIngress, LegacyIngressClass, Readable},
+    convert::{
+        Converted, Deployment, LegacyIngress, LegacyIngressClass, Pod, Readable, StatefulSet,
+    },
     plain::{self, NotPlain},
     unknown::{self, Notes, Strict},
 };

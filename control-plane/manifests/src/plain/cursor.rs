@@ -48,20 +48,31 @@ impl<'t> Cursor<'t> {
         }
     }
 
+    /// Whether a key stands here.
+    pub(super) fn is_at_key(&self) -> bool {
+        self.key_length().is_ok()
+    }
+
     /// The key that stands here; the cursor moves behind its colon.
     pub(super) fn key(&mut self) -> Result<&'t str, NotPlain> {
+        let length = self.key_length()?;
+        let key = self.rest().get(..length).ok_or(NotPlain)?;
+        self.at += length + 1;
+        Ok(str::from_utf8(key)?)
+    }
+
+    fn key_length(&self) -> Result<usize, NotPlain> {
         let rest = self.rest();
         let length = rest
             .iter()
             .position(|byte| !is_key(*byte))
             .ok_or(NotPlain)?;
         let is_key = matches!(rest.get(length..), Some([b':', b' ' | b'\n', ..] | [b':']));
-        let key = rest.get(..length).ok_or(NotPlain)?;
-        if !is_key || length > LONGEST_KEY || !key.first().is_some_and(u8::is_ascii_alphanumeric) {
+        let begins = rest.first().is_some_and(u8::is_ascii_alphanumeric);
+        if !is_key || length == 0 || length > LONGEST_KEY || !begins {
             return Err(NotPlain);
         }
-        self.at += length + 1;
-        Ok(str::from_utf8(key)?)
+        Ok(length)
     }
 
     /// What stands between here and the end of the line, without spaces and comment; the cursor moves to the next

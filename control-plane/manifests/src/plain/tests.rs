@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::{
-        apps::v1::Deployment,
-        core::v1::{Endpoints, Pod, Secret, Service},
+        core::v1::{Endpoints, Secret, Service},
         discovery::v1::EndpointSlice,
         networking::v1::Ingress,
     },
@@ -14,7 +13,10 @@ use k8s_openapi::{
 use proptest::{prelude::*, sample::Index};
 use serde::de::DeserializeOwned;
 
-use crate::unknown::{Notes, Strict};
+use crate::{
+    convert::{Deployment, Pod},
+    unknown::{Notes, Strict},
+};
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web # a comment\n  labels:\n    a.b/c: \"1\"\n\nspec:\n  \
                        selector:\n    app: web\n  clusterIPs:\n  - 10.0.0.1\n  - 'fd00::1'\n  publishNotReadyAddresses: true\n  \

@@ -147,7 +147,26 @@ impl<'de> Deserializer<'de> for Value<'_, 'de> {
     type Error = NotPlain;
 
     fn deserialize_any<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, NotPlain> {
-        let scalar = self.scalar()?;
+        if let Place::Behind(column) = self.place
+            && self.cursor.is_line_empty()
+        {
+            self.cursor.rest_of_line()?;
+            if !self.has_lines(column) {
+                return visitor.visit_unit();
+            }
+            self.place = Place::Below(column);
+        }
+        let scalar = match self.place {
+            Place::Below(_) if self.cursor.is_at_dash() => return self.seq(visitor),
+            Place::Root | Place::Below(_) => return self.map(visitor),
+            Place::Item if self.cursor.is_at_key() => return self.map(visitor),
+            Place::Behind(_) | Place::Item => match self.line()?.ok_or(NotPlain)? {
+                b"{}" => return visitor.visit_map(Entries::empty(self.cursor)),
+                b"[]" => return visitor.visit_seq(Items::empty(self.cursor)),
+                line => Scalar::new(line)?,
+            },
+            Place::Read(scalar) => scalar,
+        };
         match scalar.any().ok_or(NotPlain)? {
             Any::Bool(value) => visitor.visit_bool(value),
             Any::Unsigned(value) => visitor.visit_u64(value),
