@@ -25,6 +25,7 @@ use meshlite_compile::{Inputs, ObjectKey};
 use meshlite_snapshot::{Finding, ObjectRef, SourceLocation};
 
 pub use allocations::{Allocations, NodePortAllocation, ServiceAllocation, UnsupportedVersion};
+pub use pods::container_ports;
 pub use workloads::{Workload, WorkloadKind, workloads};
 
 use crate::{Located, ManifestFile};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use k8s_openapi::{
-    api::core::v1::{Pod, PodStatus, ServicePort},
+    api::core::v1::{ContainerPort, Pod, PodSpec, PodStatus, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use meshlite_compile::ObjectKey;
@@ -130,24 +130,27 @@ impl PodEntry<'_> {
         )
     }
 
-    /// A port of a container, or of an init container that keeps running (a sidecar).
     fn named_port(&self, name: &str, protocol: &str) -> Option<i32> {
-        let spec = self.pod.spec.as_ref()?;
-        let sidecars = spec
-            .init_containers
-            .iter()
-            .flatten()
-            .filter(|container| container.restart_policy.as_deref() == Some("Always"));
-        spec.containers
-            .iter()
-            .chain(sidecars)
-            .flat_map(|container| container.ports.iter().flatten())
+        container_ports(self.pod.spec.as_ref()?)
             .find(|port| {
                 port.name.as_deref() == Some(name)
                     && port.protocol.as_deref().unwrap_or("TCP") == protocol
             })
             .map(|port| port.container_port)
     }
+}
+
+/// The ports of a Pod's containers, and of its init containers that keep running beside them (sidecars).
+pub fn container_ports(spec: &PodSpec) -> impl Iterator<Item = &ContainerPort> {
+    let sidecars = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    spec.containers
+        .iter()
+        .chain(sidecars)
+        .flat_map(|container| container.ports.iter().flatten())
 }
 
 fn addresses(status: &PodStatus) -> impl Iterator<Item = IpAddr> {

@@ -6,7 +6,7 @@ use k8s_openapi::{
     api::core::v1::PodSpec,
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use meshlite_manifests::admit::{Workload, WorkloadKind};
+use meshlite_manifests::admit::{self, Workload, WorkloadKind};
 use meshlite_snapshot::{Protocol, Version};
 
 /// What Kubernetes makes random names of: no vowels, so no words.
@@ -71,7 +71,7 @@ fn pod(workload: &Workload, index: u32) -> PlannedPod {
         }
         WorkloadKind::Deployment => (replica_name(workload, index), Some("ReplicaSet")),
     };
-    let mut ports = container_ports(&spec);
+    let mut ports = served_ports(&spec);
     // Whoever asks over UDP for a TCP port of the demo gets an answer too, so that both can be tried.
     let udp: Vec<_> = ports
         .iter()
@@ -101,17 +101,9 @@ fn pod(workload: &Workload, index: u32) -> PlannedPod {
     }
 }
 
-/// TCP and UDP ports of the containers, and of the init containers that keep running beside them.
-fn container_ports(spec: &PodSpec) -> BTreeSet<(Protocol, u16)> {
-    let sidecars = spec
-        .init_containers
-        .iter()
-        .flatten()
-        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    spec.containers
-        .iter()
-        .chain(sidecars)
-        .flat_map(|container| container.ports.iter().flatten())
+/// What the containers can serve in a demo: TCP and UDP.
+fn served_ports(spec: &PodSpec) -> BTreeSet<(Protocol, u16)> {
+    admit::container_ports(spec)
         .filter_map(|port| {
             let number = u16::try_from(port.container_port)
                 .ok()
