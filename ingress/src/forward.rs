@@ -37,7 +37,7 @@ use crate::{
     listen::{Reset, Worker},
     metrics::{Metrics, Open},
     policy::{self, Admitted, Answered, Place},
-    pool::{Consent, Lease, RequestBody, Streamed, Upload},
+    pool::{Answer, Consent, RequestBody, Streamed, Upload},
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
@@ -236,21 +236,15 @@ impl Exchange<'_> {
         };
         let Head {
             mut response,
-            mut lease,
             cookie,
         } = answered.map_err(|refusal| blame(refusal, &upload))?;
-        let was_clear = sanitise::response_framing(response.headers_mut());
-        if !was_clear.ok_or(Refusal::Garbled)? {
-            lease.keep_no_longer();
-        }
         if let Some(cookie) = cookie {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }
         if let Some(upgrade) = upgrade {
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 let places = (admitted.take_place(), Rc::clone(&self.connection.counted));
-                let (held, worker) = ((lease.into_count(), places), &self.connection.worker);
-                return Ok(upgrade.switch(response, held, route, worker));
+                return upgrade.switch(response, places, route, &self.connection.worker);
             }
             upgrade.refused(response.status())?;
         } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -262,7 +256,7 @@ impl Exchange<'_> {
             // A client of HTTP/1.0 knows the end of a body of unknown length only by the end of the connection.
             reset: (version == Version::HTTP_10).then(|| self.connection.reset.clone()),
         };
-        Ok(respond(response, lease, route, passage))
+        Ok(respond(response, route, passage))
     }
 
     /// Gets the head of an endpoint's response to a request of the ingress itself.
@@ -270,17 +264,13 @@ impl Exchange<'_> {
         self,
         cluster: &Cluster,
         request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Lease), Refusal> {
+    ) -> Result<Response<Answer>, Refusal> {
         let (parts, body) = request.into_parts();
         let turn = self.turn(cluster, &parts).await?;
         let upload = Upload::new(Instant::now(), None);
         let attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
-        let Head {
-            response,
-            lease,
-            cookie: _,
-        } = attempt.run(Request::from_parts(parts, body)).await?;
-        Ok((response, lease))
+        let head = attempt.run(Request::from_parts(parts, body)).await?;
+        Ok(head.response)
     }
 
     /// The request that an endpoint gets.
@@ -299,23 +289,19 @@ impl Exchange<'_> {
             }
             return Request::from_parts(parts, RequestBody::Empty);
         }
-        say_length(&mut parts);
         let waits = self.notes.expects_consent.get() && !cluster.transport.is_http2;
         let consent = waits.then(Consent::new);
-        let hear = consent.as_ref().map(Consent::hear);
+        if waits {
+            let expected = HeaderValue::from_static("100-continue");
+            parts.headers.insert(header::EXPECT, expected);
+        }
         let streamed = Streamed {
             incoming: body,
             upload: Rc::clone(upload),
             consent,
             copy,
         };
-        let mut request = Request::from_parts(parts, RequestBody::Stream(Box::new(streamed)));
-        if let Some(hear) = hear {
-            hear(&mut request);
-            let expected = HeaderValue::from_static("100-continue");
-            request.headers_mut().insert(header::EXPECT, expected);
-        }
-        request
+        Request::from_parts(parts, RequestBody::Stream(Box::new(streamed)))
     }
 
     /// The route of a request.
@@ -345,14 +331,6 @@ impl Exchange<'_> {
 
     fn metrics(&self) -> &Metrics {
         &self.connection.worker.shared.metrics
-    }
-}
-
-/// Says that a body of unknown length is chunked. Left to itself, hyper takes a GET or HEAD to have none.
-fn say_length(parts: &mut Parts) {
-    if parts.version == Version::HTTP_11 && !parts.headers.contains_key(header::CONTENT_LENGTH) {
-        let chunked = HeaderValue::from_static("chunked");
-        parts.headers.insert(header::TRANSFER_ENCODING, chunked);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Requests and routes from any bytes, and what must hold of them: for fuzzing.
+//! Requests, responses and routes from any bytes, and what must hold of them: for fuzzing.
 
 mod router;
 
@@ -7,7 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts};
 
 pub use self::router::router;
-use crate::sanitise::{normal, sanitise, strip_hop_by_hop};
+use crate::{
+    pool::replay,
+    sanitise::{normal, sanitise, strip_hop_by_hop},
+};
 
 /// Method, target and `name: value` pairs, each on a line: what passes has one Host, one length and a path in its one form, and
 /// passes again as it is.
@@ -47,6 +50,30 @@ fn parse(lines: &[u8]) -> Option<Parts> {
         request.headers.append(name, value);
     }
     Some(request)
+}
+
+/// What an endpoint sends: it is the same answer, or none, however it is cut. One whose connection may be used again has one length at
+/// most, and nothing after it.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn response(cut: u8, bytes: &[u8]) {
+    for method in [Method::GET, Method::HEAD] {
+        let whole = replay(&method, bytes, usize::MAX);
+        assert_eq!(replay(&method, bytes, cut.into()), whole);
+        let Some(whole) = whole.filter(|whole| whole.may_reuse) else {
+            continue;
+        };
+        let lengths = whole.headers.get_all(header::CONTENT_LENGTH).iter().count();
+        let codings = whole
+            .headers
+            .get_all(header::TRANSFER_ENCODING)
+            .iter()
+            .count();
+        assert!(lengths + codings <= 1, "{whole:?}");
+        assert!(whole.rest.is_empty(), "{whole:?}");
+    }
 }
 
 /// A path: in its one form it stays as it is, and not even an endpoint that decodes `%2F` and takes `\` for `/` finds a dot

@@ -1,30 +1,32 @@
 //! Connections to endpoints, kept for the next request. Each worker has its own, so nothing here is locked.
 
+mod answer;
 mod body;
 mod connect;
+mod http1;
+mod io;
 mod proxy_header;
 mod resolve;
 mod streams;
 mod tls;
 mod transport;
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::RefCell, future::poll_fn, net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{HeaderName, HeaderValue, Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 pub(crate) use self::{
+    answer::{Answer, AnswerError, Upgraded},
     body::{Consent, Copy, RequestBody, Streamed, Upload},
     connect::{ConnectError, Destination},
+    http1::replay,
     proxy_header::Ends,
     resolve::Resolver,
     transport::Transport,
 };
 use self::{
+    io::Io,
     streams::{Stream, Streams},
     transport::TransportId,
 };
@@ -42,6 +44,7 @@ const MAX_MIRRORS: usize = 256;
 pub(crate) struct Pool {
     idle: RefCell<Map<Key, Vec<Idle>>>,
     streams: Streams,
+    scratch: http1::Scratch,
     idle_timeout: Duration,
     /// Held by copies of requests that are under way.
     mirrors: Rc<()>,
@@ -52,28 +55,50 @@ type Key = (SocketAddr, TransportId);
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<RequestBody>,
+    connection: SharedConnection,
     until: Instant,
 }
+
+/// With whoever sends the rest of a request that was answered before its end.
+type SharedConnection = Rc<RefCell<http1::Connection<Io>>>;
 
 /// A connection that serves one request.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pool: Rc<Pool>,
-    key: Key,
     /// It has served a request before, so the endpoint may be about to close it.
     pub(crate) is_reused: bool,
-    /// How long it may be idle afterwards; zero for not at all.
-    keep: Duration,
     connection: Connection,
-    /// The endpoint's count of requests under way.
-    in_flight: Option<InFlight>,
+    seat: Seat,
 }
 
 #[derive(Debug)]
 enum Connection {
-    Http1(http1::SendRequest<RequestBody>),
+    Http1(SharedConnection),
     Http2(Stream),
+}
+
+/// Where a connection goes back to.
+#[derive(Debug)]
+struct Seat {
+    pool: Rc<Pool>,
+    key: Key,
+    /// How long it may be idle there; zero for not at all.
+    keep: Duration,
+    /// The endpoint's count of requests under way.
+    in_flight: Option<InFlight>,
+}
+
+/// Why there is no answer to a request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error(transparent)]
+    Http1(#[from] http1::Error),
+    #[error("{error}")]
+    Http2 {
+        #[source]
+        error: hyper::Error,
+        is_unsent: bool,
+    },
 }
 
 // === impl Pool ===
@@ -83,6 +108,7 @@ impl Pool {
         Self {
             idle: RefCell::new(Map::default()),
             streams: Streams::default(),
+            scratch: http1::Scratch::default(),
             idle_timeout,
             mirrors: Rc::default(),
         }
@@ -121,7 +147,9 @@ impl Pool {
         let connection = if to.transport.is_http2 {
             Connection::Http2(self.streams.connect(key, to).await?)
         } else {
-            Connection::Http1(connect::http1(to).await?)
+            let io = connect::open(to).await?;
+            let connection = http1::Connection::new(io, Rc::clone(&self.scratch));
+            Connection::Http1(Rc::new(RefCell::new(connection)))
         };
         let keep = if to.transport.is_shared() {
             self.idle_timeout
@@ -134,23 +162,18 @@ impl Pool {
     /// Closes what has been idle for too long.
     pub(crate) fn prune(&self, now: Instant) {
         self.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|idle| idle.until > now && !idle.sender.is_closed());
+            idle.retain(|idle| idle.is_usable(now));
             !idle.is_empty()
         });
         self.streams.prune(now, self.idle_timeout);
     }
 
-    fn reuse_idle(&self, key: Key, now: Instant) -> Option<http1::SendRequest<RequestBody>> {
+    fn reuse_idle(&self, key: Key, now: Instant) -> Option<SharedConnection> {
         let mut idle = self.idle.borrow_mut();
         let idle = idle.get_mut(&key)?;
-        let mut at = idle.len();
-        while let Some(next) = at.checked_sub(1) {
-            at = next;
-            let candidate = idle.get(at)?;
-            if candidate.until <= now || candidate.sender.is_closed() {
-                idle.swap_remove(at);
-            } else if candidate.sender.is_ready() {
-                return Some(idle.swap_remove(at).sender);
+        while let Some(candidate) = idle.pop() {
+            if candidate.is_usable(now) {
+                return Some(candidate.connection);
             }
         }
         None
@@ -164,13 +187,21 @@ impl Pool {
         keep: Duration,
     ) -> Lease {
         Lease {
-            pool: Rc::clone(self),
-            key,
             is_reused,
-            keep,
             connection,
-            in_flight: None,
+            seat: Seat {
+                pool: Rc::clone(self),
+                key,
+                keep,
+                in_flight: None,
+            },
         }
+    }
+}
+
+impl Idle {
+    fn is_usable(&self, now: Instant) -> bool {
+        self.until > now && self.connection.borrow_mut().is_silent()
     }
 }
 
@@ -179,59 +210,113 @@ impl Pool {
 impl Lease {
     /// Counts the request among those of its endpoint until the connection is given back.
     pub(crate) fn count(&mut self, in_flight: Option<InFlight>) {
-        self.in_flight = in_flight;
+        self.seat.in_flight = in_flight;
     }
 
-    /// Sends a request and waits for the head of its response. A request that was not sent comes back with the error.
+    /// Sends a request and waits for the head of its answer. Takes the request's body; a request without one that may be
+    /// sent again is left as it is, and so is one that was not sent.
     pub(crate) async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        let response = match &mut self.connection {
-            Connection::Http1(sender) => sender.try_send_request(request).await?,
-            Connection::Http2(stream) => stream.sender().try_send_request(request).await?,
-        };
-        let promised = response.headers().get(KEEP_ALIVE);
-        if let Some(promised) = promised.and_then(promised_timeout) {
-            self.keep = self
-                .keep
-                .min(promised.saturating_sub(Duration::from_secs(1)));
-        }
-        Ok(response)
-    }
-
-    /// The connection serves no request after this one.
-    pub(crate) fn keep_no_longer(&mut self) {
-        self.keep = Duration::ZERO;
-    }
-
-    /// The count of a connection that goes on as something else than HTTP.
-    pub(crate) fn into_count(self) -> Option<InFlight> {
-        self.in_flight
-    }
-
-    /// Gives the connection back once the response has been read to its end.
-    pub(crate) fn release(self) {
+        self,
+        request: &mut Request<RequestBody>,
+        may_repeat: bool,
+    ) -> Result<Response<Answer>, SendError> {
         let Self {
-            pool,
-            key,
             is_reused: _,
-            keep,
             connection,
-            in_flight: _,
+            mut seat,
         } = self;
-        if let Connection::Http1(sender) = connection
-            && !sender.is_closed()
-            && !keep.is_zero()
-        {
-            let mut idle = pool.idle.borrow_mut();
-            let idle = idle.entry(key).or_default();
-            if idle.len() < MAX_IDLE {
-                let until = Instant::now() + keep;
-                idle.push(Idle { sender, until });
+        match connection {
+            Connection::Http1(connection) => {
+                connection.borrow_mut().begin(request);
+                let response = poll_fn(|cx| connection.borrow_mut().poll_head(cx)).await?;
+                seat.hear(response.headers());
+                let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                Ok(response.map(|()| Answer::http1(connection, seat, is_upgrade)))
+            }
+            Connection::Http2(mut stream) => {
+                let sent = if may_repeat {
+                    replica(request)
+                } else {
+                    std::mem::take(request)
+                };
+                match stream.sender().try_send_request(sent).await {
+                    Ok(response) => {
+                        Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
+                    }
+                    Err(mut failed) => {
+                        let unsent = failed.take_message();
+                        let is_unsent = unsent.is_some();
+                        if let Some(unsent) = unsent {
+                            *request = unsent;
+                        }
+                        let error = failed.into_error();
+                        Err(SendError::Http2 { error, is_unsent })
+                    }
+                }
             }
         }
     }
+}
+
+// === impl Seat ===
+
+impl Seat {
+    /// The endpoint may say how long it keeps a connection.
+    fn hear(&mut self, headers: &HeaderMap) {
+        if let Some(promised) = headers.get(KEEP_ALIVE).and_then(promised_timeout) {
+            let promised = promised.saturating_sub(Duration::from_secs(1));
+            self.keep = self.keep.min(promised);
+        }
+    }
+
+    /// Gives a connection back whose answer has been read to its end.
+    fn release(self, connection: SharedConnection) {
+        let Self {
+            pool,
+            key,
+            keep,
+            in_flight: _,
+        } = self;
+        if keep.is_zero() || !connection.borrow().may_reuse() {
+            return;
+        }
+        let mut idle = pool.idle.borrow_mut();
+        let idle = idle.entry(key).or_default();
+        if idle.len() < MAX_IDLE {
+            let until = Instant::now() + keep;
+            idle.push(Idle { connection, until });
+        }
+    }
+}
+
+// === impl SendError ===
+
+impl SendError {
+    /// Whether nothing of the request left, so that it may be sent again, whatever it is.
+    pub(crate) fn is_unsent(&self) -> bool {
+        match self {
+            Self::Http1(error) => matches!(error, http1::Error::Unsent(_)),
+            Self::Http2 { is_unsent, .. } => *is_unsent,
+        }
+    }
+
+    /// Whether the endpoint answered something that is not HTTP.
+    pub(crate) fn is_garbled(&self) -> bool {
+        match self {
+            Self::Http1(error) => matches!(error, http1::Error::Malformed(_)),
+            Self::Http2 { error, .. } => error.is_parse(),
+        }
+    }
+}
+
+/// The same head, without a body.
+fn replica(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut replica = Request::new(RequestBody::Empty);
+    replica.method_mut().clone_from(request.method());
+    replica.uri_mut().clone_from(request.uri());
+    *replica.version_mut() = request.version();
+    replica.headers_mut().clone_from(request.headers());
+    replica
 }
 
 /// The `timeout` of a `Keep-Alive` header.

@@ -201,30 +201,6 @@ fn framing(request: &mut Parts) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// One way to know where a response's body ends; none if it has a coding that only the endpoint knows.
-///
-/// False where it said two, so that somebody on the way may have believed the other one.
-pub(crate) fn response_framing(headers: &mut HeaderMap) -> Option<bool> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return None;
-        }
-        return Some(headers.remove(header::CONTENT_LENGTH).is_none());
-    }
-    let Some(length) = headers.get(header::CONTENT_LENGTH) else {
-        return Some(true);
-    };
-    if length.as_bytes().iter().all(u8::is_ascii_digit) {
-        return Some(true);
-    }
-    // Several equal ones: different ones are not read as HTTP at all.
-    let first = length.to_str().ok()?.split(',').next()?;
-    let first: u64 = first.trim().parse().ok()?;
-    headers.insert(header::CONTENT_LENGTH, first.into());
-    Some(false)
-}
-
 /// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have one or none, and a look at all names costs less than taking each out that there may be.

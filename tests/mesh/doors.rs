@@ -63,6 +63,7 @@ fn whatever_comes_through_a_door_does_no_harm() {
     .concat();
     let rules = ruleset();
     let head = b"POST\nhttp://a/x/../y?z\nHost: a\nContent-Length: 01\nConnection: x, y\nx: 1";
+    let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nx: y\r\n\r\n";
     let path = b"a/./%2e%2e/b%2fc/..%5c;x";
     let routes = b"a.b.c\n/x/./y\nE a.b.c /\nP *.b.c /x\np **.c /x/y\ne * /x/y\nP * /";
     for _ in 0..500 {
@@ -71,6 +72,8 @@ fn whatever_comes_through_a_door_does_no_harm() {
         fuzz::manifests(&damaged(&mut dice, manifest.to_vec()));
         fuzz::responses(&damaged(&mut dice, commit.clone()));
         fuzz::head(&damaged(&mut dice, head.to_vec()));
+        let cut = dice.below(256).to_le_bytes()[0];
+        fuzz::response(cut, &damaged(&mut dice, answer.to_vec()));
         let path = damaged(&mut dice, path.to_vec());
         fuzz::path(&String::from_utf8_lossy(&path));
         let routes = damaged(&mut dice, routes.to_vec());

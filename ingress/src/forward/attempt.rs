@@ -9,14 +9,13 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::Exchange;
 use crate::{
     balance::{Outcome, Target, Turn},
-    pool::{ConnectError, Destination, Ends, Lease, RequestBody, Upload},
+    pool::{Answer, ConnectError, Destination, Ends, Lease, RequestBody, Upload},
     respond::Refusal,
     table::{Cluster, Retry, Route, Timeouts},
     timers::Timers,
@@ -64,8 +63,7 @@ pub(super) struct Attempt<'a> {
 /// The head of an endpoint's response.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) response: Response<Incoming>,
-    pub(super) lease: Lease,
+    pub(super) response: Response<Answer>,
     /// Brings the client back to the endpoint.
     pub(super) cookie: Option<HeaderValue>,
 }
@@ -115,64 +113,55 @@ impl<'a> Attempt<'a> {
                 }
             };
             lease.count(counted);
-            let spare = self.spare(&request, lease.is_reused);
+            let is_reused = lease.is_reused;
+            let may_repeat = self.may_repeat(&request, is_reused);
             let started = Instant::now();
             self.upload.last.set(started);
             self.sent += 1;
             let limit = self.rules.timeouts.response;
             let limit = limit.unwrap_or(self.config().response_timeout);
             let timers = &self.exchange.connection.worker.timers;
-            let sent = within(timers, limit, &self.upload.last, lease.send(request)).await;
-            let (failure, unsent) = match sent {
+            let sent = lease.send(&mut request, may_repeat);
+            let failure = match within(timers, limit, &self.upload.last, sent).await {
                 Some(Ok(response)) => {
-                    let is_last =
-                        spare.is_none() || !self.retry().after.contains(&response.status());
+                    let is_last = !may_repeat || !self.retry().after.contains(&response.status());
                     self.answered(target, &response, started);
                     if is_last {
-                        return Ok(self.head(target, response, lease));
+                        return Ok(self.head(target, response));
                     }
                     // Where nobody else can be asked, this answer is as good as any.
-                    match self.again(target, Failure::Status, spare, &lease) {
-                        Ok((next, again)) => {
-                            (target, request) = (next, again);
+                    match self.again(target, Failure::Status, may_repeat, is_reused) {
+                        Ok(next) => {
+                            target = next;
                             continue;
                         }
-                        Err(_) => return Ok(self.head(target, response, lease)),
+                        Err(_) => return Ok(self.head(target, response)),
                     }
                 }
-                Some(Err(mut failed)) => {
-                    let error = failed.error();
+                Some(Err(error)) => {
                     debug!(cluster = %self.cluster.name, endpoint = %target.address, %error, "request failed");
-                    let garbled = error.is_parse();
-                    let failure = if garbled {
+                    if error.is_unsent() && self.resent < MAX_RESENDS {
+                        // It never left: to the same endpoint on a new connection, or to another one.
+                        self.resent += 1;
+                        self.sent -= 1;
+                        self.exchange.metrics().upstream_retries.inc();
+                        if !is_reused {
+                            target = self.turn.next().unwrap_or(target);
+                        }
+                        may_reuse = false;
+                        continue;
+                    }
+                    if error.is_garbled() {
                         Failure::Garbled
                     } else {
                         Failure::Reset
-                    };
-                    (failure, failed.take_message())
+                    }
                 }
-                None => (Failure::Timeout, None),
+                None => Failure::Timeout,
             };
-            if let Some(again) = unsent
-                && self.resent < MAX_RESENDS
-            {
-                // It never left: to the same endpoint on a new connection, or to another one.
-                self.resent += 1;
-                self.sent -= 1;
-                self.exchange.metrics().upstream_retries.inc();
-                if !lease.is_reused {
-                    target = self.turn.next().unwrap_or(target);
-                }
-                (request, may_reuse) = (again, false);
-                continue;
-            }
-            match self.again(target, failure, spare, &lease) {
-                Ok((next, again)) => {
-                    may_reuse = next.address != target.address;
-                    (target, request) = (next, again);
-                }
-                Err(refusal) => return Err(refusal),
-            }
+            let next = self.again(target, failure, may_repeat, is_reused)?;
+            may_reuse = next.address != target.address;
+            target = next;
         }
     }
 
@@ -236,11 +225,11 @@ impl<'a> Attempt<'a> {
         &mut self,
         target: Target<'a>,
         failure: Failure,
-        spare: Option<Request<RequestBody>>,
-        lease: &Lease,
-    ) -> Result<(Target<'a>, Request<RequestBody>), Refusal> {
+        may_repeat: bool,
+        is_reused: bool,
+    ) -> Result<Target<'a>, Refusal> {
         let now = Instant::now();
-        let was_closed = lease.is_reused && failure == Failure::Reset;
+        let was_closed = is_reused && failure == Failure::Reset;
         if !was_closed && failure != Failure::Status {
             self.turn.note(target, Outcome::Failure, now);
         }
@@ -249,13 +238,15 @@ impl<'a> Attempt<'a> {
             Failure::Timeout => Refusal::Timeout,
             Failure::Garbled | Failure::Status => Refusal::Garbled,
         };
-        let spare = spare.ok_or(refusal)?;
+        if !may_repeat {
+            return Err(refusal);
+        }
         // A kept connection that was closed says nothing of the endpoint.
         if was_closed && self.resent < MAX_RESENDS {
             self.resent += 1;
             self.sent -= 1;
             self.exchange.metrics().upstream_retries.inc();
-            return Ok((target, spare));
+            return Ok(target);
         }
         let retry = self.retry();
         let is_wanted = match failure {
@@ -273,10 +264,10 @@ impl<'a> Attempt<'a> {
             return Err(refusal);
         }
         self.exchange.metrics().upstream_retries.inc();
-        Ok((next, spare))
+        Ok(next)
     }
 
-    fn answered(&self, target: Target<'_>, response: &Response<Incoming>, started: Instant) {
+    fn answered(&self, target: Target<'_>, response: &Response<Answer>, started: Instant) {
         let now = Instant::now();
         self.exchange.notes.answered.set(Some(now));
         let outcome = match response.status().as_u16() {
@@ -287,31 +278,20 @@ impl<'a> Attempt<'a> {
         self.turn.observe(target, now.duration_since(started), now);
     }
 
-    fn head(&self, target: Target<'_>, response: Response<Incoming>, lease: Lease) -> Head {
+    fn head(&self, target: Target<'_>, response: Response<Answer>) -> Head {
         let is_tls = self.exchange.connection.client.is_tls;
         Head {
             cookie: self.turn.cookie(target, is_tls),
             response,
-            lease,
         }
     }
 
-    /// A copy of a request that may be sent twice, where it may come to that.
-    fn spare(
-        &self,
-        request: &Request<RequestBody>,
-        is_reused: bool,
-    ) -> Option<Request<RequestBody>> {
+    /// Whether a request may be sent again after it was sent once, if it comes to that.
+    fn may_repeat(&self, request: &Request<RequestBody>, is_reused: bool) -> bool {
         let retry = self.retry();
         let may_repeat = request.method().is_idempotent() || retry.non_idempotent;
         let has_another = self.turn.count() > 1 && retry.tries > self.sent + 1;
-        if !may_repeat
-            || !(has_another || is_reused)
-            || !matches!(request.body(), RequestBody::Empty)
-        {
-            return None;
-        }
-        Some(replica(request))
+        may_repeat && (has_another || is_reused) && matches!(request.body(), RequestBody::Empty)
     }
 
     /// Whether one more try may begin now.
@@ -327,16 +307,6 @@ impl<'a> Attempt<'a> {
     fn config(&self) -> &crate::Config {
         &self.exchange.connection.worker.shared.config
     }
-}
-
-/// The same head, without a body.
-pub(super) fn replica(request: &Request<RequestBody>) -> Request<RequestBody> {
-    let mut replica = Request::new(RequestBody::Empty);
-    replica.method_mut().clone_from(request.method());
-    replica.uri_mut().clone_from(request.uri());
-    *replica.version_mut() = request.version();
-    replica.headers_mut().clone_from(request.headers());
-    replica
 }
 
 /// Waits until `limit` after the time in `since`, which may move on meanwhile. None if that is too short.

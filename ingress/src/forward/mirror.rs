@@ -1,11 +1,10 @@
 //! Copies of requests for another cluster, whose answers nobody reads. They neither delay nor fail the request itself.
 
-use std::{collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
@@ -13,7 +12,7 @@ use super::{Exchange, headers::speak};
 use crate::{
     balance::{Target, Turn, balance},
     listen::Worker,
-    pool::{ConnectError, Copy, Destination, Ends, Lease, RequestBody},
+    pool::{Answer, ConnectError, Copy, Destination, Ends, Lease, RequestBody},
     table::{Cluster, Route},
 };
 
@@ -64,7 +63,7 @@ async fn send(
         debug!(cluster = %cluster.name, "nobody takes the copy");
         return;
     };
-    let mut lease = match lease(worker, cluster, &turn, target, ends).await {
+    let lease = match lease(worker, cluster, &turn, target, ends).await {
         Ok(lease) => lease,
         Err(error) => {
             debug!(cluster = %cluster.name, endpoint = %target.address, %error, "copy not sent");
@@ -76,14 +75,10 @@ async fn send(
     } else {
         RequestBody::Known(body)
     };
-    match lease.send(Request::from_parts(head, body)).await {
-        Ok(response) => {
-            if throw_away(response.into_body()).await {
-                lease.release();
-            }
-        }
+    let mut request = Request::from_parts(head, body);
+    match lease.send(&mut request, false).await {
+        Ok(response) => throw_away(response.into_body()).await,
         Err(error) => {
-            let error = error.error();
             debug!(cluster = %cluster.name, endpoint = %target.address, %error, "copy failed");
         }
     }
@@ -115,14 +110,7 @@ async fn lease(
     Ok(lease)
 }
 
-/// Reads an answer to its end. False if it has none.
-async fn throw_away(mut body: Incoming) -> bool {
-    loop {
-        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
-        match frame {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => return false,
-            None => return true,
-        }
-    }
+/// Reads an answer to its end, so that its connection can be used again.
+async fn throw_away(mut body: Answer) {
+    while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {}
 }

@@ -11,12 +11,11 @@ use std::{
 use bytes::Bytes;
 use http::{Response, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
     listen::Reset,
-    pool::{Lease, Upload},
+    pool::{Answer, AnswerError, Upload},
     respond::{Body, SERVER},
     sanitise,
     table::Route,
@@ -28,10 +27,9 @@ const IDLE: Duration = Duration::from_mins(1);
 /// A body that is read from an endpoint as the client takes it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    body: Incoming,
-    has_ended: bool,
-    /// Released when the body has been read to its end; closed when it is dropped before.
-    lease: Option<Lease>,
+    body: Answer,
+    /// Why it breaks off, once what came before has been sent.
+    broken: Option<BodyError>,
     passage: Passage,
     /// How long neither side may send anything.
     idle: Duration,
@@ -45,7 +43,7 @@ pub(crate) struct Upstream {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error(transparent)]
-    Upstream(#[from] hyper::Error),
+    Upstream(#[from] AnswerError),
     #[error("neither side sent anything for {0:?}")]
     Idle(Duration),
     #[error("the body cannot be compressed: {0}")]
@@ -67,8 +65,7 @@ pub(crate) struct Passage {
 
 /// An endpoint's answer, as the client gets it.
 pub(crate) fn respond(
-    response: Response<Incoming>,
-    lease: Lease,
+    response: Response<Answer>,
     route: &Route,
     passage: Passage,
 ) -> Response<Body> {
@@ -81,9 +78,8 @@ pub(crate) fn respond(
         edits.apply(&mut parts.headers);
     }
     let upstream = Upstream {
-        has_ended: body.is_end_stream(),
         body,
-        lease: Some(lease),
+        broken: None,
         passage,
         idle: route.timeouts.idle.unwrap_or(IDLE),
         silent_since: None,
@@ -97,6 +93,9 @@ impl Upstream {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(self.break_off(error))));
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             return self
                 .poll_timer(cx)
@@ -107,22 +106,19 @@ impl Upstream {
             return Poll::Ready(Some(Err(self.break_off(BodyError::TooLong))));
         }
         match frame {
-            Some(Ok(frame)) => {
-                if frame.is_trailers() || self.body.is_end_stream() {
-                    self.end();
-                }
-                Poll::Ready(Some(Ok(frame)))
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => {
+                // Told at once, hyper would forget what it has not written: a client without half a response may ask again.
+                self.broken = Some(error.into());
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(self.break_off(error.into())))),
-            None => {
-                self.end();
-                Poll::Ready(None)
-            }
+            None => Poll::Ready(None),
         }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.has_ended || self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
@@ -158,20 +154,5 @@ impl Upstream {
             reset.set();
         }
         error
-    }
-
-    fn end(&mut self) {
-        self.has_ended = true;
-        if let Some(lease) = self.lease.take() {
-            lease.release();
-        }
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        if self.is_end_stream() {
-            self.end();
-        }
     }
 }

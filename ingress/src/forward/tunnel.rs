@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
@@ -18,29 +18,26 @@ use tokio::{
 use tracing::debug;
 
 use super::attempt::within;
-use crate::timers::Timers;
+use crate::{pool::Upgraded, timers::Timers};
 
 /// One side of a tunnel, that notes when it last said something.
-struct Side {
-    stream: TokioIo<Upgraded>,
+struct Side<S> {
+    stream: S,
     last: Rc<Cell<Instant>>,
 }
 
 /// Passes on what both sides say until both have finished, or neither has said anything for `idle`.
-pub(super) async fn tunnel(client: OnUpgrade, upstream: OnUpgrade, idle: Option<Duration>) {
-    let (client, upstream) = match tokio::try_join!(client, upstream) {
-        Ok(both) => both,
+pub(super) async fn tunnel(client: OnUpgrade, upstream: Upgraded, idle: Option<Duration>) {
+    let client = match client.await {
+        Ok(client) => TokioIo::new(client),
         Err(error) => {
             debug!(%error, "upgrade failed");
             return;
         }
     };
     let last = Rc::new(Cell::new(Instant::now()));
-    let side = |stream| Side {
-        stream: TokioIo::new(stream),
-        last: Rc::clone(&last),
-    };
-    let (mut client, mut upstream) = (side(client), side(upstream));
+    let mut client = Side::new(client, &last);
+    let mut upstream = Side::new(upstream, &last);
     let copied = copy_bidirectional(&mut client, &mut upstream);
     let copied = match idle {
         Some(idle) => within(&Timers::default(), idle, &last, copied).await,
@@ -53,13 +50,20 @@ pub(super) async fn tunnel(client: OnUpgrade, upstream: OnUpgrade, idle: Option<
     }
 }
 
-impl Side {
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut TokioIo<Upgraded>> {
+impl<S: Unpin> Side<S> {
+    fn new(stream: S, last: &Rc<Cell<Instant>>) -> Self {
+        Self {
+            stream,
+            last: Rc::clone(last),
+        }
+    }
+
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut S> {
         Pin::new(&mut self.get_mut().stream)
     }
 }
 
-impl AsyncRead for Side {
+impl<S: AsyncRead + Unpin> AsyncRead for Side<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -73,7 +77,7 @@ impl AsyncRead for Side {
     }
 }
 
-impl AsyncWrite for Side {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Side<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

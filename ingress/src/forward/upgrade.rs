@@ -11,7 +11,7 @@ use hyper::{body::Incoming, ext::Protocol, upgrade::OnUpgrade};
 use super::tunnel::tunnel;
 use crate::{
     listen::Worker,
-    pool::Transport,
+    pool::{Answer, Transport},
     respond::{Body, Refusal},
     sanitise::{self, Malformed},
     table::Route,
@@ -87,19 +87,20 @@ impl Upgrade {
     /// what the tunnel counts as until then.
     pub(super) fn switch(
         self,
-        mut response: Response<Incoming>,
+        response: Response<Answer>,
         held: impl Debug + 'static,
         route: &Route,
         worker: &Worker,
-    ) -> Response<Body> {
-        let upstream = hyper::upgrade::on(&mut response);
+    ) -> Result<Response<Body>, Refusal> {
+        let (parts, answer) = response.into_parts();
+        let upstream = answer.into_upgraded().ok_or(Refusal::Garbled)?;
         let idle = route.timeouts.idle;
         drop(worker.tasks.spawn_local(async move {
             tunnel(self.client, upstream, idle).await;
             drop(held);
         }));
         let mut switched = Response::new(Body::Text(bytes::Bytes::new()));
-        std::mem::swap(switched.headers_mut(), response.headers_mut());
+        *switched.headers_mut() = parts.headers;
         let headers = switched.headers_mut();
         sanitise::strip_hop_by_hop(headers);
         if self.is_extended {
@@ -110,7 +111,7 @@ impl Upgrade {
             headers.insert(header::UPGRADE, WEBSOCKET);
             *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         }
-        switched
+        Ok(switched)
     }
 }
 

@@ -4,14 +4,12 @@ use std::{future::poll_fn, pin::Pin};
 
 use http::{Request, Response, response::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use crate::{
     forward::{Exchange, Passage, respond},
-    pool::RequestBody,
+    pool::{Answer, RequestBody},
     respond::{Body, Refusal},
-    sanitise,
     table::{Cluster, Route},
 };
 
@@ -25,12 +23,8 @@ impl Exchange<'_> {
         cluster: &Cluster,
         request: Request<RequestBody>,
     ) -> Result<Parts, Refusal> {
-        let (mut response, lease) = self.forward(cluster, request).await?;
-        let is_clear = sanitise::response_framing(response.headers_mut());
-        let (parts, body) = response.into_parts();
-        if is_clear == Some(true) && drain(body).await {
-            lease.release();
-        }
+        let (parts, body) = self.forward(cluster, request).await?.into_parts();
+        drain(body).await;
         Ok(parts)
     }
 
@@ -43,23 +37,18 @@ impl Exchange<'_> {
     ) -> Result<Response<Body>, Refusal> {
         let limit = self.connection.worker.shared.config.response_timeout;
         let answer = timeout(limit, self.forward(cluster, request)).await;
-        let (mut response, lease) = answer.map_err(|_elapsed| Refusal::Timeout)??;
-        sanitise::response_framing(response.headers_mut()).ok_or(Refusal::Garbled)?;
-        Ok(respond(response, lease, route, Passage::default()))
+        let response = answer.map_err(|_elapsed| Refusal::Timeout)??;
+        Ok(respond(response, route, Passage::default()))
     }
 }
 
-/// Reads what is left of a short answer. False where it is long, or breaks off.
-async fn drain(mut body: Incoming) -> bool {
+/// Reads what is left of a short answer, so that its connection can be used again.
+async fn drain(mut body: Answer) {
     let mut read = 0;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        match frame {
-            Ok(frame) => read += frame.data_ref().map_or(0, bytes::Bytes::len),
-            Err(_) => return false,
-        }
+    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        read += frame.data_ref().map_or(0, bytes::Bytes::len);
         if read > MAX_BODY {
-            return false;
+            return;
         }
     }
-    true
 }

@@ -17,10 +17,12 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 pub(crate) use self::{consent::Consent, copy::Copy};
+use super::http1::OtherLength;
 
 /// The body of a request on its way to an endpoint.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum RequestBody {
+    #[default]
     Empty,
     /// What the client sends.
     Stream(Box<Streamed>),
@@ -61,6 +63,8 @@ pub(crate) enum UploadError {
     Client(#[from] hyper::Error),
     #[error("the body is longer than it may be")]
     TooLarge,
+    #[error(transparent)]
+    OtherLength(#[from] OtherLength),
 }
 
 impl Upload {
@@ -136,6 +140,17 @@ impl Streamed {
     fn finish_copy(&mut self) {
         if let Some(copy) = self.copy.take() {
             copy.finish();
+        }
+    }
+}
+
+impl RequestBody {
+    /// The endpoint wants it.
+    pub(super) fn consent(&mut self) {
+        if let Self::Stream(streamed) = self
+            && streamed.consent.take().is_some()
+        {
+            streamed.upload.last.set(Instant::now());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -10,11 +10,12 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use tracing::debug;
 
 use super::{
     RequestBody, Transport,
+    io::Io,
     proxy_header::{Ends, proxy_header},
     streams::Allowed,
     tls::Tls,
@@ -54,36 +55,22 @@ pub(crate) struct Destination<'a> {
     pub(crate) limit: Duration,
 }
 
-/// A connection before HTTP is spoken on it.
-enum Stream {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-pub(super) async fn http1(
-    to: Destination<'_>,
-) -> Result<http1::SendRequest<RequestBody>, ConnectError> {
-    match open(to).await? {
-        Stream::Tcp(stream) => http1_over(to.address, stream).await,
-        Stream::Tls(stream) => http1_over(to.address, stream).await,
-    }
-}
-
 /// `allowed` follows how many requests the endpoint takes at once.
 pub(super) async fn http2(
     to: Destination<'_>,
     allowed: Rc<Allowed>,
 ) -> Result<http2::SendRequest<RequestBody>, ConnectError> {
     match open(to).await? {
-        Stream::Tcp(stream) => http2_over(to.address, stream, allowed).await,
-        Stream::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+        Io::Tcp(stream) => http2_over(to.address, stream, allowed).await,
+        Io::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
             http2_over(to.address, stream, allowed).await
         }
-        Stream::Tls(_) => Err(ConnectError::NoHttp2),
+        Io::Tls(_) => Err(ConnectError::NoHttp2),
     }
 }
 
-async fn open(to: Destination<'_>) -> Result<Stream, ConnectError> {
+/// A connection on which HTTP can be spoken.
+pub(super) async fn open(to: Destination<'_>) -> Result<Io, ConnectError> {
     let tls = match &to.transport.tls {
         None => None,
         Some(Ok(tls)) => Some(tls),
@@ -93,10 +80,7 @@ async fn open(to: Destination<'_>) -> Result<Stream, ConnectError> {
     opened.unwrap_or(Err(ConnectError::Timeout(to.limit)))
 }
 
-async fn open_without_limit(
-    to: Destination<'_>,
-    tls: Option<&Tls>,
-) -> Result<Stream, ConnectError> {
+async fn open_without_limit(to: Destination<'_>, tls: Option<&Tls>) -> Result<Io, ConnectError> {
     let mut stream = TcpStream::connect(to.address)
         .await
         .map_err(ConnectError::Io)?;
@@ -110,26 +94,11 @@ async fn open_without_limit(
         stream.write_all(&header).await.map_err(ConnectError::Io)?;
     }
     let Some(tls) = tls else {
-        return Ok(Stream::Tcp(stream));
+        return Ok(Io::Tcp(stream));
     };
     let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
     let stream = connector.connect(tls.name(to.address), stream).await;
-    Ok(Stream::Tls(Box::new(stream.map_err(ConnectError::Tls)?)))
-}
-
-async fn http1_over<S>(
-    address: SocketAddr,
-    stream: S,
-) -> Result<http1::SendRequest<RequestBody>, ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http1::Builder::new().handshake(TokioIo::new(stream));
-    let (sender, connection) = handshake.await.map_err(ConnectError::Handshake)?;
-    drop(tokio::task::spawn_local(async move {
-        ended(address, connection.with_upgrades().await);
-    }));
-    Ok(sender)
+    Ok(Io::Tls(Box::new(stream.map_err(ConnectError::Tls)?)))
 }
 
 async fn http2_over<S>(

@@ -150,3 +150,27 @@ async fn hints_before_a_response_are_not_it() {
         assert_eq!((answer.status.as_u16(), answer.body.as_str()), (200, "ok"));
     }
 }
+
+#[tokio::test]
+async fn a_head_without_an_end_is_502() {
+    let origin = Origin::raw(|mut stream| async move {
+        let endless = "X: y\r\n".repeat(50);
+        let mut said = "HTTP/1.1 200 OK\r\n".to_owned();
+        for _ in 0..10_000 {
+            if stream.write_all(said.as_bytes()).await.is_err() {
+                return;
+            }
+            said.clone_from(&endless);
+        }
+    })
+    .await;
+    let mut mesh = Mesh::start().await;
+    mesh.serve(&[origin.address]).await;
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let answer = exchange_bytes(mesh.http(), request, "HTTP\n").await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    let hints = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+    let (mesh, _origin) = answering(hints.leak(), false).await;
+    let answer = exchange_bytes(mesh.http(), request, "HTTP\n").await;
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}

@@ -134,6 +134,11 @@ pub fn head(lines: &[u8]) {
     meshlite_ingress::fuzzing::head(lines);
 }
 
+/// What an endpoint sends: one answer however it is cut, of one length.
+pub fn response(cut: u8, bytes: &[u8]) {
+    meshlite_ingress::fuzzing::response(cut, bytes);
+}
+
 /// A path: what passes the ingress's normaliser has no dot segments in any reading.
 pub fn path(text: &str) {
     meshlite_ingress::fuzzing::path(text);
