@@ -63,7 +63,8 @@ fn whatever_comes_through_a_door_does_no_harm() {
     .concat();
     let rules = ruleset();
     let head = b"POST\nhttp://a/x/../y?z\nHost: a\nContent-Length: 01\nConnection: x, y\nx: 1";
-    let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nx: y\r\n\r\n";
+    let answer =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nx: y\r\n\r\n";
     let path = b"a/./%2e%2e/b%2fc/..%5c;x";
     let routes = b"a.b.c\n/x/./y\nE a.b.c /\nP *.b.c /x\np **.c /x/y\ne * /x/y\nP * /";
     for _ in 0..500 {

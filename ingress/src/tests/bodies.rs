@@ -181,3 +181,44 @@ async fn an_answer_before_the_end_of_the_upload_arrives_and_the_connection_lives
     let answer = super::origin::read_until(&mut client, "early").await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
+
+#[tokio::test]
+async fn a_body_goes_on_after_an_early_answer_that_its_client_does_not_read_yet() {
+    const SENT: usize = BUFFERS / 4;
+    let mut mesh = Mesh::start().await;
+    let origin = Origin::raw(|stream| async move {
+        let (mut from, mut to) = stream.into_split();
+        // More than the client lets wait, said while the body is read.
+        let says = tokio::spawn(async move {
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            to.write_all(head).await.unwrap();
+            let chunk = format!("{BUFFERS:x}\r\n{}\r\n", "y".repeat(BUFFERS));
+            to.write_all(chunk.as_bytes()).await.unwrap();
+            to
+        });
+        let (mut read, mut buffer) = (0, vec![0; 1 << 16]);
+        while read < SENT {
+            read += from.read(&mut buffer).await.unwrap();
+        }
+        let mut to = says.await.unwrap();
+        to.write_all(b"3\r\nall\r\n0\r\n\r\n").await.unwrap();
+    })
+    .await;
+    mesh.serve(&[origin.address]).await;
+    let mut client = TcpStream::connect(mesh.http()).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {SENT}\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let body = vec![b'x'; SENT];
+    let sent = timeout(Duration::from_mins(1), client.write_all(&body)).await;
+    sent.expect("the body is taken while its answer waits")
+        .unwrap();
+    let mut answer = vec![0; 1 << 20];
+    let mut end = Vec::new();
+    while !end.ends_with(b"3\r\nall\r\n0\r\n\r\n") {
+        let read = timeout(Duration::from_mins(1), client.read(&mut answer)).await;
+        let read = read.expect("the answer goes on").unwrap();
+        assert!(read > 0, "the answer broke off");
+        end.drain(..end.len().saturating_sub(64));
+        end.extend_from_slice(&answer[..read]);
+    }
+}
