@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default)]
 pub struct Figures {
     rows: Vec<(String, Value, String)>,
+    attached: Vec<(String, Value)>,
 }
 
 impl Figures {
@@ -17,22 +18,31 @@ impl Figures {
             .push((key.to_owned(), value.into(), meaning.to_owned()));
     }
 
+    /// What is too much for the table, and in the JSON only.
+    pub fn attach(&mut self, key: &str, value: Value) {
+        self.attached.push((key.to_owned(), value));
+    }
+
     /// Whether there is a figure of this name.
     pub fn has(&self, key: &str) -> bool {
         self.rows.iter().any(|(known, ..)| known == key)
     }
 
-    /// Prints the table and then the JSON line.
+    /// Prints the table and then the JSON line. Why a figure is null is in its `reasons`.
     pub fn print(&self, title: &str, mut out: impl Write) -> std::io::Result<()> {
         writeln!(out, "{title}")?;
         for (key, value, meaning) in &self.rows {
             writeln!(out, "  {key:<16} {:>12}  {meaning}", value.to_string())?;
         }
-        let object: Map<String, Value> = self
-            .rows
-            .iter()
-            .map(|(k, v, _)| (k.clone(), v.clone()))
+        let rows = self.rows.iter().map(|(k, v, _)| (k.clone(), v.clone()));
+        let mut object: Map<String, Value> = rows.chain(self.attached.iter().cloned()).collect();
+        let missing = self.rows.iter().filter(|(_, value, _)| value.is_null());
+        let reasons: Map<String, Value> = missing
+            .map(|(key, _, meaning)| (key.clone(), meaning.as_str().into()))
             .collect();
+        if !reasons.is_empty() {
+            object.insert("reasons".to_owned(), reasons.into());
+        }
         writeln!(out, "{}", Value::Object(object))
     }
 }
@@ -78,6 +88,20 @@ mod tests {
             Some(r#"{"parse_ms":1.3,"services":10}"#)
         );
         assert!(text.contains("YAML to objects"));
+    }
+
+    #[test]
+    fn what_is_null_has_its_reason_in_the_json() {
+        let mut figures = Figures::default();
+        figures.add("parse_ms", Value::Null, "not measured: no file");
+        figures.attach("all", 7.into());
+        let mut out = Vec::new();
+        figures.print("title", &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text.lines().last(),
+            Some(r#"{"all":7,"parse_ms":null,"reasons":{"parse_ms":"not measured: no file"}}"#)
+        );
     }
 
     #[test]

@@ -3,109 +3,216 @@
 use std::collections::BTreeMap;
 
 use meshlite_tests::figures::Figures;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
-    Plan,
     load::Load,
-    rounds::{Cost, Costs, rounds},
-    stage::{OURS, Proxy, Stage},
+    plan::Plan,
+    rounds::{Costs, rounds},
+    stage::{OURS, PEERS, Stage},
 };
 
-/// The costs of each case, by its name.
-pub(crate) type Measured = BTreeMap<&'static str, Costs>;
+/// The costs of each case, by its title.
+pub(crate) type Measured = BTreeMap<String, Costs>;
 
-/// Where a proxy has what is asked for.
-type Where = fn(&Proxy) -> String;
-
-/// Runs all cases.
-pub(crate) async fn run(stage: &Stage, plan: Plan, figures: &mut Figures) -> Measured {
-    let mut measured = Measured::new();
-    let cases: [(&str, Load, Where, &[&str]); 6] = [
-        ("64 connections", Load::Kept(64), Proxy::http, &ALL),
-        ("512 connections", Load::Kept(512), Proxy::http, &ALL),
-        ("short connections", Load::Short(64), Proxy::http, &CLOSEST),
-        (
-            "full TLS handshakes",
-            Load::Short(64),
-            Proxy::https,
-            &CLOSEST,
-        ),
-        (
-            "TLS, 64 connections",
-            Load::Kept(64),
-            Proxy::https,
-            &CLOSEST,
-        ),
-        ("HTTP/2, 400 streams", Load::Http2, Proxy::h2c, &ALL),
-    ];
-    for (name, load, url, who) in cases {
-        let costs = rounds(name, plan, &stage.of(who), load, url).await;
-        measured.insert(name, costs);
-    }
-    let more = ["--access-log", "combined"];
-    match stage.control.ingress(OURS, "127.0.0.2", &[], &more).await {
-        Ok(logging) => {
-            let mut logged = stage.of(&["nginx"]);
-            logged.push(&logging);
-            let costs = rounds(LOGGED, plan, &logged, Load::Kept(64), Proxy::logged).await;
-            measured.insert(LOGGED, costs);
-        }
-        Err(error) => eprintln!("{LOGGED}: {error:#}"),
-    }
-    for (key, case, peer) in RATIOS {
-        let costs = measured.get(case);
-        let ratio = costs.and_then(|costs| Some(ratio(costs.get(OURS)?, costs.get(peer)?)));
-        let meaning = match ratio {
-            Some(_) => format!("CPU per request, {case}, over {peer}'s"),
-            None => format!("not measured: {OURS} or {peer} could not be had, or did not serve"),
-        };
-        figures.add(key, ratio.map_or(Value::Null, Value::from), &meaning);
-    }
-    for (case, costs) in &measured {
-        for (name, cost) in costs {
-            say(case, name, cost, figures);
-        }
-    }
-    measured
+/// Something that every proxy is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    /// As `--only` takes it.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) load: Load,
+    /// What its ratio to a peer is called, before and behind the peer's name.
+    pub(crate) ratio: (&'static str, &'static str),
 }
 
-const ALL: [&str; 4] = [OURS, "nginx", "haproxy", "envoy"];
-const CLOSEST: [&str; 2] = [OURS, "nginx"];
-const LOGGED: &str = "64 connections, access log";
-
-/// Which of ours is compared with whose.
-const RATIOS: [(&str, &str, &str); 12] = [
-    ("cpu_vs_nginx_64", "64 connections", "nginx"),
-    ("cpu_vs_nginx_512", "512 connections", "nginx"),
-    ("cpu_vs_haproxy_64", "64 connections", "haproxy"),
-    ("cpu_vs_haproxy_512", "512 connections", "haproxy"),
-    ("cpu_vs_envoy_64", "64 connections", "envoy"),
-    ("cpu_vs_envoy_512", "512 connections", "envoy"),
-    ("short_vs_nginx", "short connections", "nginx"),
-    ("tls_full_vs_nginx", "full TLS handshakes", "nginx"),
-    ("tls_vs_nginx_64", "TLS, 64 connections", "nginx"),
-    ("h2_vs_envoy", "HTTP/2, 400 streams", "envoy"),
-    ("h2_vs_nginx", "HTTP/2, 400 streams", "nginx"),
-    ("log_vs_nginx_64", LOGGED, "nginx"),
+/// In the order in which they run.
+const CASES: [Case; 13] = [
+    case(
+        "keep64",
+        "64 connections",
+        Load::Kept(64),
+        ("cpu_vs_", "_64"),
+    ),
+    case(
+        "keep512",
+        "512 connections",
+        Load::Kept(512),
+        ("cpu_vs_", "_512"),
+    ),
+    case(
+        "short",
+        "short connections",
+        Load::Short(64),
+        ("short_vs_", ""),
+    ),
+    case(
+        "tls-full",
+        "full TLS handshakes",
+        Load::Tls { is_resumed: false },
+        ("tls_full_vs_", ""),
+    ),
+    case(
+        "tls-resumed",
+        "resumed TLS handshakes",
+        Load::Tls { is_resumed: true },
+        ("tls_resumed_vs_", ""),
+    ),
+    case(
+        "tls-kept",
+        "TLS, 64 connections",
+        Load::KeptTls(64),
+        ("tls_vs_", "_64"),
+    ),
+    case("h2", "HTTP/2, 400 streams", Load::Http2, ("h2_vs_", "")),
+    case(
+        "down",
+        "10 MiB to the client",
+        Load::Down(8),
+        ("down_vs_", ""),
+    ),
+    case("up", "10 MiB to the origin", Load::Up(8), ("up_vs_", "")),
+    case(
+        "websocket",
+        "WebSocket messages, 64 connections",
+        Load::WebSocket(64),
+        ("websocket_vs_", ""),
+    ),
+    case("grpc", "gRPC, 400 calls", Load::Grpc, ("grpc_vs_", "")),
+    case(
+        "log",
+        "64 connections, access log",
+        Load::Logged(64),
+        ("log_vs_", "_64"),
+    ),
+    case(
+        "metrics",
+        "64 connections, metrics read twice a second",
+        Load::Scraped(64),
+        ("metrics_vs_", "_64"),
+    ),
 ];
 
-fn ratio(ours: &Cost, theirs: &Cost) -> f64 {
-    two_places(ours.cpu / theirs.cpu)
+const fn case(
+    name: &'static str,
+    title: &'static str,
+    load: Load,
+    ratio: (&'static str, &'static str),
+) -> Case {
+    Case {
+        name,
+        title,
+        load,
+        ratio,
+    }
 }
 
-fn two_places(figure: f64) -> f64 {
-    (figure * 100.0).round() / 100.0
+/// As `--only` takes them.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().map(|case| case.name)
 }
 
-fn say(case: &str, name: &str, cost: &Cost, figures: &mut Figures) {
-    let key = format!("us: {case}, {name}");
+/// Runs all cases that are asked for.
+pub(crate) async fn run(
+    plan: &Plan,
+    figures: &mut Figures,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    if !plan.has_any(names()) {
+        return Ok(());
+    }
+    let stage = Stage::set(plan, 1, true).await?;
+    for case in CASES {
+        if let Some(why) = plan.why_not(case.name) {
+            leave_out(&case, &why, figures);
+            continue;
+        }
+        let mut costs = rounds(
+            case.title,
+            plan,
+            &stage.under(case.load),
+            case.load,
+            &stage.folder(),
+        )
+        .await;
+        costs.missing.extend(stage.missing.clone());
+        compare(&case, &costs, figures);
+        measured.insert(case.title.to_owned(), costs);
+    }
+    Ok(())
+}
+
+/// Adds a case's ratios: what a request costs ours, over what it costs a peer.
+pub(crate) fn compare(case: &Case, costs: &Costs, figures: &mut Figures) {
+    for peer in PEERS {
+        let key = key(case, peer);
+        let ratio = || Some(costs.of.get(OURS)?.cpu / costs.of.get(peer)?.cpu);
+        match ratio() {
+            Some(ratio) => {
+                let meaning = format!("CPU per request, {}, over {peer}'s", case.title);
+                figures.add(&key, (ratio * 100.0).round() / 100.0, &meaning);
+            }
+            None => {
+                let why = costs.missing.get(peer).or(costs.missing.get(OURS));
+                let why = why.map_or("it was not there", String::as_str);
+                figures.add(&key, Value::Null, &format!("not measured: {why}"));
+            }
+        }
+    }
+}
+
+fn leave_out(case: &Case, why: &str, figures: &mut Figures) {
+    for peer in PEERS {
+        let meaning = format!("not measured: {why}");
+        figures.add(&key(case, peer), Value::Null, &meaning);
+    }
+}
+
+fn key(case: &Case, peer: &str) -> String {
+    format!("{}{peer}{}", case.ratio.0, case.ratio.1)
+}
+
+/// A table of all costs, for people.
+pub(crate) fn table(measured: &Measured) -> String {
+    let mut lines = vec![format!(
+        "{:<46} {:<9} {:>10} {:>9} {:>9} {:>9} {:>7}",
+        "case", "proxy", "CPU µs", "per s", "p50 ms", "p99 ms", "RSS MB"
+    )];
     let quantile = |of: Option<f64>| of.map_or("-".to_owned(), |of| format!("{of:.2}"));
-    let meaning = format!(
-        "µs of CPU a request; {:.0} requests/s, p50 {} ms, p99 {} ms",
-        cost.rate,
-        quantile(cost.p50),
-        quantile(cost.p99)
-    );
-    figures.add(&key, two_places(cost.cpu), &meaning);
+    for (title, costs) in measured {
+        for (name, cost) in &costs.of {
+            lines.push(format!(
+                "{title:<46} {name:<9} {:>10.2} {:>9.0} {:>9} {:>9} {:>7.0}",
+                cost.cpu,
+                cost.rate,
+                quantile(cost.p50),
+                quantile(cost.p99),
+                cost.rss
+            ));
+        }
+        for (name, why) in &costs.missing {
+            lines.push(format!("{title:<46} {name:<9} not measured: {why}"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// All costs, by case and proxy; null with a reason for what could not be measured.
+pub(crate) fn json(measured: &Measured) -> Value {
+    let of = |costs: &Costs| -> Value {
+        let there = costs.of.iter().map(|(name, cost)| (*name, cost.json()));
+        let missing = costs
+            .missing
+            .iter()
+            .filter(|(name, _)| !costs.of.contains_key(*name));
+        let missing = missing.map(|(name, _)| (*name, Value::Null));
+        let all = there
+            .chain(missing)
+            .map(|(name, value)| (name.to_owned(), value));
+        all.collect::<Map<_, _>>().into()
+    };
+    let cases = measured
+        .iter()
+        .map(|(title, costs)| (title.clone(), of(costs)));
+    cases.collect::<Map<_, _>>().into()
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use meshlite_tests::figures::Figures;
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    Plan,
     load::{Load, load},
     objects,
+    plan::Plan,
     rounds::median,
     stage::{OURS, Stage},
 };
@@ -26,12 +27,11 @@ const ROUTES: usize = 10_000;
 const PACE: Duration = Duration::from_millis(500);
 
 /// At rest, at rest again, and under churn, in turn.
-pub(crate) async fn run(plan: Plan, figures: &mut Figures) -> anyhow::Result<()> {
-    let stage = Stage::set(ROUTES).await?;
-    let Some(ours) = stage.of(&[OURS]).first().copied() else {
-        return Ok(());
-    };
-    let url = ours.http();
+pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()> {
+    let stage = Stage::set(plan, ROUTES, false).await?;
+    let ours = stage.of(OURS).context("no ingress")?;
+    let folder = stage.folder();
+    let under_load = || load(ours, Load::Kept(64), plan.time(), &folder);
     figures.add(
         "rss_10k_routes_mb",
         ours.process.resident_mb()?,
@@ -39,10 +39,10 @@ pub(crate) async fn run(plan: Plan, figures: &mut Figures) -> anyhow::Result<()>
     );
     let (mut rest, mut again, mut churned) = (vec![], vec![], vec![]);
     let mut turn = 0;
-    load(&url, Load::Kept(64), Duration::from_secs(1)).await?;
-    for _ in 0..plan.rounds {
+    under_load().await?;
+    for _ in 0..plan.rounds() {
         for at_rest in [&mut rest, &mut again] {
-            let served = load(&url, Load::Kept(64), plan.time()).await?;
+            let served = under_load().await?;
             at_rest.extend(served.p99);
         }
         let mut ticks = interval(PACE);
@@ -55,7 +55,7 @@ pub(crate) async fn run(plan: Plan, figures: &mut Figures) -> anyhow::Result<()>
             }
         };
         let served = tokio::select! {
-            served = load(&url, Load::Kept(64), plan.time()) => served?,
+            served = under_load() => served?,
             stopped = changes => {
                 let stopped: anyhow::Result<()> = stopped;
                 stopped?;

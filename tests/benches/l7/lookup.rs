@@ -9,6 +9,7 @@ use tokio::process::Command;
 
 use crate::{
     load::{Load, load},
+    plan::Plan,
     stage::Stage,
 };
 
@@ -18,8 +19,11 @@ pub(crate) const FIGURES: [&str; 1] = ["lookup_10k_vs_1"];
 const FUNCTION: &str = "meshlite_ingress::table::ListenerTable::route";
 
 /// Counts for one route and for 10,000.
-pub(crate) async fn run(figures: &mut Figures) -> anyhow::Result<()> {
-    let (one, many) = (instructions(1).await?, instructions(10_000).await?);
+pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()> {
+    let (one, many) = (
+        instructions(plan, 1).await?,
+        instructions(plan, 10_000).await?,
+    );
     let ratio = one
         .zip(many)
         .map(|(one, many)| (many / one * 1000.0).round() / 1000.0);
@@ -38,8 +42,8 @@ pub(crate) async fn run(figures: &mut Figures) -> anyhow::Result<()> {
 }
 
 /// Instructions for each time that a route was looked up.
-async fn instructions(routes: usize) -> anyhow::Result<Option<f64>> {
-    let stage = Stage::set(routes).await?;
+async fn instructions(plan: &Plan, routes: usize) -> anyhow::Result<Option<f64>> {
+    let stage = Stage::set(plan, routes, false).await?;
     let out = stage.control.folder.path().join("callgrind.out");
     let out_file = format!("--callgrind-out-file={}", out.display());
     let runner = ["valgrind", "--tool=callgrind", &out_file];
@@ -47,7 +51,13 @@ async fn instructions(routes: usize) -> anyhow::Result<Option<f64>> {
         .control
         .ingress("meshlite", "127.0.0.3", &runner, &[])
         .await?;
-    load(&ingress.http(), Load::Kept(1), Duration::from_secs(1)).await?;
+    load(
+        &ingress,
+        Load::Kept(1),
+        Duration::from_secs(1),
+        &stage.folder(),
+    )
+    .await?;
     let id = ingress.process.id().to_string();
     let told = Command::new("kill").args(["-TERM", &id]).status().await?;
     anyhow::ensure!(told.success(), "the ingress cannot be told to end");

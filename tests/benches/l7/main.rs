@@ -1,92 +1,104 @@
-//! The ingress beside nginx, haproxy and Envoy: what a request costs each of them, as the operating system counts it.
+//! The ingress beside nginx, haproxy, Envoy and others: what a request costs each of them, as the operating system counts it.
 //!
 //! ```text
 //! objects ─> meshlite control-plane ═gRPC═> meshlite ingress ─┐
-//! peers ─> nginx, haproxy, envoy ─────────────────────────────┤<─HTTP─ load (wrk, h2load)
-//!                                                             └─HTTP─> origin (nginx)
-//! rounds: one proxy after the other, again and again ─> medians ─> ratios ─> table, plot, JSON
+//! peers ─> nginx, haproxy, envoy, pingora, caddy ─────────────┤<─HTTP─ load (wrk, h2load, clients)
+//!                                                             └─HTTP─> nginx, origin
+//! plan, cases, routes ─> rounds: one proxy after the other, again and again ─> medians ─> ratios ─> table, plot, JSON
 //! ```
 #![expect(clippy::print_stderr, reason = "progress of a long run")]
 
 mod cases;
 mod churn;
+mod clients;
 mod load;
 mod lookup;
 mod memory;
 mod objects;
+mod origin;
 mod peers;
+mod plan;
 mod plot;
 mod rounds;
+mod routes;
 mod stage;
 mod syscalls;
 
-use std::{io, time::Duration};
+use std::{
+    env,
+    io::{self, Write as _},
+};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use meshlite_tests::figures::Figures;
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
 use serde_json::Value;
 
-use crate::stage::Stage;
-
-/// How long to measure.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    rounds: usize,
-    /// Of load in one round, for each proxy.
-    seconds: u64,
-}
-
-impl Plan {
-    const FULL: Self = Self {
-        rounds: 7,
-        seconds: 5,
-    };
-    const QUICK: Self = Self {
-        rounds: 3,
-        seconds: 1,
-    };
-
-    fn time(self) -> Duration {
-        Duration::from_secs(self.seconds)
-    }
-}
+use crate::{
+    cases::Measured,
+    plan::{Part, Plan},
+    stage::LOAD_CORE,
+};
 
 fn main() -> anyhow::Result<()> {
+    // Clients and origins that are threads of this process have the core that other clients have.
+    let mut core = CpuSet::new();
+    core.set(LOAD_CORE)?;
+    sched_setaffinity(Pid::from_raw(0), &core)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    match arguments.as_slice() {
-        [] => runtime.block_on(run(Plan::FULL)),
-        ["--quick"] => runtime.block_on(run(Plan::QUICK)),
-        _ => bail!("usage: l7 [--quick]"),
+    runtime.block_on(run(&Plan::read(env::args().skip(1))?))
+}
+
+async fn run(plan: &Plan) -> anyhow::Result<()> {
+    let minutes = plan.limit().as_secs() / 60;
+    eprintln!("at most {minutes} minutes: what has not begun by then is left out");
+    let (mut figures, mut measured) = (Figures::default(), Measured::new());
+    let done = cases::run(plan, &mut figures, &mut measured).await;
+    or_null(done, &[], &mut figures);
+    for part in Part::ALL {
+        let done = match plan.why_not(part.name()) {
+            None => one(part, plan, &mut figures, &mut measured).await,
+            Some(why) => Err(anyhow!(why)),
+        };
+        or_null(done, part.figures(), &mut figures);
+    }
+    print(plan, figures, &measured)
+}
+
+async fn one(
+    part: Part,
+    plan: &Plan,
+    figures: &mut Figures,
+    measured: &mut Measured,
+) -> anyhow::Result<()> {
+    match part {
+        Part::Routes => routes::run(plan, figures, measured).await,
+        Part::Idle => memory::idle_connections(plan, figures).await,
+        Part::Syscalls => syscalls::run(plan, figures).await,
+        Part::Churn => churn::run(plan, figures).await,
+        Part::Lookup => lookup::run(plan, figures).await,
     }
 }
 
-async fn run(plan: Plan) -> anyhow::Result<()> {
-    let mut figures = Figures::default();
-    let stage = Stage::set(1).await?;
-    let measured = cases::run(&stage, plan, &mut figures).await;
-    let counted = syscalls::run(&stage, plan, &mut figures).await;
-    or_null(counted, &syscalls::FIGURES, &mut figures);
-    let weighed = memory::idle_connections(&stage, &mut figures).await;
-    or_null(weighed, &[], &mut figures);
-    drop(stage);
-    let churned = churn::run(plan, &mut figures).await;
-    or_null(churned, &churn::FIGURES, &mut figures);
-    let looked_up = lookup::run(&mut figures).await;
-    or_null(looked_up, &lookup::FIGURES, &mut figures);
-    let plotted = plot::write(&measured)?;
+fn print(plan: &Plan, mut figures: Figures, measured: &Measured) -> anyhow::Result<()> {
+    figures.attach("cases", cases::json(measured));
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}\n", cases::table(measured))?;
+    let plotted = plot::write(measured)?;
     figures.print(
         &format!(
-            "the ingress beside others; ratios are ours over theirs; one core for the proxy, one for load and origin; \
+            "the ingress beside others; ratios are ours over theirs; one core for the proxy, one for load and origins; \
              medians of {} interleaved rounds of {} s; plot in {}",
-            plan.rounds,
-            plan.seconds,
+            plan.rounds(),
+            plan.time().as_secs(),
             plotted.display()
         ),
-        io::stdout().lock(),
+        out,
     )?;
     Ok(())
 }

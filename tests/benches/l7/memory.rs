@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use meshlite_tests::{figures::Figures, process::memory_kb_of};
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -12,31 +13,48 @@ use tokio::{
 
 use crate::{
     objects::{HOST, PATH},
-    stage::{Proxy, Stage},
+    plan::Plan,
+    stage::{OURS, PEERS, Proxy, Stage},
 };
 
 const CONNECTIONS: usize = 2000;
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Opens connections on which one request was answered, and looks what they cost.
-pub(crate) async fn idle_connections(stage: &Stage, figures: &mut Figures) -> anyhow::Result<()> {
-    for proxy in stage.all() {
-        let before = memory_kb_of(proxy.process.id(), "VmRSS:")?;
-        let mut open = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
-            let used = timeout(PATIENCE, used(proxy)).await;
-            open.push(used.context(proxy.name)?.context(proxy.name)?);
+/// Opens connections to proxies that have done nothing yet, with one request on each, and looks what they cost.
+pub(crate) async fn idle_connections(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()> {
+    let stage = Stage::set(plan, 1, false).await?;
+    for name in [OURS].into_iter().chain(PEERS) {
+        let key = format!("idle_kb_{name}");
+        let measured = match stage.of(name) {
+            Some(proxy) => each(proxy).await,
+            None => Err(anyhow!(
+                stage.missing.get(name).cloned().unwrap_or_default()
+            )),
+        };
+        match measured {
+            Ok((each, all)) => {
+                let meaning =
+                    format!("KB of memory each of {CONNECTIONS} idle connections; {all} MB in all");
+                figures.add(&key, each, &meaning);
+            }
+            Err(error) => figures.add(&key, Value::Null, &format!("not measured: {error:#}")),
         }
-        let after = memory_kb_of(proxy.process.id(), "VmRSS:")?;
-        let each = after.saturating_sub(before) / CONNECTIONS as u64;
-        let meaning = format!(
-            "KB each of {CONNECTIONS} idle connections after one request; {} MB with them, after all that came before",
-            after / 1024
-        );
-        figures.add(&format!("idle_kb: {}", proxy.name), each, &meaning);
     }
     Ok(())
+}
+
+/// KB each, and MB of the process then.
+async fn each(proxy: &Proxy) -> anyhow::Result<(f64, u64)> {
+    let before = memory_kb_of(proxy.process.id(), "VmRSS:")?;
+    let mut open = Vec::with_capacity(CONNECTIONS);
+    for _ in 0..CONNECTIONS {
+        open.push(timeout(PATIENCE, used(proxy)).await??);
+    }
+    let after = memory_kb_of(proxy.process.id(), "VmRSS:")?;
+    let taken = u32::try_from(after.saturating_sub(before))?;
+    let each = f64::from(taken) / f64::from(u32::try_from(CONNECTIONS)?);
+    Ok(((each * 10.0).round() / 10.0, after / 1024))
 }
 
 async fn used(proxy: &Proxy) -> anyhow::Result<TcpStream> {

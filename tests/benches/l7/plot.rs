@@ -30,10 +30,11 @@ fn svg(measured: &Measured) -> Result<String, std::fmt::Error> {
             r#"<text x="4" y="{y}" font-weight="bold">{case}</text>"#
         )?;
         let longest = costs
+            .of
             .values()
             .map(|cost| cost.cpu)
             .fold(f64::MIN_POSITIVE, f64::max);
-        for (name, cost) in costs {
+        for (name, cost) in &costs.of {
             y += BAR * 1.25;
             let width = cost.cpu / longest * (WIDTH - LEFT - 80.0);
             let (top, end) = (y - BAR * 0.8, LEFT + width + 6.0);

@@ -1,8 +1,10 @@
-//! Everything that runs: an origin, a control plane with an ingress, and the peers; each pinned to its core.
+//! Everything that runs: the origins, a control plane with an ingress, and the peers; each pinned to its core.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    fs,
+    net::{IpAddr, UdpSocket},
     path::{Path, PathBuf},
 };
 
@@ -10,15 +12,23 @@ use anyhow::Context as _;
 use meshlite_tests::process::{Process, free_port, sibling, wait_until_ready};
 use tempfile::TempDir;
 
-use crate::{objects, peers};
+use crate::{
+    clients::Sessions,
+    load::Load,
+    objects::{self, Host, Origin, Origins},
+    origin, peers,
+    plan::Plan,
+};
 
 /// Proxies have one core for themselves …
-pub(crate) const PROXY_CORE: &str = "0";
+pub(crate) const PROXY_CORE: usize = 0;
 /// … and whatever they are measured with has the other.
-pub(crate) const LOAD_CORE: &str = "1";
+pub(crate) const LOAD_CORE: usize = 1;
 
 /// What the ingress is called.
 pub(crate) const OURS: &str = "meshlite";
+/// And the others. The last ones take minutes to build, and are left out of a quick run.
+pub(crate) const PEERS: [&str; 5] = ["nginx", "haproxy", "envoy", "pingora", "caddy"];
 
 /// A proxy that is measured.
 #[derive(Debug)]
@@ -26,6 +36,7 @@ pub(crate) struct Proxy {
     pub(crate) name: &'static str,
     pub(crate) process: Process,
     pub(crate) ports: Ports,
+    pub(crate) sessions: Sessions,
 }
 
 /// Where a proxy listens.
@@ -37,14 +48,20 @@ pub(crate) struct Ports {
     /// HTTP/2 without TLS.
     pub(crate) h2c: u16,
     /// HTTP with an access log.
-    pub(crate) logged: u16,
+    pub(crate) logged: Option<u16>,
+    /// Metrics, and their path; at 127.0.0.1.
+    pub(crate) metrics: Option<(u16, &'static str)>,
 }
 
 /// What runs at once.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub(crate) proxies: Vec<Proxy>,
+    proxies: Vec<Proxy>,
     pub(crate) control: Control,
+    /// Why some of the others are not there.
+    pub(crate) missing: BTreeMap<&'static str, String>,
+    /// Another ingress, which writes an access log: nginx and others need a listener only.
+    logging: Proxy,
     _origin: Process,
 }
 
@@ -59,23 +76,38 @@ pub(crate) struct Control {
 }
 
 impl Stage {
-    /// Starts everything, with so many routes in the ingress.
-    pub(crate) async fn set(routes: usize) -> anyhow::Result<Self> {
+    /// Starts everything, with so many routes, and those to all origins if it `has_all`.
+    pub(crate) async fn set(plan: &Plan, routes: usize, has_all: bool) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let origin = SocketAddr::new(own_address()?, free_port()?);
+        let address = own_address()?;
+        let (app, grpc) = origin::start(address)?;
+        let origins = Origins {
+            address,
+            web: free_port()?,
+            app,
+            grpc,
+        };
+        let hosts = objects::table(routes, has_all);
+        write_routes(folder.path(), &hosts, origins)?;
         let identity = rcgen::generate_simple_self_signed([objects::HOST.to_owned()])?;
         let (certificate, key) = (identity.cert.pem(), identity.signing_key.serialize_pem());
-        std::fs::write(
+        fs::write(
             folder.path().join("pair.pem"),
             format!("{certificate}{key}"),
         )?;
-        let served = peers::origin(folder.path(), origin)?;
-        let control = Control::start(folder, routes, origin, &certificate, &key).await?;
+        let served = peers::origin(folder.path(), origins.of(Origin::Web))?;
+        let control = Control::start(folder, &hosts, origins, &certificate, &key).await?;
         let mut proxies = vec![control.ingress(OURS, "127.0.0.1", &[], &[]).await?];
-        proxies.extend(peers::start(control.folder.path(), origin).await?);
+        let more = ["--access-log", "combined"];
+        let mut logging = control.ingress(OURS, "127.0.0.2", &[], &more).await?;
+        logging.ports.logged = Some(logging.ports.http);
+        let (others, missing) = peers::start(plan, control.folder.path(), &hosts, origins).await?;
+        proxies.extend(others);
         Ok(Self {
             proxies,
             control,
+            missing,
+            logging,
             _origin: served,
         })
     }
@@ -84,46 +116,67 @@ impl Stage {
         self.proxies.iter().collect()
     }
 
-    /// Those of these names that are there.
-    pub(crate) fn of(&self, names: &[&str]) -> Vec<&Proxy> {
-        let named = |proxy: &&Proxy| names.contains(&proxy.name);
-        self.proxies.iter().filter(named).collect()
+    /// Those that a load is put on.
+    pub(crate) fn under(&self, load: Load) -> Vec<&Proxy> {
+        let mut proxies = self.all();
+        if let (Load::Logged(_), Some(ours)) = (load, proxies.first_mut()) {
+            *ours = &self.logging;
+        }
+        proxies
     }
+
+    /// The one of this name, if it is there.
+    pub(crate) fn of(&self, name: &str) -> Option<&Proxy> {
+        self.proxies.iter().find(|proxy| proxy.name == name)
+    }
+
+    /// Where files are kept.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.control.folder.path().to_owned()
+    }
+}
+
+/// A line for each route: `HOST PREFIX ADDRESS PROTOCOL`.
+fn write_routes(folder: &Path, hosts: &[Host], origins: Origins) -> anyhow::Result<()> {
+    let mut lines = String::new();
+    for host in hosts {
+        for (prefix, origin) in &host.routes {
+            let protocol = match origin {
+                Origin::Web | Origin::App => "h1",
+                Origin::Grpc => "h2",
+            };
+            let at = origins.of(*origin);
+            lines.push_str(&format!("{} {prefix} {at} {protocol}\n", host.name));
+        }
+    }
+    Ok(fs::write(folder.join("routes"), lines)?)
 }
 
 impl Proxy {
     pub(crate) fn http(&self) -> String {
-        self.url("http", self.ports.http)
+        self.url("http", self.ports.http, objects::PATH)
     }
 
     pub(crate) fn https(&self) -> String {
-        self.url("https", self.ports.https)
+        self.url("https", self.ports.https, objects::PATH)
     }
 
-    pub(crate) fn h2c(&self) -> String {
-        self.url("http", self.ports.h2c)
-    }
-
-    pub(crate) fn logged(&self) -> String {
-        self.url("http", self.ports.logged)
-    }
-
-    fn url(&self, scheme: &str, port: u16) -> String {
-        format!("{scheme}://{}:{port}{}", self.ports.address, objects::PATH)
+    pub(crate) fn url(&self, scheme: &str, port: u16, path: &str) -> String {
+        format!("{scheme}://{}:{port}{path}", self.ports.address)
     }
 }
 
 impl Control {
     async fn start(
         folder: TempDir,
-        routes: usize,
-        origin: SocketAddr,
+        hosts: &[Host],
+        origins: Origins,
         certificate: &str,
         key: &str,
     ) -> anyhow::Result<Self> {
         let manifests = folder.path().join("manifests");
-        std::fs::create_dir(&manifests)?;
-        objects::write(&manifests, routes, origin, certificate, key)?;
+        fs::create_dir(&manifests)?;
+        objects::write(&manifests, hosts, origins, certificate, key)?;
         let (grpc, admin, http, https) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let log = folder.path().join("control-plane.log");
         let arguments = [
@@ -180,20 +233,23 @@ impl Control {
                 http: self.http,
                 https: self.https,
                 h2c: self.http,
-                logged: self.http,
+                logged: None,
+                metrics: Some((admin, "/metrics")),
             },
+            sessions: Sessions::new()?,
         })
     }
 }
 
 /// Starts a program on one core. What it prints is thrown away, as a file would take it, and what it logs is kept.
 pub(crate) fn pinned(
-    core: &str,
+    core: usize,
     program: &Path,
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     log: &Path,
 ) -> anyhow::Result<Process> {
     let script = "exec taskset -c \"$@\" >/dev/null";
+    let core = core.to_string();
     let mut all = vec!["-c".into(), script.into(), "pinned".into(), core.into()];
     all.push(program.as_os_str().to_owned());
     all.extend(arguments.into_iter().map(|word| word.as_ref().to_owned()));

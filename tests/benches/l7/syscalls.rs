@@ -2,36 +2,48 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use meshlite_tests::figures::Figures;
+use serde_json::Value;
 use tokio::{process::Command, time::sleep};
 
 use crate::{
-    Plan,
     load::{Load, load},
-    stage::{OURS, Proxy, Stage},
+    plan::Plan,
+    stage::{OURS, PEERS, Proxy, Stage},
 };
-
-pub(crate) const FIGURES: [&str; 2] = ["syscalls_per_request", "syscalls_nginx"];
 
 /// How long strace takes to attach, at most.
 const ATTACH: Duration = Duration::from_secs(1);
 
-/// Counts those of the ingress and of nginx.
-pub(crate) async fn run(stage: &Stage, plan: Plan, figures: &mut Figures) -> anyhow::Result<()> {
-    for (key, name) in FIGURES.into_iter().zip([OURS, "nginx"]) {
-        for proxy in stage.of(&[name]) {
-            let (count, most) = count(proxy, stage, plan).await?;
-            let meaning =
-                format!("system calls a request, {name}, 64 connections; under strace: {most}");
-            figures.add(key, (count * 100.0).round() / 100.0, &meaning);
+/// Counts those of every proxy.
+pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()> {
+    let stage = Stage::set(plan, 1, false).await?;
+    for name in [OURS].into_iter().chain(PEERS) {
+        let key = match name {
+            OURS => "syscalls_per_request".to_owned(),
+            _ => format!("syscalls_{name}"),
+        };
+        let counted = match stage.of(name) {
+            Some(proxy) => count(proxy, &stage, plan).await,
+            None => Err(anyhow!(
+                stage.missing.get(name).cloned().unwrap_or_default()
+            )),
+        };
+        match counted {
+            Ok((count, most)) => {
+                let meaning =
+                    format!("system calls a request, {name}, 64 connections; under strace: {most}");
+                figures.add(&key, (count * 100.0).round() / 100.0, &meaning);
+            }
+            Err(error) => figures.add(&key, Value::Null, &format!("not measured: {error:#}")),
         }
     }
     Ok(())
 }
 
 /// Calls a request, and the commonest ones.
-async fn count(proxy: &Proxy, stage: &Stage, plan: Plan) -> anyhow::Result<(f64, String)> {
+async fn count(proxy: &Proxy, stage: &Stage, plan: &Plan) -> anyhow::Result<(f64, String)> {
     let file = stage.control.folder.path().join("strace");
     let seconds = (plan.time() + ATTACH * 2).as_secs().to_string();
     let mut strace = Command::new("timeout")
@@ -41,7 +53,7 @@ async fn count(proxy: &Proxy, stage: &Stage, plan: Plan) -> anyhow::Result<(f64,
         .kill_on_drop(true)
         .spawn()?;
     sleep(ATTACH).await;
-    let served = load(&proxy.http(), Load::Kept(64), plan.time()).await?;
+    let served = load(proxy, Load::Kept(64), plan.time(), &stage.folder()).await?;
     strace.wait().await?;
     let table = fs::read_to_string(&file)?;
     let mut calls: Vec<(f64, &str)> = table.lines().filter_map(row).collect();
