@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::anyhow;
 use meshlite_tests::figures::Figures;
 use serde_json::{Map, Value};
 
@@ -113,33 +114,30 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Runs all cases that are asked for.
-pub(crate) async fn run(
-    plan: &Plan,
-    figures: &mut Figures,
-    measured: &mut Measured,
-) -> anyhow::Result<()> {
-    if !plan.has_any(names()) {
-        return Ok(());
+pub(crate) async fn run(plan: &Plan, figures: &mut Figures, measured: &mut Measured) {
+    let cases: Vec<_> = CASES
+        .into_iter()
+        .filter(|case| plan.has(case.name))
+        .collect();
+    if cases.is_empty() {
+        return;
     }
-    let stage = Stage::set(plan, 1, true).await?;
-    for case in CASES {
-        if let Some(why) = plan.why_not(case.name) {
-            leave_out(&case, &why, figures);
-            continue;
+    let stage = Stage::set(plan, 1, true).await;
+    for case in cases {
+        match plan
+            .in_time()
+            .and(stage.as_ref().map_err(|error| anyhow!("{error:#}")))
+        {
+            Ok(stage) => {
+                let under = stage.under(case.load);
+                let mut costs = rounds(case.title, plan, &under, case.load, &stage.folder()).await;
+                costs.missing.extend(stage.missing.clone());
+                compare(&case, &costs, figures);
+                measured.insert(case.title.to_owned(), costs);
+            }
+            Err(why) => leave_out(&case, &why.to_string(), figures),
         }
-        let mut costs = rounds(
-            case.title,
-            plan,
-            &stage.under(case.load),
-            case.load,
-            &stage.folder(),
-        )
-        .await;
-        costs.missing.extend(stage.missing.clone());
-        compare(&case, &costs, figures);
-        measured.insert(case.title.to_owned(), costs);
     }
-    Ok(())
 }
 
 /// Adds a case's ratios: what a request costs ours, over what it costs a peer.
@@ -147,16 +145,13 @@ pub(crate) fn compare(case: &Case, costs: &Costs, figures: &mut Figures) {
     for peer in PEERS {
         let key = key(case, peer);
         let ratio = || Some(costs.of.get(OURS)?.cpu / costs.of.get(peer)?.cpu);
-        match ratio() {
-            Some(ratio) => {
-                let meaning = format!("CPU per request, {}, over {peer}'s", case.title);
-                figures.add(&key, (ratio * 100.0).round() / 100.0, &meaning);
-            }
-            None => {
-                let why = costs.missing.get(peer).or(costs.missing.get(OURS));
-                let why = why.map_or("it was not there", String::as_str);
-                figures.add(&key, Value::Null, &format!("not measured: {why}"));
-            }
+        if let Some(ratio) = ratio() {
+            let meaning = format!("CPU per request, {}, over {peer}'s", case.title);
+            figures.add(&key, (ratio * 100.0).round() / 100.0, &meaning);
+        } else {
+            let why = costs.missing.get(peer).or(costs.missing.get(OURS));
+            let why = why.map_or("it was not there", String::as_str);
+            figures.add(&key, Value::Null, &format!("not measured: {why}"));
         }
     }
 }

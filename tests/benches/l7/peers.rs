@@ -99,7 +99,7 @@ fn program(name: &str) -> anyhow::Result<PathBuf> {
     let mut programs = env::split_paths(&path).map(|folder| folder.join(name));
     programs
         .find(|program| program.is_file())
-        .with_context(|| format!("it is not installed; tests/tools/ensure says why"))
+        .context("it is not installed; tests/tools/ensure says why")
 }
 
 fn ports() -> anyhow::Result<Ports> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use tokio::time::Instant;
 
 use crate::{cases, churn, lookup};
@@ -101,18 +101,19 @@ impl Plan {
         Duration::from_mins(if self.is_quick { 15 } else { 75 })
     }
 
-    /// Why a part is left out, if it is.
-    pub(crate) fn why_not(&self, name: &str) -> Option<String> {
-        if !self.only.is_empty() && !self.only.iter().any(|wanted| wanted == name) {
-            return Some("not asked for (--only)".to_owned());
-        }
-        let limit = self.limit();
-        (self.began.elapsed() > limit)
-            .then(|| format!("the {} minutes of this run were over", limit.as_secs() / 60))
+    /// Whether this part is asked for.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
     }
 
-    /// Whether any of these is wanted.
-    pub(crate) fn has_any(&self, mut names: impl Iterator<Item = &'static str>) -> bool {
-        names.any(|name| self.why_not(name).is_none())
+    /// Whether there is time for one more part.
+    pub(crate) fn in_time(&self) -> anyhow::Result<()> {
+        let limit = self.limit();
+        ensure!(
+            self.began.elapsed() < limit,
+            "the {} minutes of this run were over",
+            limit.as_secs() / 60
+        );
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsStr,
+    fmt::Write as _,
     fs,
     net::{IpAddr, UdpSocket},
     path::{Path, PathBuf},
@@ -146,7 +147,7 @@ fn write_routes(folder: &Path, hosts: &[Host], origins: Origins) -> anyhow::Resu
                 Origin::Grpc => "h2",
             };
             let at = origins.of(*origin);
-            lines.push_str(&format!("{} {prefix} {at} {protocol}\n", host.name));
+            writeln!(lines, "{} {prefix} {at} {protocol}", host.name)?;
         }
     }
     Ok(fs::write(folder.join("routes"), lines)?)

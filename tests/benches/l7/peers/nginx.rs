@@ -54,13 +54,13 @@ pub(super) fn start(program: &Path, setting: Setting<'_>) -> anyhow::Result<Prox
     let mut config = format!(
         "{}events {{ worker_connections 16384; }}\nhttp {{\n  access_log off;\n  keepalive_requests 1000000000;\n  \
          client_max_body_size 0;\n  proxy_request_buffering off;\n  proxy_max_temp_file_size 0;\n  \
-         server_names_hash_max_size 16384;\n  proxy_http_version 1.1;\n",
+         server_names_hash_max_size 16384;\n  ssl_protocols TLSv1.2 TLSv1.3;\n  proxy_http_version 1.1;\n",
         head(setting.folder, "nginx")
     );
     for origin in Origin::ALL {
-        write!(
+        writeln!(
             config,
-            "  upstream {} {{ server {}; keepalive 1024; keepalive_requests 1000000000; }}\n",
+            "  upstream {} {{ server {}; keepalive 1024; keepalive_requests 1000000000; }}",
             origin.name(),
             setting.origins.of(origin)
         )?;
