@@ -165,21 +165,26 @@ async fn accept(
         })
     };
     let Some(handshake) = handshake else {
-        return serve(connect(client), stream, close).await;
+        return serve(connect(client), stream, close, false).await;
     };
     let shaken = handshake.run(&worker, id, stream);
     match timeout(config.handshake_timeout, shaken).await {
         Ok(Ok((stream, certificate))) => {
             client.certificate = certificate;
-            serve(connect(client), stream, close).await;
+            let agreed_on_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            serve(connect(client), stream, close, agreed_on_http2).await;
         }
         Ok(Err(error)) => debug!(client = %peer, %error, "TLS handshake failed"),
         Err(_) => debug!(client = %peer, "TLS handshake took too long"),
     }
 }
 
-async fn serve<S>(connection: Rc<Connection>, stream: S, close: CancellationToken)
-where
+async fn serve<S>(
+    connection: Rc<Connection>,
+    stream: S,
+    close: CancellationToken,
+    agreed_on_http2: bool,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let conduct = Conduct::new(Instant::now());
@@ -193,7 +198,7 @@ where
         }
     });
     let calm = Calm::default();
-    let stream = Calmed::new(stream, calm.clone());
+    let stream = Calmed::new(stream, calm.clone(), agreed_on_http2);
     let worker = Rc::clone(&connection.worker);
     let http = worker
         .http
