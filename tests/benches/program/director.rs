@@ -1,7 +1,7 @@
 //! Changes of a source on demand, also for a virtual machine, which cannot reach them otherwise.
 //!
 //! ```text
-//! Remote ── "add" or "change" ──> Source ──> "ok"
+//! Remote ── "add" or "change" ──> Source ──> number of the Service
 //! ```
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _},
@@ -31,7 +31,7 @@ pub(crate) async fn listen(source: Arc<Source>) -> anyhow::Result<SocketAddr> {
                 let mut lines = tokio::io::BufReader::new(lines).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
                     let answer = match obey(&source, &line).await {
-                        Ok(()) => "ok\n".to_owned(),
+                        Ok(number) => format!("{number}\n"),
                         Err(error) => format!("{error:#}\n"),
                     };
                     answers.write_all(answer.as_bytes()).await.ok();
@@ -42,10 +42,10 @@ pub(crate) async fn listen(source: Arc<Source>) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-async fn obey(source: &Source, verb: &str) -> anyhow::Result<()> {
+async fn obey(source: &Source, verb: &str) -> anyhow::Result<u32> {
     match verb {
         "add" => source.add().await,
-        "change" => source.change().await,
+        "change" => source.change().await.map(|()| 0),
         _ => bail!("not a command: {verb}"),
     }
 }
@@ -57,22 +57,22 @@ pub(crate) struct Remote(pub(crate) SocketAddr);
 // === impl Remote ===
 
 impl Remote {
-    /// Adds a Service.
-    pub(crate) fn add(self) -> anyhow::Result<()> {
+    /// Adds a Service. Says its number.
+    pub(crate) fn add(self) -> anyhow::Result<u32> {
         self.ask("add")
     }
 
-    /// Changes an endpoint.
-    pub(crate) fn change(self) -> anyhow::Result<()> {
+    /// Changes an endpoint, and says of which Service.
+    pub(crate) fn change(self) -> anyhow::Result<u32> {
         self.ask("change")
     }
 
-    fn ask(self, verb: &str) -> anyhow::Result<()> {
+    fn ask(self, verb: &str) -> anyhow::Result<u32> {
         let mut stream = TcpStream::connect(self.0)?;
         writeln!(stream, "{verb}")?;
         let mut answer = String::new();
         BufReader::new(stream).read_line(&mut answer)?;
-        ensure!(answer.trim() == "ok", "{verb}: {answer}");
-        Ok(())
+        let number = answer.trim().parse();
+        number.with_context(|| format!("{verb}: {answer}"))
     }
 }

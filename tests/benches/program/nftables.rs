@@ -113,7 +113,9 @@ fn one_size(stage: &Stage, plan: Plan, services: u32, report: &mut Report) -> an
         let script = floor::nft(arena.node(), plan.runs)?;
         let mut watch = Watch::new(arena.node(), OURS)?;
         // A change goes through the control plane and the node first, as it does where the node is measured.
-        let change = flat::change(size, || watch.time(|| scene.remote.change()).map(drop))?;
+        let change = flat::change(size, || {
+            watch.time(size, || scene.remote.change()).map(drop)
+        })?;
         anyhow::Ok((script, change))
     };
     let (ours, (script, change)) =

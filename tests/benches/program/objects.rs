@@ -33,11 +33,6 @@ pub(crate) struct Size {
 // === impl Size ===
 
 impl Size {
-    /// Endpoints in all.
-    pub(crate) const fn all_endpoints(self) -> u32 {
-        (self.services - 1) * self.endpoints + 1
-    }
-
     /// Where the last Service is reached, whose endpoint answers.
     pub(crate) fn answering(self) -> SocketAddr {
         (vip(self.services - 1), PORT).into()

@@ -107,17 +107,18 @@ impl Source {
         }
     }
 
-    /// Adds a Service.
-    pub(crate) async fn add(&self) -> anyhow::Result<()> {
+    /// Adds a Service. Says its number.
+    pub(crate) async fn add(&self) -> anyhow::Result<u32> {
         let number = self.size.services + self.added.fetch_add(1, Ordering::Relaxed);
         match &self.at {
-            At::Folder(_) => self.write_services(&format!("{number:05}"), number..=number),
+            At::Folder(_) => self.write_services(&format!("{number:05}"), number..=number)?,
             At::Server { client, .. } => {
                 create(client, SERVICES, &service(number)).await?;
                 let endpoints = self.size.endpoints_of(number);
-                create(client, SLICES, &slice(number, &endpoints)).await
+                create(client, SLICES, &slice(number, &endpoints)).await?;
             }
         }
+        Ok(number)
     }
 
     /// Gives the first Service another endpoint in place of one of its own.

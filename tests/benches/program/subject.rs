@@ -131,11 +131,11 @@ fn go_on(
         outcome.resync = arena.syncs()?.each_since(before);
     }
     let mut watch = Watch::new(arena.node(), proxy)?;
-    let mut times = |change: &dyn Fn() -> anyhow::Result<()>| {
+    let mut times = |change: &dyn Fn() -> anyhow::Result<u32>| {
         let mut before = arena.syncs_of_changes(proxy)?;
         let (mut times, mut own) = (Vec::new(), Vec::new());
         for _ in 0..task.changes {
-            times.push(watch.time(change)?);
+            times.push(watch.time(scene.size, change)?);
             // What follows a change is no part of the next.
             pause(REST);
             let after = arena.syncs_of_changes(proxy)?;

@@ -3,7 +3,7 @@
 //! | who | what is counted | when |
 //! |---|---|---|
 //! | nftables | the elements of the map whose keys are Services | each time that the ruleset has another generation |
-//! | IPVS | virtual servers, and once all are there, their destinations with a weight | a fifth of the time, so that it takes little from the others |
+//! | IPVS | destinations with a weight of each virtual server, the last one first, until one lacks some | a fifth of the time, so that it takes little from the others |
 //! | user space | sockets that listen on the Services' port | as IPVS |
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use meshlite_ipvs::{Ipvs, Protocol, ServiceKey};
 use meshlite_nft::{Family, Generation, InvalidName, Nftables, SetKey, TableKey};
 use meshlite_tests::world::{Host, Process};
@@ -68,14 +68,6 @@ impl Proxy {
     }
 }
 
-/// How much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) services: usize,
-    /// Where it can be told.
-    pub(crate) endpoints: Option<usize>,
-}
-
 /// One node's kernel.
 pub(crate) struct Watch<'a> {
     host: &'a Host,
@@ -83,6 +75,8 @@ pub(crate) struct Watch<'a> {
     nftables: Option<Nftables>,
     ipvs: Option<Ipvs>,
     generation: Option<Generation>,
+    /// Of IPVS: how many Services, from the first on, were not seen with all their endpoints yet.
+    unseen: Option<u32>,
 }
 
 // === impl Watch ===
@@ -104,22 +98,22 @@ impl<'a> Watch<'a> {
             nftables,
             ipvs,
             generation: None,
+            unseen: None,
         })
     }
 
     /// Waits until all of it is there, while the proxy runs, and says when.
     pub(crate) fn until_all(&mut self, size: Size, proxy: &Process) -> anyhow::Result<Instant> {
         let services = usize::try_from(size.services)?;
-        let endpoints = usize::try_from(size.all_endpoints())?;
         let deadline = Instant::now() + LIMIT;
-        let mut nearest = Count::default();
+        let mut nearest = 0;
         while Instant::now() < deadline {
             ensure!(!proxy.has_ended(), "{:?} has ended", self.proxy);
             let asked = Instant::now();
             if self.has_changed()
-                && let Ok(count) = self.count(services)
+                && let Ok(count) = self.count(size)
             {
-                if count.services >= services && count.endpoints.is_none_or(|e| e >= endpoints) {
+                if count >= services {
                     // Before it was counted, which is no part of the work.
                     return Ok(asked);
                 }
@@ -128,23 +122,25 @@ impl<'a> Watch<'a> {
             pause(asked.elapsed() * 4);
         }
         bail!(
-            "{:?}: not all is there after {LIMIT:?}: {nearest:?}",
+            "{:?}: not all is there after {LIMIT:?}: {nearest} of {services}",
             self.proxy
         )
     }
 
-    /// How much there is now. Endpoints are counted once there are so many Services.
-    fn count(&mut self, wanted: usize) -> anyhow::Result<Count> {
+    /// How many Services there are.
+    fn count(&mut self, size: Size) -> anyhow::Result<usize> {
         match (&mut self.nftables, &mut self.ipvs) {
-            (Some(nftables), _) => {
-                let services = nftables.elements(&self.proxy.services()?)?.len();
-                let endpoints = None;
-                Ok(Count {
-                    services,
-                    endpoints,
-                })
+            (Some(nftables), _) => Ok(nftables.elements(&self.proxy.services()?)?.len()),
+            (None, Some(ipvs)) => {
+                let unseen = self.unseen.get_or_insert(size.services);
+                while let Some(number) = unseen.checked_sub(1) {
+                    if serving(ipvs, number)?.len() < size.endpoints_of(number).len() {
+                        break;
+                    }
+                    *unseen = number;
+                }
+                Ok(usize::try_from(size.services - *unseen)?)
             }
-            (None, Some(ipvs)) => count_ipvs(ipvs, wanted),
             (None, None) => {
                 let listening = |line: &&str| {
                     let mut words = line.split_whitespace().skip(1);
@@ -152,10 +148,7 @@ impl<'a> Watch<'a> {
                     local == Some(&format!("{PORT:04X}")) && words.nth(1) == Some("0A")
                 };
                 let tcp = self.proc_net("tcp")? + &self.proc_net("tcp6")?;
-                Ok(Count {
-                    services: tcp.lines().filter(listening).count(),
-                    endpoints: None,
-                })
+                Ok(tcp.lines().filter(listening).count())
             }
         }
     }
@@ -176,19 +169,27 @@ impl<'a> Watch<'a> {
         changed
     }
 
-    /// Does something, waits until the kernel has a Service or an endpoint more or another, and says how long that took.
+    /// Changes a Service, waits until the kernel has it so, and says how long that took. What changes it says its number:
+    /// the first is given another endpoint, all others are new.
     pub(crate) fn time(
         &mut self,
-        work: impl FnOnce() -> anyhow::Result<()>,
+        size: Size,
+        work: impl FnOnce() -> anyhow::Result<u32>,
     ) -> anyhow::Result<Duration> {
-        let before = self.state()?;
+        let first = self.state(size, 0)?;
         self.has_changed();
         let started = Instant::now();
-        work()?;
+        let number = work()?;
+        // Where each Service is looked at by itself, a new one has nothing before.
+        let before = if number > 0 && self.ipvs.is_some() {
+            BTreeSet::new()
+        } else {
+            first
+        };
         let deadline = started + LIMIT;
         while Instant::now() < deadline {
             let asked = Instant::now();
-            if self.has_changed() && self.state()? != before {
+            if self.has_changed() && self.state(size, number)? != before {
                 return Ok(asked.duration_since(started));
             }
             pause(asked.elapsed());
@@ -196,58 +197,31 @@ impl<'a> Watch<'a> {
         bail!("{:?}: nothing changed within {LIMIT:?}", self.proxy)
     }
 
-    /// What differs after one change, and is cheap to ask for.
-    fn state(&mut self) -> anyhow::Result<BTreeSet<String>> {
+    /// What differs once a Service is changed, or is there. It costs the same however many others there are, so that it
+    /// takes nothing from who makes the change.
+    fn state(&mut self, size: Size, number: u32) -> anyhow::Result<BTreeSet<String>> {
         if let Some(nftables) = &mut self.nftables {
             let generation = nftables.generation()?;
             return Ok([format!("{generation:?}")].into());
         }
-        let Some(ipvs) = &mut self.ipvs else {
-            return Ok([format!("{:?}", self.count(0)?)].into());
-        };
-        let first = ServiceKey::address(Protocol::TCP, (vip(0), PORT).into());
-        let destinations = ipvs.destinations(first).context("the first Service")?;
-        let serving = destinations
-            .iter()
-            .filter(|entry| entry.destination.settings.weight > 0);
-        let mut state: BTreeSet<_> = serving
-            .map(|entry| format!("{:?}", entry.destination.key))
-            .collect();
-        state.insert(ipvs.services()?.len().to_string());
-        Ok(state)
+        match &mut self.ipvs {
+            Some(ipvs) => serving(ipvs, number),
+            None => Ok([self.count(size)?.to_string()].into()),
+        }
     }
 }
 
-/// By netlink: what `/proc/net/ip_vs` shows has gaps while other namespaces have virtual servers. As soon as one of those
-/// that are wanted cannot have a destination yet, no more are looked at.
-fn count_ipvs(ipvs: &mut Ipvs, wanted: usize) -> anyhow::Result<Count> {
-    let services = ipvs.services()?;
-    let mut endpoints = 0;
-    // An API server has a Service of its own, without endpoints.
-    let Some(mut others) = services.len().checked_sub(wanted) else {
-        return Ok(Count {
-            services: services.len(),
-            endpoints: Some(0),
-        });
-    };
-    for entry in &services {
-        let destinations = ipvs.destinations(entry.service.key)?;
-        let serving = destinations
-            .iter()
-            .filter(|entry| entry.destination.settings.weight > 0);
-        let serving = serving.count();
-        endpoints += serving;
-        if serving == 0 {
-            let Some(left) = others.checked_sub(1) else {
-                break;
-            };
-            others = left;
-        }
-    }
-    Ok(Count {
-        services: services.len(),
-        endpoints: Some(endpoints),
-    })
+/// Destinations of a Service that get new connections. By netlink: what `/proc/net/ip_vs` shows has gaps while other
+/// namespaces have virtual servers.
+fn serving(ipvs: &mut Ipvs, number: u32) -> anyhow::Result<BTreeSet<String>> {
+    let key = ServiceKey::address(Protocol::TCP, (vip(number), PORT).into());
+    let destinations = ipvs.destinations(key)?;
+    let serving = destinations
+        .iter()
+        .filter(|entry| entry.destination.settings.weight > 0);
+    Ok(serving
+        .map(|entry| format!("{:?}", entry.destination.key))
+        .collect())
 }
 
 /// At least a millisecond.

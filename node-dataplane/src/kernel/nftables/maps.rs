@@ -6,7 +6,7 @@ use meshlite_snapshot::AddressFamily;
 use crate::{
     kernel::rules::{
         ChainOfRules, Detector, Placed,
-        chains::{base, by_audience, chain_name, filter::audiences_of, regular, to},
+        chains::{Usable, base, chain_name, regular, to, usable},
         helper::{VIPS, vip_type},
         name::{AUDIENCES, Elements, FAMILIES, Maps, Place, SetId, Shape, Spread},
         steps::{
@@ -108,7 +108,7 @@ const fn endpoint_type(is_ipv6: bool) -> Type {
 pub(super) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
     let (mut arriving, mut leaving) = (Vec::new(), Vec::new());
     for family in FAMILIES {
-        arriving.extend(by_audience("balance", family, detector));
+        arriving.push(to("balance", Audience::Everyone, family));
         leaving.push(to("balance", Audience::Inside, family));
     }
     let nat = ChainKind::Nat;
@@ -118,7 +118,7 @@ pub(super) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
     ];
     for family in FAMILIES {
         for audience in AUDIENCES {
-            chains.push(balance(audience, family));
+            chains.push(balance(audience, family, detector));
         }
     }
     chains
@@ -135,31 +135,32 @@ pub(super) fn constants() -> Vec<Placed> {
 }
 
 /// The virtual server at the very address comes first, the one on every address of this node last.
-fn balance(audience: Audience, family: AddressFamily) -> ChainOfRules {
+fn balance(audience: Audience, family: AddressFamily, detector: &Detector) -> ChainOfRules {
+    let usable = usable(audience, family, detector);
     let mut rules = Vec::new();
-    for of in audiences_of(audience) {
-        rules.push([load_vip(family), server(family, *of, Place::Vip)].concat());
+    for of in &usable {
+        rules.push([load_vip(family), server(family, of, Place::Vip)].concat());
     }
     rules.push(answer_echo(family));
-    for of in audiences_of(audience) {
+    for of in &usable {
         let steps = [
             is_to_this_node(family),
             load_node_place(family),
-            server(family, *of, Place::Node),
+            server(family, of, Place::Node),
         ];
         rules.push(steps.concat());
     }
     regular(chain_name("balance", audience, family), rules)
 }
 
-fn server(family: AddressFamily, audience: Audience, place: Place) -> Vec<Expression> {
-    let servers = SetId::for_audience(SERVERS, family, audience);
+fn server(family: AddressFamily, of: &Usable, place: Place) -> Vec<Expression> {
+    let servers = SetId::for_audience(SERVERS, family, of.audience);
     let ways = SetId {
         name: WAYS,
         place,
         ..servers
     };
-    decide(servers, ways)
+    decide(servers, &of.condition, ways)
 }
 
 /// This host answers whoever pings a virtual address, though it has none: what is new of ICMP are echo requests.

@@ -50,24 +50,36 @@ pub(crate) fn chain_name(name: &str, audience: Audience, family: AddressFamily) 
     format!("{name}{suffix}-{}", family_name(family))
 }
 
-/// Rules that send clients inside to one chain, and others to another.
-pub(crate) fn by_audience(
-    name: &str,
-    family: AddressFamily,
-    detector: &Detector,
-) -> Vec<Vec<Expression>> {
-    let inside = || goto(&chain_name(name, Audience::Inside, family));
-    let by_network = vec![
-        load_source(family, 0),
-        is_in(SetId::of(INSIDE, family), 0),
-        inside(),
-    ];
-    let mut rules = vec![[is_family(family), by_network].concat()];
-    if let Some(from_pod) = detector.came_from_pod(family) {
-        rules.push([is_family(family), from_pod, vec![inside()]].concat());
-    }
-    rules.push(to(name, Audience::Everyone, family));
-    rules
+/// Virtual servers that a client may use, if it is one of those who may.
+#[derive(Clone, Debug)]
+pub(crate) struct Usable {
+    /// Whose they are.
+    pub(crate) audience: Audience,
+    /// Ends a rule unless the client may. It overwrites the place.
+    pub(crate) condition: Vec<Expression>,
+}
+
+/// What clients may use who come to the chain of an audience, in the order of precedence: all who are inside come to the
+/// chain for them where a packet begins here, while among those that come in nobody has told yet who is inside. That is
+/// asked last: few places have a virtual server of their own for who is inside.
+pub(crate) fn usable(chain: Audience, family: AddressFamily, detector: &Detector) -> Vec<Usable> {
+    let usable = |audience, condition| Usable {
+        audience,
+        condition,
+    };
+    let mut all = match chain {
+        Audience::Inside => vec![usable(Audience::Inside, Vec::new())],
+        Audience::Everyone => {
+            let by_network = vec![load_source(family, 0), is_in(SetId::of(INSIDE, family), 0)];
+            let from_pod = detector.came_from_pod(family);
+            let conditions = [by_network].into_iter().chain(from_pod);
+            conditions
+                .map(|condition| usable(Audience::Inside, condition))
+                .collect()
+        }
+    };
+    all.push(usable(Audience::Everyone, Vec::new()));
+    all
 }
 
 /// A rule that sends all clients to the chain of an audience.

@@ -177,9 +177,10 @@ pub(crate) fn look_up_number(map: SetId, key: u8, to: u8) -> [Expression; 5] {
     ]
 }
 
-/// Decides as a verdict map says of the number that a map has for the place which is loaded.
-pub(crate) fn decide(map: SetId, verdicts: SetId) -> Vec<Expression> {
+/// Decides as a verdict map says of the number that a map has for the place which is loaded, if the condition holds.
+pub(crate) fn decide(map: SetId, condition: &[Expression], verdicts: SetId) -> Vec<Expression> {
     let mut steps = look_up_number(map, 0, FOUND).to_vec();
+    steps.extend_from_slice(condition);
     steps.push(look_up(verdicts, FOUND, Lookup::Decide));
     steps
 }

@@ -1,9 +1,8 @@
 //! Before translation: new connections that are not to be are refused or dropped.
 //!
 //! ```text
-//! prerouting −110 ─┬─ from inside ──> check-inside-ip ─┐
-//!                  └─ else ─────────> check-ip         │  frontends: place → number
-//! output −110 ───────────────────────> check-inside-ip ┴─ checks: number → accept, drop, refuse, guard-…
+//! prerouting −110 ──> check-ip ──────┬─ frontends-inside, if from inside, then frontends: place → number
+//! output −110 ─────> check-inside-ip ┘  checks: number → accept, drop, refuse, guard-…
 //!                                                         then: address in vips ──> refuse
 //! forward −110: packets of no connection are dropped, which their receivers would answer with a reset
 //! ```
@@ -13,7 +12,7 @@ use meshlite_nft::{
 };
 use meshlite_snapshot::{AddressFamily, Protocol};
 
-use super::{base, by_audience, chain_name, regular, to};
+use super::{Usable, base, chain_name, regular, to, usable};
 use crate::{
     kernel::rules::{
         behaviour::Behaviour,
@@ -51,7 +50,7 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     let mut arriving = vec![established()];
     let mut leaving = vec![established()];
     for family in FAMILIES {
-        arriving.extend(by_audience("check", family, detector));
+        arriving.push(to("check", Audience::Everyone, family));
         leaving.push(to("check", Audience::Inside, family));
     }
     let invalid = [
@@ -80,7 +79,7 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     ];
     for family in FAMILIES {
         for audience in AUDIENCES {
-            chains.push(check(audience, family));
+            chains.push(check(audience, family, detector));
             for place in [Place::Vip, Place::Node] {
                 for then in [Then::Serve, Then::Refuse] {
                     chains.push(guard(family, audience, place, then));
@@ -138,10 +137,11 @@ fn verdict(behaviour: Behaviour, set: SetId) -> Verdict {
 
 /// The virtual server at the very address comes first, the one on every address of this node last, and between the two
 /// what is closed.
-fn check(audience: Audience, family: AddressFamily) -> ChainOfRules {
+fn check(audience: Audience, family: AddressFamily, detector: &Detector) -> ChainOfRules {
+    let usable = usable(audience, family, detector);
     let mut rules = Vec::new();
-    for of in audiences_of(audience) {
-        rules.push([load_vip(family), frontend(family, *of, Place::Vip)].concat());
+    for of in &usable {
+        rules.push([load_vip(family), frontend(family, of, Place::Vip)].concat());
     }
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
         let is_it = Expression::equal(
@@ -157,33 +157,25 @@ fn check(audience: Audience, family: AddressFamily) -> ChainOfRules {
         ];
         rules.push([super::is_family(family), steps].concat());
     }
-    for of in audiences_of(audience) {
+    for of in &usable {
         let steps = [
             is_to_this_node(family),
             load_node_place(family),
-            frontend(family, *of, Place::Node),
+            frontend(family, of, Place::Node),
         ];
         rules.push(steps.concat());
     }
     regular(chain_name("check", audience, family), rules)
 }
 
-/// Whose virtual servers an audience may use, in the order of precedence.
-pub(crate) fn audiences_of(audience: Audience) -> &'static [Audience] {
-    match audience {
-        Audience::Inside => &AUDIENCES,
-        Audience::Everyone => &[Audience::Everyone],
-    }
-}
-
-fn frontend(family: AddressFamily, audience: Audience, place: Place) -> Vec<Expression> {
-    let frontends = SetId::for_audience(FRONTENDS, family, audience);
+fn frontend(family: AddressFamily, of: &Usable, place: Place) -> Vec<Expression> {
+    let frontends = SetId::for_audience(FRONTENDS, family, of.audience);
     let checks = SetId {
         name: CHECKS,
         place,
         ..frontends
     };
-    decide(frontends, checks)
+    decide(frontends, &of.condition, checks)
 }
 
 fn guard_name(family: AddressFamily, audience: Audience, place: Place, then: Then) -> String {

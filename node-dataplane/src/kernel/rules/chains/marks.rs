@@ -1,15 +1,14 @@
 //! Marks for virtual servers that IPVS finds by a mark: those that inside clients and others have of their own.
 //!
 //! ```text
-//! prerouting −150 ─┬─ from inside ──> mark-inside-ip ── marks-inside: place → mark, else
-//!                  └─ else ─────────> mark-ip ───────── marks: place → mark
-//! output −150 ───────────────────────> mark-inside-ip
+//! prerouting −150 ──> mark-ip ──────┬─ marks-inside, if from inside, else marks: place → mark
+//! output −150 ─────> mark-inside-ip ┘
 //! ```
 
 use meshlite_nft::{ChainKind, Expression, Hook, Lookup, MetaKey};
 use meshlite_snapshot::AddressFamily;
 
-use super::{base, by_audience, chain_name, filter::audiences_of, regular, to};
+use super::{Usable, base, chain_name, regular, to, usable};
 use crate::{
     kernel::rules::{
         detect::Detector,
@@ -27,7 +26,7 @@ const PRIORITY: i32 = -150;
 pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
     let (mut arriving, mut leaving) = (Vec::new(), Vec::new());
     for family in FAMILIES {
-        arriving.extend(by_audience("mark", family, detector));
+        arriving.push(to("mark", Audience::Everyone, family));
         leaving.push(to("mark", Audience::Inside, family));
     }
     let mut chains = vec![
@@ -49,7 +48,8 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     ];
     for family in FAMILIES {
         for audience in AUDIENCES {
-            let rules = audiences_of(audience).iter().map(|of| mark(family, *of));
+            let usable = usable(audience, family, detector);
+            let rules = usable.iter().map(|of| mark(family, of));
             let name = chain_name("mark", audience, family);
             chains.push(regular(name, rules.collect()));
         }
@@ -57,15 +57,15 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     chains
 }
 
-fn mark(family: AddressFamily, audience: Audience) -> Vec<Expression> {
-    let marks = SetId::for_audience(MARKS, family, audience);
-    let steps = vec![
-        look_up(marks, 0, Lookup::Load(word(FOUND))),
+fn mark(family: AddressFamily, of: &Usable) -> Vec<Expression> {
+    let marks = SetId::for_audience(MARKS, family, of.audience);
+    let found = vec![look_up(marks, 0, Lookup::Load(word(FOUND)))];
+    let set = vec![
         Expression::SetMeta {
             key: MetaKey::Mark,
             from: word(FOUND),
         },
         accept(),
     ];
-    [load_vip(family), steps].concat()
+    [load_vip(family), found, of.condition.clone(), set].concat()
 }

@@ -1,25 +1,25 @@
 //! After routing: whose source address is replaced, by what the connection was made to.
 //!
 //! ```text
-//! postrouting 100 ─┬─ from inside ──> masquerade-inside-ip ─┐  frontends: place of the original direction → number
-//!                  └─ else ─────────> masquerade-ip ────────┴─ masquerades: number → always, not-pods-ip, never-ip
+//! postrouting 100 ──> masquerade-ip ── frontends-inside, if from inside, then frontends: place of the original
+//!                     direction → number; masquerades: number → always, not-pods-ip, never-ip
 //! ```
 //! No mark is used, so that they stay free for others, and no packet but the first of a connection comes here.
 
 use meshlite_nft::{ChainKind, Data, Element, Expression, FibFlags, Field, Hook, Type, Verdict};
 use meshlite_snapshot::AddressFamily;
 
-use super::{base, by_audience, chain_name, filter::audiences_of, regular};
+use super::{Usable, base, chain_name, regular, to, usable};
 use crate::{
     kernel::rules::{
         behaviour::Behaviour,
         detect::Detector,
         entry::{ChainOfRules, Placed},
         helper::{FRONTENDS, HAIRPINS, VIPS},
-        name::{AUDIENCES, Elements, FAMILIES, Maps, SetId, Shape, Spread, family_name, name},
+        name::{Elements, FAMILIES, Maps, SetId, Shape, Spread, family_name, name},
         steps::{
-            address_words, decide, goto, is_family, is_in, is_local, load_destination,
-            load_original, load_original_node_place, load_source, masquerade, original_address,
+            address_words, decide, is_family, is_in, is_local, load_destination, load_original,
+            load_original_node_place, load_source, masquerade, original_address,
         },
     },
     table::{Audience, Masquerade},
@@ -56,13 +56,7 @@ pub(in crate::kernel::rules) const SHAPES: [Shape; 2] = [
 pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
     let mut leaving = Vec::new();
     for family in FAMILIES {
-        let is_own = is_local(FibFlags::SOURCE).to_vec();
-        let inside = goto(&chain_name("masquerade", Audience::Inside, family));
-        let from_own = [is_family(family), is_own, vec![inside]].concat();
-        let mut rules = by_audience("masquerade", family, detector);
-        // Before everybody else, and after those that a set knows: to ask the routing table takes longer.
-        rules.insert(rules.len().saturating_sub(1), from_own);
-        leaving.extend(rules);
+        leaving.push(to("masquerade", Audience::Everyone, family));
     }
     let mut chains = vec![
         base(
@@ -75,9 +69,7 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
         regular("always".to_owned(), vec![vec![masquerade()]]),
     ];
     for family in FAMILIES {
-        for audience in AUDIENCES {
-            chains.push(look_up_original(audience, family));
-        }
+        chains.push(look_up_original(family, detector));
         let never = vec![hairpin(family), from_vip(family)];
         // A Pod's address is none of a Service's, so that one question is enough.
         let not_pods = match detector.is_pod(family, false) {
@@ -116,14 +108,24 @@ pub(in crate::kernel::rules) fn constants() -> Vec<Placed> {
     constants
 }
 
-fn look_up_original(audience: Audience, family: AddressFamily) -> ChainOfRules {
-    let mut rules = Vec::new();
+fn look_up_original(family: AddressFamily, detector: &Detector) -> ChainOfRules {
+    let mut usable = usable(Audience::Everyone, family, detector);
+    // Before everybody else, and after those that a set knows: to ask the routing table takes longer.
+    let own = Usable {
+        audience: Audience::Inside,
+        condition: is_local(FibFlags::SOURCE).to_vec(),
+    };
+    usable.insert(usable.len().saturating_sub(1), own);
     let masquerades = SetId::of(MASQUERADES, family);
-    let frontends = |of: &Audience| SetId::for_audience(FRONTENDS, family, *of);
-    for of in audiences_of(audience) {
-        rules.push([load_original(family), decide(frontends(of), masquerades)].concat());
+    let decide = |of: &Usable| {
+        let frontends = SetId::for_audience(FRONTENDS, family, of.audience);
+        decide(frontends, &of.condition, masquerades)
+    };
+    let mut rules = Vec::new();
+    for of in &usable {
+        rules.push([load_original(family), decide(of)].concat());
     }
-    for of in audiences_of(audience) {
+    for of in &usable {
         let was_to_this_node = vec![
             original_address(family, 0),
             is_in(SetId::of(NODE_ADDRESSES, family), 0),
@@ -132,11 +134,11 @@ fn look_up_original(audience: Audience, family: AddressFamily) -> ChainOfRules {
             is_family(family),
             was_to_this_node,
             load_original_node_place(family),
-            decide(frontends(of), masquerades),
+            decide(of),
         ];
         rules.push(steps.concat());
     }
-    regular(chain_name("masquerade", audience, family), rules)
+    regular(chain_name("masquerade", Audience::Everyone, family), rules)
 }
 
 /// An endpoint that reached itself would answer itself.
