@@ -212,7 +212,7 @@ impl<D: Door> Backend<D> {
         if timeouts == Timeouts::default() {
             return Ok(());
         }
-        let failures = self.send(vec![Change::SetTimeouts(timeouts)])?;
+        let failures = self.send(&[Change::SetTimeouts(timeouts)])?;
         match failures.into_iter().next() {
             None => Ok(()),
             Some(failure) => Err(value::error(&failure.error)),

@@ -210,7 +210,7 @@ impl<D: Door> Backend<D> {
             let limit = self.options.drain_timeout;
             let (changes, is_gone) = self.retiring.tend(key, &found, limit, now);
             // What is not there any more needs no end. Anything else is tried again.
-            let failures = self.send(changes)?;
+            let failures = self.send(&changes)?;
             let is_done = |e: &Error| matches!(e, Error::NotThere(_));
             if is_gone && failures.iter().all(|failure| is_done(&failure.error)) {
                 self.retiring.forget(key);

@@ -13,6 +13,10 @@ const AT_A_TIME: usize = 16;
 impl<D: Door> Backend<D> {
     /// Makes the edits of virtual servers at addresses.
     pub(super) fn edit_places(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
+        let is_edit = |(_, change): &(usize, Change)| matches!(change, Change::EditService(_));
+        if !batch.changes.iter().any(is_edit) {
+            return Ok(());
+        }
         let (mut indexes, mut edits) = (Vec::new(), Vec::new());
         for (index, change) in mem::take(&mut batch.changes) {
             match change {
@@ -49,7 +53,7 @@ impl<D: Door> Backend<D> {
             // Where that fails, the edit is made all the same.
             drop(self.helpers.commit());
             let changes = edits.iter().copied().map(Change::EditService);
-            let sent = self.send(changes.collect());
+            let sent = self.send(&changes.collect::<Vec<_>>());
             for key in &keys {
                 if let Some(server) = self.programmed.get(key) {
                     self.helpers.set(key, server, &self.binding);

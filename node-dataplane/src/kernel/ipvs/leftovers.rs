@@ -137,7 +137,7 @@ impl<D: Door> Backend<D> {
         let ours = ours.map(|key| value::service_key(&key.frontend));
         let marked = listing.marked.keys().copied().map(Mark::service_key);
         let changes = ours.chain(marked).map(Change::DeleteService);
-        let failures = self.send(changes.collect())?;
+        let failures = self.send(&changes.collect::<Vec<_>>())?;
         let failed = failures
             .into_iter()
             .find(|failure| !matches!(failure.error, Error::NotThere(_)));

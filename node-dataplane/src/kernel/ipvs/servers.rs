@@ -16,13 +16,13 @@ impl<D: Door> Backend<D> {
         let (indexes, changes): (Vec<usize>, Vec<Change>) =
             std::mem::take(&mut batch.changes).into_iter().unzip();
         let mut adopted = std::mem::take(&mut batch.adopted);
-        let places = changes.iter().map(place).collect::<Vec<_>>();
-        for failure in self.send(changes)? {
-            let (Some(index), Some(place)) =
-                (indexes.get(failure.index), places.get(failure.index))
+        for failure in self.send(&changes)? {
+            let (Some(index), Some(change)) =
+                (indexes.get(failure.index), changes.get(failure.index))
             else {
                 continue;
             };
+            let place = place(change);
             let frontend = place.0.and_then(value::frontend);
             match (&failure.error, frontend) {
                 (Error::NotThere(_), _) if place.1 == Way::Out => {}
@@ -62,7 +62,7 @@ impl<D: Door> Backend<D> {
         });
         let of_edits = self.edit(&services.collect::<Vec<_>>(), batch)?;
         let of_edits = of_edits.into_iter().zip(std::iter::repeat(&edits));
-        let of_others = self.send(others.iter().map(|(_, change)| *change).collect())?;
+        let of_others = self.send(&others.iter().map(|(_, change)| *change).collect::<Vec<_>>())?;
         let of_others = of_others.into_iter().zip(std::iter::repeat(&others));
         for (failure, of) in of_edits.chain(of_others) {
             let Some((key, change)) = of.get(failure.index) else {
@@ -123,7 +123,7 @@ impl<D: Door> Backend<D> {
         changes.extend(
             stale.map(|(address, _)| Change::EditDestination(key, value::destination(*address, 0))),
         );
-        match self.send(changes)?.pop() {
+        match self.send(&changes)?.pop() {
             None => Ok(()),
             Some(failure) => Err(value::error(&failure.error)),
         }
@@ -131,7 +131,7 @@ impl<D: Door> Backend<D> {
 
     pub(super) fn send(
         &mut self,
-        changes: Vec<Change>,
+        changes: &[Change],
     ) -> Result<Vec<meshlite_ipvs::Failure>, KernelError> {
         if changes.is_empty() {
             return Ok(Vec::new());

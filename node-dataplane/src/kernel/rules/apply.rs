@@ -19,8 +19,8 @@ struct Attempt<B> {
     keys: Vec<Key>,
     /// Makes the table anew.
     is_load: bool,
-    /// How many more have a shared element then, or how many at all in a new table.
-    shared: BTreeMap<Placed, i64>,
+    /// How many more have a shared element then, or how many at all in a new table; and who of them is to blame for it.
+    shared: BTreeMap<Placed, (i64, usize)>,
     branches: BTreeSet<B>,
 }
 
@@ -68,14 +68,13 @@ impl<E: Entry> Rules<E> {
         let wanted = clients.unwrap_or(&self.clients);
         let is_load = !self.is_whole || wanted.detector() != self.clients.detector();
         let mut builder = Builder::default();
-        let mut shared: BTreeMap<Placed, i64> = BTreeMap::new();
-        let mut givers: BTreeMap<Placed, usize> = BTreeMap::new();
+        let mut shared: BTreeMap<Placed, (i64, usize)> = BTreeMap::new();
         let mut branches = BTreeSet::new();
         let mut come = |owner, content: &Content<E::Branch>| {
             branches.extend(content.branches.iter().copied());
             for placed in &content.shared {
-                *shared.entry(placed.clone()).or_default() += 1;
-                givers.insert(placed.clone(), owner);
+                let (more, giver) = shared.entry(placed.clone()).or_default();
+                (*more, *giver) = (*more + 1, owner);
             }
         };
         let keys: Vec<Key> = changes.keys().copied().collect();
@@ -108,14 +107,13 @@ impl<E: Entry> Rules<E> {
             branches.retain(|branch| !self.branches.contains(branch));
         }
         for placed in gone {
-            *shared.entry(placed).or_default() -= 1;
+            shared.entry(placed).or_insert((0, NOBODY)).0 -= 1;
         }
-        for (placed, more) in &shared {
+        for (placed, (more, giver)) in &shared {
             let before = if is_load { 0 } else { self.sharers(placed) };
-            let owner = givers.get(placed).copied().unwrap_or(NOBODY);
             match (before > 0, before + more > 0) {
-                (false, true) => builder.add(owner, placed.clone()),
-                (true, false) => builder.delete(owner, placed.clone()),
+                (false, true) => builder.add(*giver, placed.clone()),
+                (true, false) => builder.delete(*giver, placed.clone()),
                 (true, true) | (false, false) => {}
             }
         }
@@ -181,7 +179,7 @@ impl<E: Entry> Rules<E> {
                 self.entries.remove(&key);
             }
         }
-        for (placed, more) in attempt.shared {
+        for (placed, (more, _)) in attempt.shared {
             let count = u32::try_from(self.sharers(&placed) + more).unwrap_or(0);
             if count == 0 {
                 self.shared.remove(&placed);
