@@ -47,7 +47,7 @@ pub(super) fn trial<D: Door>(
         .map(|(tried, port)| (tried, value::service_of(place(port), tried, None)))
         .collect();
     let adds = trials.values().copied().map(Change::AddService);
-    let mut failures = changed(door, adds.collect())?;
+    let mut failures = changed(door, &adds.collect::<Vec<_>>())?;
     // One that died on its trial left it.
     failures.retain(|_, error| !matches!(error, Error::Exists(_)));
     let mut refused = BTreeMap::new();
@@ -59,7 +59,7 @@ pub(super) fn trial<D: Door>(
     }
     let listed = door.services();
     let deletes = trials.values().map(|made| Change::DeleteService(made.key));
-    let left = changed(door, deletes.collect())?;
+    let left = changed(door, &deletes.collect::<Vec<_>>())?;
     if let Some(error) = refused.remove(&usual) {
         return Err(value::error(&error));
     }
@@ -94,9 +94,9 @@ const fn place(port: u16) -> ServiceKey {
 /// Makes changes. Which failed, by their places, and why.
 fn changed<D: Door>(
     door: &mut D,
-    changes: Vec<Change>,
+    changes: &[Change],
 ) -> Result<BTreeMap<usize, Error>, KernelError> {
-    let failures = door.apply(&changes).map_err(|error| value::error(&error))?;
+    let failures = door.apply(changes).map_err(|error| value::error(&error))?;
     let failures = failures.into_iter();
     Ok(failures
         .map(|failure| (failure.index, failure.error))
