@@ -1,6 +1,9 @@
 //! Where everybody stands, as tables for people.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::{Display, Write},
+    time::Duration,
+};
 
 use super::{
     client::{Client, Rejection, brief},
@@ -41,16 +44,26 @@ pub(super) fn print(view: &View, format: Format) -> String {
     // Writing to a String cannot fail.
     let _infallible = write!(
         text,
-        "\n{} nodes, {} ingresses: {} of {} converged, {} rejections; {} errors and {} warnings about objects",
-        totals.nodes,
-        totals.ingresses,
+        "\n{}, {}: {} of {} converged, {}; {} and {} about objects",
+        number(totals.nodes, "node"),
+        number(totals.ingresses, "ingress"),
         totals.converged,
         view.clients.len(),
-        totals.rejections,
-        totals.errors,
-        totals.warnings,
+        number(totals.rejections, "rejection"),
+        number(totals.errors, "error"),
+        number(totals.warnings, "warning"),
     );
     text
+}
+
+/// `1 node`, `2 nodes`.
+fn number<N: Display + From<u8> + PartialEq>(count: N, what: &str) -> String {
+    let ending = match what {
+        _ if count == N::from(1) => "",
+        _ if what.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{ending}")
 }
 
 fn clients(clients: &[Client], format: Format) -> String {

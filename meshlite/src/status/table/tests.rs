@@ -87,7 +87,7 @@ cp-1           leader  0        <unknown>   <unknown>  <unknown>
 CONTROL-PLANE  SOURCE    VERSION  STALE-FOR
 cp-0           services  17       1m30s
 
-1 nodes, 1 ingresses: 1 of 2 converged, 1 rejections; 1 errors and 0 warnings about objects"
+1 node, 1 ingress: 1 of 2 converged, 1 rejection; 1 error and 0 warnings about objects"
     );
     assert!(print(&view, Format::Wide).contains("n2-1"));
 }
