@@ -9,9 +9,9 @@ mod sender;
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
+    future::{Future as _, poll_fn},
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
@@ -21,10 +21,9 @@ use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
     task::unconstrained,
 };
-use tokio_util::io::poll_read_buf;
 
 use self::{
     chunked::Piece,
@@ -222,7 +221,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = self.scratch.borrow_mut();
         scratch.reserve(READ);
-        let read = ready!(poll_read_buf(Pin::new(&mut self.io), cx, &mut *scratch))?;
+        let read = ready!(pin!(self.io.read_buf(&mut *scratch)).poll(cx))?;
         self.reader.push(if read < SHARED {
             let copy = Bytes::copy_from_slice(&scratch);
             scratch.clear();
