@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use meshlite_snapshot::{TlsSecret, TlsVersion};
 use rustls::{
-    ServerConfig,
+    CipherSuite, ServerConfig, SupportedCipherSuite,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
@@ -60,12 +60,24 @@ struct CurrentCertificates {
     listener: ListenerId,
 }
 
+/// The suites with AES-128 and SHA-256 before the others, which keep their order.
+fn cheapest_first(mut provider: CryptoProvider) -> CryptoProvider {
+    let is_cheap = |suite: &SupportedCipherSuite| match suite.suite() {
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 0,
+        _ => 1,
+    };
+    provider.cipher_suites.sort_by_key(is_cheap);
+    provider
+}
+
 // === impl TlsConfigs ===
 
 impl TlsConfigs {
     pub(crate) fn new(swapped: Arc<ArcSwap<Table>>) -> Self {
         Self {
-            provider: Arc::new(aws_lc_rs::default_provider()),
+            provider: Arc::new(cheapest_first(aws_lc_rs::default_provider())),
             swapped,
             configs: BTreeMap::new(),
         }
@@ -105,6 +117,8 @@ impl TlsConfigs {
         config.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
             .map(<[u8]>::to_vec)
             .into();
+        // Most clients would take AES-256 with SHA-384, which few processors have instructions for; it is as safe.
+        config.ignore_client_order = true;
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(TlsError::Settings)?;
         let config = Arc::new(config);
         self.configs.insert(key, Arc::clone(&config));

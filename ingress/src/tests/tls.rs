@@ -312,3 +312,14 @@ async fn plain_http_on_the_tls_port_harms_nobody() {
             .is_ok()
     );
 }
+
+#[tokio::test]
+async fn the_cheapest_cipher_is_taken_whatever_the_client_would_rather() {
+    let mesh = Mesh::start().await;
+    let dear = rustls::CipherSuite::TLS13_AES_256_GCM_SHA384;
+    let offered = aws_lc_rs::default_provider().cipher_suites;
+    assert_eq!(offered[0].suite(), dear, "what clients would rather");
+    let stream = connect(mesh.https(), "h.example", &[]).await;
+    let taken = stream.get_ref().1.negotiated_cipher_suite().unwrap();
+    assert_eq!(taken.suite(), rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+}
