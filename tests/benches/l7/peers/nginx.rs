@@ -65,15 +65,17 @@ pub(super) fn start(program: &Path, setting: Setting<'_>) -> anyhow::Result<Prox
             setting.origins.of(origin)
         )?;
     }
-    let http = format!("listen 127.0.0.1:{} backlog=4096;", ports.http);
+    let http = format!("listen 127.0.0.1:{};", ports.http);
     let pair = setting.pair();
-    let every = format!(
-        "{http} listen 127.0.0.1:{} http2 backlog=4096; listen 127.0.0.1:{} ssl backlog=4096; ssl_certificate {pair}; \
-         ssl_certificate_key {pair};",
-        ports.h2c, ports.https
+    // Of all servers that share a listener, one may say how it listens.
+    let first = format!(
+        "listen 127.0.0.1:{} backlog=4096; listen 127.0.0.1:{} http2 backlog=4096; listen 127.0.0.1:{} ssl backlog=4096; \
+         ssl_certificate {pair}; ssl_certificate_key {pair};",
+        ports.http, ports.h2c, ports.https
     );
     for (number, host) in setting.hosts.iter().enumerate() {
-        server(&mut config, if number == 0 { &every } else { &http }, host)?;
+        let listens = if number == 0 { &first } else { &http };
+        server(&mut config, listens, host)?;
     }
     let log = setting.folder.join("access.log");
     let with_log = format!(
