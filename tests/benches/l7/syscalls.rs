@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use meshlite_tests::figures::Figures;
 use serde_json::Value;
 use tokio::{process::Command, time::sleep};
@@ -55,6 +55,7 @@ async fn count(proxy: &Proxy, stage: &Stage, plan: &Plan) -> anyhow::Result<(f64
     sleep(ATTACH).await;
     let served = load(proxy, Load::Kept(64), plan.time(), &stage.folder()).await?;
     strace.wait().await?;
+    ensure!(served.requests > 0.0, "nothing was served under strace");
     let table = fs::read_to_string(&file)?;
     let mut calls: Vec<(f64, &str)> = table.lines().filter_map(row).collect();
     calls.sort_by(|a, b| b.0.total_cmp(&a.0));
