@@ -57,7 +57,7 @@ pub(super) fn print(view: &View, format: Format) -> String {
 }
 
 /// `1 node`, `2 nodes`.
-fn number<N: Display + From<u8> + PartialEq>(count: N, what: &str) -> String {
+fn number<N: Copy + Display + From<u8> + PartialEq>(count: N, what: &str) -> String {
     let ending = match what {
         _ if count == N::from(1) => "",
         _ if what.ends_with('s') => "es",
