@@ -167,7 +167,8 @@ async fn accept(
     let Some(handshake) = handshake else {
         return serve(connect(client), stream, close, false).await;
     };
-    let shaken = handshake.run(&worker, id, stream);
+    // Not within this future, where it would take room for as long as the connection lives.
+    let shaken = Box::pin(handshake.run(&worker, id, stream));
     match timeout(config.handshake_timeout, shaken).await {
         Ok(Ok((stream, certificate))) => {
             client.certificate = certificate;
@@ -191,19 +192,20 @@ async fn serve<S>(
     let service = service_fn(|request: Request<Incoming>| {
         let connection = Rc::clone(&connection);
         let under_way = conduct.begin();
-        async move {
+        // In memory that an idle connection does not have.
+        Box::pin(async move {
             let response = forward::serve(&connection, request).await;
             let under_way = turn::answered(under_way.answered());
             Ok::<_, Infallible>(response.map(|body| Sending::new(body, under_way)))
-        }
+        })
     });
     let calm = Calm::default();
-    let stream = Calmed::new(stream, calm.clone(), agreed_on_http2);
     let worker = Rc::clone(&connection.worker);
-    let http = worker
-        .http
-        .serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut http = pin!(http);
+    // In one expression: each name would have a place of its own.
+    let mut http = pin!(worker.http.serve_connection_with_upgrades(
+        TokioIo::new(Calmed::new(stream, calm.clone(), agreed_on_http2)),
+        service
+    ));
     let mut result = None;
     if !first_request(&connection, http.as_mut(), &close, &mut result).await {
         debug!("client connection without a request");
