@@ -30,7 +30,8 @@ impl Screen {
         let folder = tempfile::tempdir().unwrap();
         let started = Command::new("script")
             .args(["--quiet", "--return", "--flush", "--command"])
-            .arg(format!("\"$PROGRAM\" {words}"))
+            // What a shell starts in the background ignores Ctrl-C, and whatever is started by that.
+            .arg(format!("env --default-signal=INT \"$PROGRAM\" {words}"))
             .arg("/dev/null")
             .env_remove("NO_COLOR")
             .envs([("TERM", "xterm"), ("SHELL", "/bin/sh")])
