@@ -13,6 +13,9 @@ pub(super) const MAX_HEAD: usize = 64 * 1024;
 /// Fields of a head, as of requests.
 const MAX_FIELDS: usize = 100;
 
+/// Fields that there is room for: hyper takes the map of a response for the client's next request, to which headers are added.
+const ROOM: usize = 24;
+
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extent {
@@ -63,7 +66,7 @@ pub(super) fn parse(buffer: &mut Bytes) -> Result<Option<Response<()>>, Malforme
 
 /// Fields that were found in these bytes.
 pub(super) fn fields_of(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut headers = HeaderMap::with_capacity(fields.len().max(ROOM));
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
