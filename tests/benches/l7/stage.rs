@@ -30,6 +30,8 @@ pub(crate) const LOAD_CORE: usize = 1;
 pub(crate) const OURS: &str = "meshlite";
 /// And the others. The last ones take minutes to build, and are left out of a quick run.
 pub(crate) const PEERS: [&str; 5] = ["nginx", "haproxy", "envoy", "pingora", "caddy"];
+/// What no proxy in user space can be cheaper than.
+pub(crate) const FLOOR: &str = "relay";
 
 /// A proxy that is measured.
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Stage {
     /// Those that a load is put on.
     pub(crate) fn under(&self, load: Load) -> Vec<&Proxy> {
         let mut proxies = self.all();
+        proxies.retain(|proxy| proxy.name != FLOOR || load.is_for_the_floor());
         if let (Load::Logged(_), Some(ours)) = (load, proxies.first_mut()) {
             *ours = &self.logging;
         }
