@@ -99,6 +99,9 @@ pub(crate) enum SendError {
         error: hyper::Error,
         is_unsent: bool,
     },
+    /// By HTTP/2: the connection lives on.
+    #[error("the answer is not valid HTTP: {0}")]
+    Malformed(#[from] http1::Malformed),
 }
 
 // === impl Pool ===
@@ -240,7 +243,9 @@ impl Lease {
                     std::mem::take(request)
                 };
                 match stream.sender().try_send_request(sent).await {
-                    Ok(response) => {
+                    Ok(mut response) => {
+                        // The connection has checked that they are equal, and not that there is one.
+                        http1::only_length(response.headers_mut())?;
                         Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
                     }
                     Err(mut failed) => {
@@ -297,6 +302,7 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Unsent(_)),
             Self::Http2 { is_unsent, .. } => *is_unsent,
+            Self::Malformed(_) => false,
         }
     }
 
@@ -305,6 +311,7 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Malformed(_)),
             Self::Http2 { error, .. } => error.is_parse(),
+            Self::Malformed(_) => true,
         }
     }
 }

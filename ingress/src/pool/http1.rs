@@ -25,6 +25,7 @@ use tokio::{
     task::unconstrained,
 };
 
+pub(super) use self::head::only_length;
 use self::{
     chunked::Piece,
     reader::{Reader, Said},
