@@ -183,7 +183,11 @@ impl Control {
         objects::write(&manifests, hosts, origins, certificate, key)?;
         let (grpc, admin, http, https) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let log = folder.path().join("control-plane.log");
+        // What it does while changes come must not keep a client or an origin from its core.
         let arguments = [
+            "--idle".to_owned(),
+            "0".to_owned(),
+            sibling("meshlite")?.display().to_string(),
             "control-plane".to_owned(),
             format!("--manifests={}", manifests.display()),
             format!("--listen=127.0.0.1:{grpc}"),
@@ -193,7 +197,7 @@ impl Control {
             "--default-certificate=default/certificate".to_owned(),
             "--insecure".to_owned(),
         ];
-        let process = pinned(LOAD_CORE, &sibling("meshlite")?, arguments, &log)?;
+        let process = pinned(LOAD_CORE, Path::new("chrt"), arguments, &log)?;
         wait_until_ready(admin, "/ready", &log).await?;
         Ok(Self {
             folder,
