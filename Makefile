@@ -41,7 +41,7 @@ soak: ## Long repetitions; not part of `make test`.
 	MESHLITE_SOAK=1 PROPTEST_CASES=20000 cargo test --workspace --locked --release
 
 fuzz: ## Each fuzz target for a minute (nightly Rust and cargo-fuzz).
-	cd tests/fuzz && for target in cache commit head ipvs manifests nft path request response responses router session; do \
+	cd tests/fuzz && for target in cache commit head ipvs manifests nft path pipeline request response responses router session; do \
 	  cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=60 -max_len=4096; done
 
 bench: ## Every benchmark, quickly.

@@ -17,12 +17,7 @@ use std::{
 };
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 use tracing::{Level, debug, enabled};
 
 pub(crate) use self::response::{BodyError, Passage, Upstream, respond};
@@ -34,7 +29,7 @@ use crate::{
     access_log::Record,
     balance::{Turn, balance},
     client::Client,
-    listen::{Reset, Worker},
+    listen::{self, Incoming, Reset, Worker},
     metrics::{Metrics, Open},
     policy::{self, Admitted, Answered, Place},
     pool::{Answer, Consent, RequestBody, Streamed, Upload},
@@ -43,6 +38,9 @@ use crate::{
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
     trace::Traced,
 };
+
+/// Bytes of heads before an answer that wait for the client.
+const MAX_HINTS: usize = 16 * 1024;
 
 /// One of the connections that are open, and of its client's.
 #[derive(Debug)]
@@ -62,12 +60,8 @@ pub(crate) struct Connection {
     pub(crate) reset: Reset,
     /// What it counts as, while it or a tunnel made of it lasts.
     pub(crate) counted: Rc<Counted>,
-    /// Told of the first request.
-    pub(crate) in_use: Notify,
-    /// That of its requests, once there was one.
-    pub(crate) protocol: Cell<Option<Version>>,
-    /// The next response is the last one.
-    pub(crate) is_closing: Cell<bool>,
+    /// What a client of HTTP/1.1 is to be told before its answer.
+    pub(crate) interim: RefCell<Vec<u8>>,
 }
 
 /// What the phases of one request share.
@@ -93,6 +87,8 @@ pub(crate) struct Notes {
     is_grpc: Cell<bool>,
     /// The client sends its body only once it is told to.
     expects_consent: Cell<bool>,
+    /// The client understands heads that come before that of its answer.
+    takes_hints: Cell<bool>,
     /// Why the ingress answered itself.
     pub(crate) refusal: Cell<Option<Refusal>>,
     /// What the access log says, where there is one.
@@ -104,10 +100,6 @@ pub(crate) struct Notes {
 /// Serves one request.
 pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let version = request.version();
-    if connection.protocol.replace(Some(version)).is_none() {
-        connection.in_use.notify_one();
-    }
     let shared = &connection.worker.shared;
     let table = shared.table.load();
     let Some(listener) = table.listener(connection.listener) else {
@@ -131,13 +123,6 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
     let answered = exchange.run(request).await;
     let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
     let (status, took) = (response.status(), started.elapsed());
-    if connection.is_closing.get()
-        && version != Version::HTTP_2
-        && status != StatusCode::SWITCHING_PROTOCOLS
-    {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
     let reason = exchange.notes.refusal.take();
     if let Some((method, uri)) = asked {
         debug!(listener = %listener.name, %method, path = uri.path(), %status, ?took, ?reason, "request answered");
@@ -162,6 +147,8 @@ impl Exchange<'_> {
         let upgrade = Upgrade::take(&mut request);
         let headers = request.headers();
         self.notes.is_grpc.set(grpc::is_grpc(headers));
+        let takes_hints = request.version() == Version::HTTP_11;
+        self.notes.takes_hints.set(takes_hints);
         let expects = headers.contains_key(header::EXPECT);
         self.notes.expects_consent.set(expects);
         let (mut parts, body) = request.into_parts();
@@ -257,6 +244,17 @@ impl Exchange<'_> {
             reset: (version == Version::HTTP_10).then(|| self.connection.reset.clone()),
         };
         Ok(respond(response, route, passage))
+    }
+
+    /// Passes on what an endpoint says before its answer (RFC 9110 section 15.2).
+    fn hint(self, hint: Response<()>) {
+        let mut interim = self.connection.interim.borrow_mut();
+        // Who does not take them in has no use for more.
+        if self.notes.takes_hints.get() && interim.len() < MAX_HINTS {
+            let (mut parts, ()) = hint.into_parts();
+            sanitise::strip_hop_by_hop(&mut parts.headers);
+            listen::encode_hint(&parts, &mut interim);
+        }
     }
 
     /// Gets the head of an endpoint's response to a request of the ingress itself.

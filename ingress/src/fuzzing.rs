@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts
 
 pub use self::router::router;
 use crate::{
-    pool::replay,
+    listen, pool,
     sanitise::{normal, sanitise, strip_hop_by_hop},
 };
 
@@ -19,9 +19,13 @@ use crate::{
 ///
 /// Where that does not hold.
 pub fn head(lines: &[u8]) {
-    let Some(mut request) = parse(lines) else {
-        return;
-    };
+    if let Some(request) = parse(lines) {
+        check(request);
+    }
+}
+
+/// What the sanitiser lets pass has one reading.
+fn check(mut request: Parts) {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
     if sanitise(&mut request, local).is_err() {
         return;
@@ -60,8 +64,8 @@ fn parse(lines: &[u8]) -> Option<Parts> {
 /// Where that does not hold.
 pub fn response(cut: u8, bytes: &[u8]) {
     for method in [Method::GET, Method::HEAD] {
-        let whole = replay(&method, bytes, usize::MAX);
-        assert_eq!(replay(&method, bytes, cut.into()), whole);
+        let whole = pool::replay(&method, bytes, usize::MAX);
+        assert_eq!(pool::replay(&method, bytes, cut.into()), whole);
         let Some(whole) = whole.filter(|whole| whole.may_reuse) else {
             continue;
         };
@@ -73,6 +77,25 @@ pub fn response(cut: u8, bytes: &[u8]) {
             .count();
         assert!(lengths + codings <= 1, "{whole:?}");
         assert!(whole.rest.is_empty(), "{whole:?}");
+    }
+}
+
+/// What a client sends: the same requests, however it is cut. Each has one length at most, and what the sanitiser lets pass has one
+/// reading.
+///
+/// # Panics
+///
+/// Where that does not hold.
+pub fn pipeline(cut: u8, bytes: &[u8]) {
+    let all = listen::replay(bytes, usize::MAX);
+    assert_eq!(listen::replay(bytes, cut.into()), all);
+    for whole in all {
+        let lengths = whole.headers.get_all(header::CONTENT_LENGTH).iter().count();
+        let is_chunked = whole.headers.contains_key(header::TRANSFER_ENCODING);
+        assert!(lengths + usize::from(is_chunked) <= 1, "{whole:?}");
+        let (mut request, ()) = Request::new(()).into_parts();
+        (request.method, request.uri, request.headers) = (whole.method, whole.uri, whole.headers);
+        check(request);
     }
 }
 

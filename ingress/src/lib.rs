@@ -20,6 +20,7 @@ mod client;
 mod config;
 mod forward;
 pub mod fuzzing;
+mod http1;
 mod ingress;
 mod install;
 mod listen;

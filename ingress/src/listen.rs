@@ -3,6 +3,10 @@
 mod accept;
 mod calm;
 mod conduct;
+mod http1;
+mod http2;
+mod incoming;
+mod io;
 mod proxy_protocol;
 mod sockets;
 mod stream;
@@ -21,9 +25,10 @@ use arc_swap::ArcSwap;
 #[cfg(test)]
 pub(crate) use self::worker::Drained;
 pub(crate) use self::{
+    http1::{encode_hint, replay},
+    incoming::{Incoming, IncomingError, Switched, Upgrading},
     sockets::bind,
     stream::Reset,
-    turn::polled,
     worker::{Command, Worker, WorkerHandle},
 };
 use crate::{
@@ -36,6 +41,9 @@ use crate::{
 
 /// When a silent peer, client or endpoint, is first asked whether it is still there.
 pub(crate) const KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// How long a request that may be on its way is waited for when a listener closes.
+const ON_THE_WAY: Duration = Duration::from_secs(1);
 
 /// What all workers share.
 #[derive(Debug)]

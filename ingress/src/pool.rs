@@ -30,7 +30,7 @@ use self::{
     streams::{Stream, Streams},
     transport::TransportId,
 };
-use crate::{balance::InFlight, map::Map};
+use crate::{balance::InFlight, http1::Scratch, map::Map};
 
 /// Idle HTTP/1 connections that are kept for one endpoint. A worker whose clients ask in step has as many idle at once as
 /// clients: fewer than those would be closed and opened again for each round of requests.
@@ -44,7 +44,7 @@ const MAX_MIRRORS: usize = 256;
 pub(crate) struct Pool {
     idle: RefCell<Map<Key, Vec<Idle>>>,
     streams: Streams,
-    scratch: http1::Scratch,
+    scratch: Scratch,
     idle_timeout: Duration,
     /// Held by copies of requests that are under way.
     mirrors: Rc<()>,
@@ -99,19 +99,16 @@ pub(crate) enum SendError {
         error: hyper::Error,
         is_unsent: bool,
     },
-    /// By HTTP/2: the connection lives on.
-    #[error("the answer is not valid HTTP: {0}")]
-    Malformed(#[from] http1::Malformed),
 }
 
 // === impl Pool ===
 
 impl Pool {
-    pub(crate) fn new(idle_timeout: Duration) -> Self {
+    pub(crate) fn new(idle_timeout: Duration, scratch: Scratch) -> Self {
         Self {
             idle: RefCell::new(Map::default()),
             streams: Streams::default(),
-            scratch: http1::Scratch::default(),
+            scratch,
             idle_timeout,
             mirrors: Rc::default(),
         }
@@ -217,11 +214,12 @@ impl Lease {
     }
 
     /// Sends a request and waits for the head of its answer. Takes the request's body; a request without one that may be
-    /// sent again is left as it is, and so is one that was not sent.
+    /// sent again is left as it is, and so is one that was not sent. `hint` is given heads that come before that of the answer.
     pub(crate) async fn send(
         self,
         request: &mut Request<RequestBody>,
         may_repeat: bool,
+        hint: impl Fn(Response<()>),
     ) -> Result<Response<Answer>, SendError> {
         let Self {
             is_reused: _,
@@ -231,7 +229,7 @@ impl Lease {
         match connection {
             Connection::Http1(connection) => {
                 connection.borrow_mut().begin(request);
-                let response = poll_fn(|cx| connection.borrow_mut().poll_head(cx)).await?;
+                let response = poll_fn(|cx| connection.borrow_mut().poll_head(cx, &hint)).await?;
                 seat.hear(response.headers());
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 Ok(response.map(|()| Answer::http1(connection, seat, is_upgrade)))
@@ -243,9 +241,7 @@ impl Lease {
                     std::mem::take(request)
                 };
                 match stream.sender().try_send_request(sent).await {
-                    Ok(mut response) => {
-                        // The connection has checked that they are equal, and not that there is one.
-                        http1::only_length(response.headers_mut())?;
+                    Ok(response) => {
                         Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
                     }
                     Err(mut failed) => {
@@ -302,7 +298,6 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Unsent(_)),
             Self::Http2 { is_unsent, .. } => *is_unsent,
-            Self::Malformed(_) => false,
         }
     }
 
@@ -311,7 +306,6 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Malformed(_)),
             Self::Http2 { error, .. } => error.is_parse(),
-            Self::Malformed(_) => true,
         }
     }
 }

@@ -15,7 +15,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use self::watched::Watched;
 use crate::{
     forward::{BodyError, Upstream},
-    listen,
     policy::Gzip,
     sanitise::Malformed,
 };
@@ -206,15 +205,13 @@ impl HttpBody for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = match self.get_mut() {
+        match self.get_mut() {
             Self::Text(text) if text.is_empty() => Poll::Ready(None),
             Self::Text(text) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(text))))),
             Self::Upstream(upstream) => upstream.poll_frame(cx),
             Self::Gzip(gzip) => gzip.poll_frame(cx),
             Self::Watched(watched) => watched.poll_frame(cx),
-        };
-        listen::polled(&polled);
-        polled
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,6 +6,7 @@ mod bodies;
 mod changes;
 mod churn;
 mod client_certificates;
+mod clients;
 mod errors;
 mod exchange;
 mod expressions;

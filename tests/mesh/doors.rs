@@ -65,6 +65,8 @@ fn whatever_comes_through_a_door_does_no_harm() {
     let head = b"POST\nhttp://a/x/../y?z\nHost: a\nContent-Length: 01\nConnection: x, y\nx: 1";
     let answer =
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n0\r\nx: y\r\n\r\n";
+    let requests = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;x\r\na\r\n0\r\n\r\n\
+        PUT /b HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nbcGET /d HTTP/1.1\r\nHost: a\r\n\r\n";
     let path = b"a/./%2e%2e/b%2fc/..%5c;x";
     let routes = b"a.b.c\n/x/./y\nE a.b.c /\nP *.b.c /x\np **.c /x/y\ne * /x/y\nP * /";
     for _ in 0..500 {
@@ -75,6 +77,7 @@ fn whatever_comes_through_a_door_does_no_harm() {
         fuzz::head(&damaged(&mut dice, head.to_vec()));
         let cut = dice.below(256).to_le_bytes()[0];
         fuzz::response(cut, &damaged(&mut dice, answer.to_vec()));
+        fuzz::pipeline(cut, &damaged(&mut dice, requests.to_vec()));
         let path = damaged(&mut dice, path.to_vec());
         fuzz::path(&String::from_utf8_lossy(&path));
         let routes = damaged(&mut dice, routes.to_vec());

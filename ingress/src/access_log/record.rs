@@ -11,13 +11,13 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header, request::Parts,
 };
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::AccessLog;
 use crate::{
     client::REQUEST_ID,
     forward::Exchange,
+    listen::Incoming,
     respond::{Body, Refusal},
     table::Route,
 };

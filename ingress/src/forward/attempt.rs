@@ -29,6 +29,8 @@ const MAX_RESENDS: usize = 2;
 pub(super) struct Rules<'a> {
     retry: &'a Retry,
     timeouts: Timeouts,
+    /// What an endpoint says before its answer is for the client.
+    passes_hints: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -36,12 +38,14 @@ impl<'a> Rules<'a> {
     pub(super) const DEFAULT: Self = Self {
         retry: &Retry::DEFAULT,
         timeouts: Timeouts::DEFAULT,
+        passes_hints: false,
     };
 
     pub(super) fn of(route: &'a Route) -> Self {
         Self {
             retry: route.retry(),
             timeouts: route.timeouts,
+            passes_hints: true,
         }
     }
 }
@@ -121,7 +125,12 @@ impl<'a> Attempt<'a> {
             let limit = self.rules.timeouts.response;
             let limit = limit.unwrap_or(self.config().response_timeout);
             let timers = &self.exchange.connection.worker.timers;
-            let sent = lease.send(&mut request, may_repeat);
+            let (exchange, passes_hints) = (self.exchange, self.rules.passes_hints);
+            let sent = lease.send(&mut request, may_repeat, |hint| {
+                if passes_hints {
+                    exchange.hint(hint);
+                }
+            });
             let failure = match within(timers, limit, &self.upload.last, sent).await {
                 Some(Ok(response)) => {
                     let is_last = !may_repeat || !self.retry().after.contains(&response.status());

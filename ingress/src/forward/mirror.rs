@@ -76,7 +76,7 @@ async fn send(
         RequestBody::Known(body)
     };
     let mut request = Request::from_parts(head, body);
-    match lease.send(&mut request, false).await {
+    match lease.send(&mut request, false, drop).await {
         Ok(response) => throw_away(response.into_body()).await,
         Err(error) => {
             debug!(cluster = %cluster.name, endpoint = %target.address, %error, "copy failed");

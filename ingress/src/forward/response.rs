@@ -14,6 +14,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{
+    http1::OtherLength,
     listen::Reset,
     pool::{Answer, AnswerError, Upload},
     respond::{Body, SERVER},
@@ -48,6 +49,8 @@ pub(crate) enum BodyError {
     Idle(Duration),
     #[error("the body cannot be compressed: {0}")]
     Coding(#[source] std::io::Error),
+    #[error(transparent)]
+    OtherLength(#[from] OtherLength),
     #[error("the exchange took longer than its route allows")]
     TooLong,
 }
@@ -108,7 +111,7 @@ impl Upstream {
         match frame {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => {
-                // Told at once, hyper would forget what it has not written: a client without half a response may ask again.
+                // Told at once, hyper (HTTP/2) would forget what it has not written: a client without half a response may ask again.
                 self.broken = Some(error.into());
                 cx.waker().wake_by_ref();
                 Poll::Pending

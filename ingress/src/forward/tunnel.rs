@@ -9,8 +9,6 @@ use std::{
     time::Duration,
 };
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
     time::Instant,
@@ -18,7 +16,11 @@ use tokio::{
 use tracing::debug;
 
 use super::attempt::within;
-use crate::{pool::Upgraded, timers::Timers};
+use crate::{
+    listen::{Switched, Upgrading},
+    pool::Upgraded,
+    timers::Timers,
+};
 
 /// One side of a tunnel, that notes when it last said something.
 struct Side<S> {
@@ -27,14 +29,18 @@ struct Side<S> {
 }
 
 /// Passes on what both sides say until both have finished, or neither has said anything for `idle`.
-pub(super) async fn tunnel(client: OnUpgrade, upstream: Upgraded, idle: Option<Duration>) {
-    let client = match client.await {
-        Ok(client) => TokioIo::new(client),
-        Err(error) => {
-            debug!(%error, "upgrade failed");
-            return;
-        }
-    };
+pub(super) async fn tunnel(client: Upgrading, upstream: Upgraded, idle: Option<Duration>) {
+    match client.switched().await {
+        Ok(Switched::Http1(client)) => pass(client, upstream, idle).await,
+        Ok(Switched::Http2(client)) => pass(client, upstream, idle).await,
+        Err(error) => debug!(%error, "upgrade failed"),
+    }
+}
+
+async fn pass<C>(client: C, upstream: Upgraded, idle: Option<Duration>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     let last = Rc::new(Cell::new(Instant::now()));
     let mut client = Side::new(client, &last);
     let mut upstream = Side::new(upstream, &last);

@@ -5,12 +5,11 @@ use std::fmt::Debug;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
 };
-use http_body::Body as _;
-use hyper::{body::Incoming, ext::Protocol, upgrade::OnUpgrade};
+use hyper::ext::Protocol;
 
 use super::tunnel::tunnel;
 use crate::{
-    listen::Worker,
+    listen::{Incoming, Upgrading, Worker},
     pool::{Answer, Transport},
     respond::{Body, Refusal},
     sanitise::{self, Malformed},
@@ -24,7 +23,7 @@ const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// A client's wish to go on with WebSocket frames.
 #[derive(Debug)]
 pub(super) struct Upgrade {
-    client: OnUpgrade,
+    client: Upgrading,
     /// By extended CONNECT (RFC 8441), which HTTP/2 has instead of upgrades.
     is_extended: bool,
 }
@@ -36,7 +35,7 @@ impl Upgrade {
         if !is_extended && !is_upgrade(request) {
             return None;
         }
-        let client = hyper::upgrade::on(&mut *request);
+        let client = Upgrading::on(request);
         if is_extended {
             *request.method_mut() = Method::GET;
             request.extensions_mut().remove::<Protocol>();

@@ -1,8 +1,7 @@
 //! What hyper leaves open of HTTP/2 on a connection: an end with `GOAWAY`, `ENHANCE_YOUR_CALM`, between two frames of what it
-//! writes, and that a client which agreed on HTTP/2 begins with its preface.
+//! writes.
 //!
-//! Hyper itself ends connections politely only, and what a hostile client has under way would go on. And it tells the
-//! versions apart by the first bytes alone, whatever was agreed on.
+//! Hyper itself ends connections politely only, and what a hostile client has under way would go on.
 
 use std::{
     io,
@@ -18,8 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A frame's head (RFC 9113 section 4.1).
 const HEAD: usize = 9;
-/// How every client of HTTP/2 begins (RFC 9113 section 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// `GOAWAY` on stream 0 for all streams, with the error code `ENHANCE_YOUR_CALM`.
 const GOAWAY: [u8; HEAD + 8] = [
     0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0x0b,
@@ -44,8 +41,6 @@ pub(super) struct Calmed<S> {
     frames: Frames,
     /// Bytes of the last frame that were written.
     said: usize,
-    /// What is still to come of the preface.
-    preface: &'static [u8],
 }
 
 /// Where in its frames a stream of HTTP/2 is.
@@ -106,14 +101,12 @@ impl Frames {
 // === impl Calmed ===
 
 impl<S: AsyncWrite + Unpin> Calmed<S> {
-    /// A stream of a client that agreed on HTTP/2 in the TLS handshake, or of one that may begin as it likes.
-    pub(super) fn new(stream: S, calm: Calm, agreed_on_http2: bool) -> Self {
+    pub(super) fn new(stream: S, calm: Calm) -> Self {
         Self {
             stream,
             calm,
             frames: Frames::default(),
             said: 0,
-            preface: if agreed_on_http2 { PREFACE } else { &[] },
         }
     }
 
@@ -154,20 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Calmed<S> {
         if this.is_ending() {
             return this.poll_last_word(cx).map(Err);
         }
-        if this.preface.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buffer);
-        }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
-        let read = buffer.filled().get(before..).unwrap_or_default();
-        let (due, rest) = this.preface.split_at(read.len().min(this.preface.len()));
-        this.preface = rest;
-        if read.starts_with(due) {
-            return Poll::Ready(Ok(()));
-        }
-        buffer.set_filled(before);
-        let message = "the client agreed on HTTP/2 and does not begin with its preface";
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)))
+        Pin::new(&mut this.stream).poll_read(cx, buffer)
     }
 }
 
@@ -229,7 +209,7 @@ mod tests {
     async fn the_last_word_is_said_after_the_frame_that_was_begun() {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         let calm = Calm::default();
-        let mut stream = Calmed::new(ours, calm.clone(), false);
+        let mut stream = Calmed::new(ours, calm.clone());
         let frame = [0, 0, 6, 4, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6];
         stream.write_all(&frame[..10]).await.unwrap();
         calm.demand();
@@ -240,26 +220,6 @@ mod tests {
         let mut read = vec![];
         theirs.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, [&frame[..], &GOAWAY].concat());
-    }
-
-    #[tokio::test]
-    async fn who_agreed_on_http2_begins_with_its_preface() {
-        for (sent, is_taken) in [
-            (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0"[..], true),
-            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r", false),
-            (b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n", false),
-        ] {
-            for pieces in [1, 5, 64] {
-                let (ours, mut theirs) = tokio::io::duplex(pieces);
-                let mut stream = Calmed::new(ours, Calm::default(), true);
-                let send = tokio::spawn(async move { theirs.write_all(sent).await });
-                let mut read = vec![];
-                let result = stream.read_to_end(&mut read).await;
-                drop(stream);
-                assert_eq!(result.is_ok(), is_taken, "{sent:?} in pieces of {pieces}");
-                drop(send.await);
-            }
-        }
     }
 
     proptest! {

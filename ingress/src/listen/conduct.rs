@@ -1,18 +1,8 @@
-//! How the client of a connection behaves: requests that it takes back, and silence.
+//! How the client of an HTTP/2 connection behaves: requests that it takes back, and silence.
 
-use std::{
-    cell::Cell,
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{sync::Notify, time::Instant};
-
-use crate::{forward::BodyError, respond::Body};
 
 /// Requests that a client may take back at once, before they are answered …
 const RESETS: u32 = 100;
@@ -36,13 +26,6 @@ pub(super) struct Conduct {
 pub(super) struct UnderWay {
     conduct: Rc<Conduct>,
     is_answered: bool,
-}
-
-/// The body of a response whose request is under way until it has been sent.
-#[derive(Debug)]
-pub(super) struct Sending {
-    body: Body,
-    _request: Option<UnderWay>,
 }
 
 impl Conduct {
@@ -121,35 +104,6 @@ impl Drop for UnderWay {
         if !self.is_answered {
             self.conduct.take_back(now);
         }
-    }
-}
-
-impl Sending {
-    pub(super) fn new(body: Body, request: Option<UnderWay>) -> Self {
-        Self {
-            body,
-            _request: request,
-        }
-    }
-}
-
-impl HttpBody for Sending {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

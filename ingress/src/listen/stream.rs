@@ -8,11 +8,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -20,20 +19,14 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Bytes that are read at once at least: to tell HTTP/2 from HTTP/1, hyper asks for the first 24 alone, where the whole request is
-/// there already.
-const AHEAD: usize = 1024;
-
 /// Whether a socket is reset when it is closed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reset(Arc<AtomicBool>);
 
 /// A socket that is reset, instead of closed, once its [`Reset`] is set.
 #[derive(Debug)]
-pub(super) struct ClientStream {
+pub(crate) struct ClientStream {
     tcp: TcpStream,
-    /// What was read and not asked for yet.
-    ahead: Bytes,
     reset: Reset,
     /// How long the client may take nothing.
     send_timeout: Duration,
@@ -51,7 +44,6 @@ impl ClientStream {
     pub(super) fn new(tcp: TcpStream, reset: Reset, send_timeout: Duration) -> Self {
         Self {
             tcp,
-            ahead: Bytes::new(),
             reset,
             send_timeout,
             stalled: None,
@@ -98,19 +90,7 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.ahead.is_empty() {
-            if buffer.remaining() >= AHEAD {
-                return Pin::new(&mut this.tcp).poll_read(cx, buffer);
-            }
-            let mut bytes = [0; AHEAD];
-            let mut read = ReadBuf::new(&mut bytes);
-            ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut read))?;
-            this.ahead = Bytes::copy_from_slice(read.filled());
-        }
-        let length = this.ahead.len().min(buffer.remaining());
-        buffer.put_slice(&this.ahead.split_to(length));
-        Poll::Ready(Ok(()))
+        self.tcp().poll_read(cx, buffer)
     }
 }
 

@@ -33,10 +33,10 @@ impl Handshake {
         worker: &Worker,
         listener: ListenerId,
         stream: ClientStream,
-    ) -> io::Result<(TlsStream<ClientStream>, Option<Box<Shown>>)> {
+    ) -> io::Result<(Box<TlsStream<ClientStream>>, Option<Box<Shown>>)> {
         let Some(asking) = self.asking else {
             let stream = TlsAcceptor::from(self.config).accept(stream).await?;
-            return Ok((stream, None));
+            return Ok((Box::new(stream), None));
         };
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let hello = start.client_hello();
@@ -60,6 +60,6 @@ impl Handshake {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
                 Box::new(Shown::new(&auth.rule, authorities, chain, UnixTime::now()))
             });
-        Ok((stream, shown))
+        Ok((Box::new(stream), shown))
     }
 }

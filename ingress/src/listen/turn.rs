@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{
     select,
     task::spawn_local,
@@ -22,6 +24,7 @@ use tokio::{
 use tracing::debug;
 
 use super::conduct::UnderWay;
+use crate::{forward::BodyError, respond::Body};
 
 task_local! {
     static TURN: Rc<Turn>;
@@ -45,20 +48,38 @@ struct Turn {
     request: RefCell<Option<UnderWay>>,
 }
 
-/// The head of a stream's response is ready: the client's window decides what comes next. Gives the request back where
-/// there is no task for a stream, and so no window either.
-pub(super) fn answered(request: UnderWay) -> Option<UnderWay> {
-    let mut request = Some(request);
-    let _no_task = TURN.try_with(|turn| {
+/// The body of a stream's response, which notes whether it was asked for more, and had it or not.
+#[derive(Debug)]
+pub(super) struct Turned(pub(super) Body);
+
+/// The head of a stream's response is ready: the client's window decides what comes next.
+pub(super) fn answered(request: UnderWay) {
+    TURN.with(|turn| {
         turn.to_client(true);
-        turn.request.replace(request.take());
+        turn.request.replace(Some(request));
     });
-    request
 }
 
-/// A body was asked for more, and had it or not.
-pub(crate) fn polled<T>(polled: &Poll<T>) {
-    let _no_task = TURN.try_with(|turn| turn.to_client(polled.is_ready()));
+impl HttpBody for Turned {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.get_mut().0).poll_frame(cx);
+        TURN.with(|turn| turn.to_client(polled.is_ready()));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
 }
 
 impl<F> hyper::rt::Executor<F> for StreamExecutor

@@ -1,11 +1,11 @@
 //! One worker: a thread with its own runtime, sockets and upstream connections.
 
 use std::{
-    collections::BTreeMap, io, net::TcpListener, os::fd::AsFd as _, rc::Rc, sync::Arc,
-    time::Duration,
+    cell::RefCell, collections::BTreeMap, io, net::TcpListener, os::fd::AsFd as _, rc::Rc,
+    sync::Arc, time::Duration,
 };
 
-use hyper_util::{rt::TokioTimer, server::conn::auto};
+use hyper::server::conn::http2;
 use tokio::{
     runtime::{Builder, LocalOptions, LocalRuntime},
     select,
@@ -15,19 +15,15 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use super::{Shared, accept, turn::StreamExecutor};
+use super::{Shared, accept, http1::Date, turn::StreamExecutor};
 use crate::{
     access_log::AccessLog,
+    http1::Scratch,
     pool::{Pool, Resolver},
     table::ListenerId,
     timers::Timers,
 };
 
-/// The largest head of a request.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_HEAD_H2: u32 = 64 * 1024;
-const MAX_STREAMS: u32 = 128;
-const PING: Duration = Duration::from_secs(30);
 const PRUNE: Duration = Duration::from_secs(1);
 
 /// What the installer tells a worker.
@@ -62,7 +58,12 @@ pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) pool: Rc<Pool>,
     pub(crate) resolver: Resolver,
-    pub(crate) http: auto::Builder<StreamExecutor>,
+    pub(crate) http2: http2::Builder<StreamExecutor>,
+    /// What connections read into.
+    pub(crate) scratch: Scratch,
+    /// What the heads of responses are written into, but for those that are being sent.
+    pub(crate) head_memory: RefCell<Vec<u8>>,
+    pub(crate) date: Date,
     pub(crate) access_log: Option<Rc<AccessLog>>,
     pub(crate) timers: Timers,
     /// Connections and tunnels.
@@ -144,23 +145,14 @@ impl Open {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Self {
         let config = &shared.config;
-        let mut http = auto::Builder::new(StreamExecutor {
-            send_timeout: config.send_timeout,
-        });
-        http.http1()
-            // Who is silent is let go by its connection, which needs no timer for each request.
-            .header_read_timeout(None)
-            .max_buf_size(MAX_HEAD);
-        http.http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(MAX_HEAD_H2)
-            .max_concurrent_streams(MAX_STREAMS)
-            .enable_connect_protocol()
-            .keep_alive_interval(PING);
+        let scratch = Scratch::default();
         Self {
-            pool: Rc::new(Pool::new(config.upstream_idle_timeout)),
+            pool: Rc::new(Pool::new(config.upstream_idle_timeout, Rc::clone(&scratch))),
             resolver: Resolver::new(config.connect_timeout),
-            http,
+            http2: super::http2::builder(config.send_timeout),
+            scratch,
+            head_memory: RefCell::default(),
+            date: Date::default(),
             access_log: access_log(&shared),
             timers: Timers::default(),
             tasks: TaskTracker::new(),

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{Seat, SharedConnection, http1, io::Io, streams::Stream};
-use crate::balance::InFlight;
+use crate::{balance::InFlight, http1::Rewound};
 
 /// How long a request may go on being sent whose answer has ended.
 const REST: Duration = Duration::from_mins(1);
@@ -62,9 +62,7 @@ pub(crate) enum AnswerError {
 /// A connection on which something else is spoken from now on.
 #[derive(Debug)]
 pub(crate) struct Upgraded {
-    io: Io,
-    /// What came after the last head.
-    read: Bytes,
+    io: Rewound<Io>,
     _in_flight: Option<InFlight>,
 }
 
@@ -110,10 +108,8 @@ impl Answer {
         else {
             return None;
         };
-        let (io, read) = Rc::into_inner(connection)?.into_inner().into_parts();
         Some(Upgraded {
-            io,
-            read,
+            io: Rc::into_inner(connection)?.into_inner().into_inner(),
             _in_flight: seat.in_flight,
         })
     }
@@ -217,13 +213,7 @@ impl AsyncRead for Upgraded {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.read.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buffer);
-        }
-        let length = this.read.len().min(buffer.remaining());
-        buffer.put_slice(&this.read.split_to(length));
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buffer)
     }
 }
 

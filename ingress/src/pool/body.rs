@@ -13,11 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 pub(crate) use self::{consent::Consent, copy::Copy};
-use super::http1::OtherLength;
+use crate::{
+    http1::OtherLength,
+    listen::{Incoming, IncomingError},
+};
 
 /// The body of a request on its way to an endpoint.
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub(crate) struct Upload {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UploadError {
     #[error(transparent)]
-    Client(#[from] hyper::Error),
+    Client(#[from] IncomingError),
     #[error("the body is longer than it may be")]
     TooLarge,
     #[error(transparent)]
@@ -106,7 +108,7 @@ impl Streamed {
             self.consent = None;
             upload.last.set(Instant::now());
         }
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+        let Poll::Ready(frame) = self.incoming.poll_frame(cx) else {
             upload.waits_for_client.set(true);
             return Poll::Pending;
         };

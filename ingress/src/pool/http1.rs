@@ -1,53 +1,36 @@
 //! HTTP/1.1 as it is spoken to endpoints: by the task of the request itself, without one of the connection's own.
 
-mod chunked;
-mod encoder;
 mod head;
 mod reader;
 mod request;
-mod sender;
 
 use std::{
-    cell::RefCell,
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     io,
-    pin::{Pin, pin},
-    rc::Rc,
+    pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Method, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     task::unconstrained,
 };
 
-pub(super) use self::head::only_length;
-use self::{
-    chunked::Piece,
-    reader::{Reader, Said},
-    sender::{SendError, Sender},
-};
-pub(crate) use self::{encoder::OtherLength, reader::replay};
+pub(crate) use self::reader::replay;
+use self::reader::{Reader, Said};
 use super::{RequestBody, body::UploadError};
-
-/// Bytes that are read at once.
-const READ: usize = 64 * 1024;
-/// From here on what was read is not copied, but keeps the whole buffer until it is sent.
-const SHARED: usize = 8 * 1024;
-
-/// What the connections of a worker read into: one at a time, and whoever waits needs no memory for it.
-pub(super) type Scratch = Rc<RefCell<BytesMut>>;
+use crate::http1::{self, Encoder, Length, Malformed, Piece, Rewound, Scratch, SendError, Sender};
 
 /// A connection to an endpoint, and the one request that is under way on it.
 #[derive(Debug)]
 pub(crate) struct Connection<Io> {
     io: Io,
     scratch: Scratch,
-    sender: Sender,
+    sender: Sender<RequestBody>,
     reader: Reader,
     /// Of the request that is under way.
     method: Method,
@@ -71,29 +54,6 @@ pub(crate) enum Error {
     Io(#[source] io::Error),
     #[error("the answer is not valid HTTP: {0}")]
     Malformed(#[from] Malformed),
-}
-
-/// What is wrong with an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
-    #[error("{0} in its head")]
-    Head(httparse::Error),
-    #[error("a head of more than {} bytes", head::MAX_HEAD)]
-    HeadTooLarge,
-    #[error("a status or field that there cannot be")]
-    Status,
-    #[error("too many heads before that of the answer")]
-    Interim,
-    #[error("its Transfer-Encoding")]
-    TransferEncoding,
-    #[error("its Content-Length")]
-    ContentLength,
-    #[error("the size of a chunk")]
-    ChunkSize,
-    #[error("the end of a chunk")]
-    ChunkEnd,
-    #[error("its trailers")]
-    Trailers,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
@@ -121,11 +81,30 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     /// Begins with a request, whose body is taken.
     pub(super) fn begin(&mut self, request: &mut Request<RequestBody>) {
         self.method.clone_from(request.method());
-        self.sender.begin(request);
+        let body = std::mem::take(request.body_mut());
+        let length = match &body {
+            RequestBody::Empty => Length::Known(0),
+            body => body
+                .size_hint()
+                .exact()
+                .map_or(Length::Chunked, Length::Known),
+        };
+        request::encode(request, length, self.sender.head());
+        let body = match body {
+            RequestBody::Empty => None,
+            body => Some((body, Encoder::new(length, request.headers()))),
+        };
+        self.sender.begin(body);
     }
 
     /// Sends the request, and reads the head of its answer, which may come before all of the request is sent.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
+    ///
+    /// `hint` is given the heads that come before it (RFC 9110 section 15.2).
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        hint: impl Fn(Response<()>),
+    ) -> Poll<Result<Response<()>, Error>> {
         loop {
             match self.sender.poll(&mut self.io, cx) {
                 // An endpoint that takes no more may have said why.
@@ -133,13 +112,18 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 Poll::Ready(Err(SendError::Unsent(error))) => {
                     return Poll::Ready(Err(Error::Unsent(error)));
                 }
-                Poll::Ready(Err(SendError::Upload(error))) => {
+                Poll::Ready(Err(SendError::Body(error))) => {
                     return Poll::Ready(Err(Error::Upload(error)));
                 }
             }
             match self.reader.next_head(&self.method)? {
                 Some(Said::Answer(response)) => return Poll::Ready(Ok(response)),
-                Some(Said::Continue) => self.sender.consent(),
+                Some(Said::Continue) => {
+                    if let Some(body) = self.sender.body_mut() {
+                        body.consent();
+                    }
+                }
+                Some(Said::Hint(head)) => hint(head),
                 None => {
                     if ready!(self.poll_fill(cx)).map_err(Error::Io)? == 0 {
                         return Poll::Ready(Err(Error::Closed));
@@ -184,7 +168,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
 
     /// Sends the rest of a request whose answer has begun. Ready when there is nothing more to do.
     pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Err(SendError::Upload(error)) = ready!(self.sender.poll(&mut self.io, cx)) {
+        if let Err(SendError::Body(error)) = ready!(self.sender.poll(&mut self.io, cx)) {
             self.failed = Some(error);
             if let Some(waiting) = self.waiting.take() {
                 waiting.wake();
@@ -213,33 +197,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
         self.sender.has_ended() && self.reader.may_reuse()
     }
 
-    /// The connection itself, and what has come after the last head.
-    pub(super) fn into_parts(self) -> (Io, Bytes) {
-        (self.io, self.reader.into_rest())
+    /// The connection itself, with what has come after the last head.
+    pub(super) fn into_inner(self) -> Rewound<Io> {
+        Rewound::new(self.io, self.reader.into_rest())
     }
 
     /// Reads more: the number of bytes, which is 0 at the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut scratch = self.scratch.borrow_mut();
-        scratch.reserve(READ);
-        let read = ready!(pin!(self.io.read_buf(&mut *scratch)).poll(cx))?;
-        self.reader.push(if read < SHARED {
-            let copy = Bytes::copy_from_slice(&scratch);
-            scratch.clear();
-            copy
-        } else {
-            scratch.split().freeze()
-        });
-        Poll::Ready(Ok(read))
-    }
-}
-
-/// The first bytes of what is there.
-fn take(buffer: &mut Bytes, length: usize) -> Bytes {
-    if length == buffer.len() {
-        std::mem::take(buffer)
-    } else {
-        buffer.split_to(length)
+        http1::poll_fill(&mut self.io, &self.scratch, self.reader.buffer(), cx)
     }
 }
 

@@ -6,11 +6,10 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{Context, Spans, context};
-use crate::{forward::Exchange, respond::Refusal};
+use crate::{forward::Exchange, listen::Incoming, respond::Refusal};
 
 pub(super) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");

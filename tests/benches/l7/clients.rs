@@ -1,7 +1,6 @@
 //! Clients of our own, for what wrk and h2load cannot do: TLS handshakes, uploads, WebSocket messages, reading metrics.
 
 mod connection;
-mod steady;
 mod tls;
 
 use std::time::Duration;
@@ -15,10 +14,7 @@ use tokio::{
 };
 
 use self::connection::read_answer;
-pub(crate) use self::{
-    steady::steadily,
-    tls::{Sessions, handshakes},
-};
+pub(crate) use self::tls::{Sessions, handshakes};
 use crate::{
     load::Served,
     objects::{HOST, UPLOAD_PATH, WEBSOCKET_PATH},

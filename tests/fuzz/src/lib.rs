@@ -139,6 +139,11 @@ pub fn response(cut: u8, bytes: &[u8]) {
     meshlite_ingress::fuzzing::response(cut, bytes);
 }
 
+/// What a client sends: the same requests however it is cut, each of one length.
+pub fn pipeline(cut: u8, bytes: &[u8]) {
+    meshlite_ingress::fuzzing::pipeline(cut, bytes);
+}
+
 /// A path: what passes the ingress's normaliser has no dot segments in any reading.
 pub fn path(text: &str) {
     meshlite_ingress::fuzzing::path(text);

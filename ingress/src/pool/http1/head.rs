@@ -3,18 +3,9 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
-use hyper::ext::ReasonPhrase;
+use http::{HeaderMap, Method, Response, StatusCode, Version, header};
 
-use super::Malformed;
-
-/// The largest head of a response, as of requests.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
-/// Fields of a head, as of requests.
-const MAX_FIELDS: usize = 100;
-
-/// Fields that there is room for: hyper takes the map of a response for the client's next request, to which headers are added.
-const ROOM: usize = 24;
+use crate::http1::{MAX_FIELDS, MAX_HEAD, Malformed, Reason, fields_of, has_option, number};
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,33 +37,22 @@ pub(super) fn parse(buffer: &mut Bytes) -> Result<Option<Response<()>>, Malforme
         Err(error) => return Err(Malformed::Head(error)),
     };
     let code = parsed.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code).map_err(|_invalid| Malformed::Status)?;
+    let status = StatusCode::from_u16(code).map_err(|_invalid| Malformed::Value)?;
     let mut response = Response::new(());
     *response.status_mut() = status;
     if parsed.version == Some(0) {
         *response.version_mut() = Version::HTTP_10;
     }
-    *response.headers_mut() = fields_of(buffer, parsed.headers).ok_or(Malformed::Status)?;
+    *response.headers_mut() = fields_of(buffer, parsed.headers).ok_or(Malformed::Value)?;
     // The client reads the endpoint's own words.
     if parsed.reason != status.canonical_reason()
         && let Some(reason) = parsed.reason
-        && let Ok(reason) = ReasonPhrase::try_from(reason.as_bytes())
     {
+        let reason = Reason(buffer.slice_ref(reason.as_bytes()));
         response.extensions_mut().insert(reason);
     }
     buffer.advance(length);
     Ok(Some(response))
-}
-
-/// Fields that were found in these bytes.
-pub(super) fn fields_of(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(fields.len().max(ROOM));
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
-        headers.append(name, value);
-    }
-    Some(headers)
 }
 
 /// Where the body ends of an answer to a request with this method. Leaves one length in the head at most.
@@ -89,8 +69,11 @@ pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Fr
         // Somebody on the way may have believed the length.
         may_reuse &= headers.remove(header::CONTENT_LENGTH).is_none();
         Extent::Chunked
-    } else if let Some(length) = only_length(headers)? {
+    } else if let Some(length) = length(headers)? {
         may_reuse &= length.is_plain;
+        if !length.is_plain {
+            headers.insert(header::CONTENT_LENGTH, length.bytes.into());
+        }
         Extent::Length(length.bytes)
     } else {
         Extent::UntilClose
@@ -111,45 +94,26 @@ pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Fr
 fn stays_open(version: Version, headers: &HeaderMap) -> bool {
     let mut stays_open = version == Version::HTTP_11;
     for value in headers.get_all(header::CONNECTION) {
-        for option in value.as_bytes().split(|byte| *byte == b',') {
-            let option = option.trim_ascii();
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            stays_open |= option.eq_ignore_ascii_case(b"keep-alive");
+        if has_option(value.as_bytes(), "close") {
+            return false;
         }
+        stays_open |= has_option(value.as_bytes(), "keep-alive");
     }
     stays_open
 }
 
-pub(in crate::pool) struct Said {
+struct Said {
     bytes: u64,
     /// It was said once, and as a number.
     is_plain: bool,
-}
-
-/// What `Content-Length` says, which is left in the head once.
-pub(in crate::pool) fn only_length(headers: &mut HeaderMap) -> Result<Option<Said>, Malformed> {
-    let said = length(headers)?;
-    if let Some(said) = said.as_ref().filter(|said| !said.is_plain) {
-        headers.insert(header::CONTENT_LENGTH, said.bytes.into());
-    }
-    Ok(said)
 }
 
 /// What `Content-Length` says, perhaps several times.
 fn length(headers: &HeaderMap) -> Result<Option<Said>, Malformed> {
     let mut said: Option<Said> = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
-        for number in value.as_bytes().split(|byte| *byte == b',') {
-            let digits = number.trim_ascii();
-            if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-                return Err(Malformed::ContentLength);
-            }
-            let text = std::str::from_utf8(digits).unwrap_or_default();
-            let bytes = text
-                .parse()
-                .map_err(|_too_large| Malformed::ContentLength)?;
+        for digits in value.as_bytes().split(|byte| *byte == b',') {
+            let bytes = number(digits.trim_ascii()).ok_or(Malformed::ContentLength)?;
             if said.as_ref().is_some_and(|said| said.bytes != bytes) {
                 return Err(Malformed::ContentLength);
             }

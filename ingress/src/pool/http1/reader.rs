@@ -1,15 +1,11 @@
 //! Reads responses out of what comes on a connection, in whatever pieces it comes. Pure.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::SizeHint;
 
-use super::{
-    Malformed,
-    chunked::{Chunked, Piece},
-    head::{self, Extent, MAX_HEAD},
-    take,
-};
+use super::head::{self, Extent};
+use crate::http1::{Buffer, Chunked, Decoder, Malformed, Piece};
 
 /// Heads that may come before that of the answer itself (RFC 9110 section 15.2).
 const MAX_INTERIM: u8 = 32;
@@ -17,21 +13,10 @@ const MAX_INTERIM: u8 = 32;
 /// The answers on one connection, one after another.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    /// What has come, and was not read yet.
-    buffer: Bytes,
-    /// How much of it is known to be less than a head.
-    partial: usize,
-    body: Body,
+    buffer: Buffer,
+    body: Decoder,
     may_reuse: bool,
     interim: u8,
-}
-
-#[derive(Debug)]
-enum Body {
-    /// Bytes that are still to come.
-    Left(u64),
-    Chunked(Chunked),
-    UntilClose,
 }
 
 /// What an endpoint says.
@@ -39,6 +24,8 @@ enum Body {
 pub(crate) enum Said {
     /// It wants the body of the request.
     Continue,
+    /// The head of something else that is not its answer yet.
+    Hint(Response<()>),
     /// The head of its answer.
     Answer(Response<()>),
 }
@@ -46,9 +33,8 @@ pub(crate) enum Said {
 impl Default for Reader {
     fn default() -> Self {
         Self {
-            buffer: Bytes::new(),
-            partial: 0,
-            body: Body::Left(0),
+            buffer: Buffer::default(),
+            body: Decoder::Left(0),
             may_reuse: true,
             interim: 0,
         }
@@ -56,111 +42,68 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// More has come.
-    pub(crate) fn push(&mut self, bytes: Bytes) {
-        if self.buffer.is_empty() {
-            self.buffer = bytes;
-            return;
-        }
-        let mut joined = BytesMut::from(std::mem::take(&mut self.buffer));
-        joined.extend_from_slice(&bytes);
-        self.buffer = joined.freeze();
+    /// Where what has come is put.
+    pub(crate) fn buffer(&mut self) -> &mut Buffer {
+        &mut self.buffer
     }
 
     /// What the endpoint says next; none where it is not all there. `method` is that of the request.
     pub(crate) fn next_head(&mut self, method: &Method) -> Result<Option<Said>, Malformed> {
-        while !self.buffer.is_empty() && self.may_have_head() {
-            let Some(mut response) = head::parse(&mut self.buffer)? else {
-                self.partial = self.buffer.len();
-                break;
-            };
-            self.partial = 0;
-            let status = response.status();
-            if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-                self.interim += 1;
-                if self.interim > MAX_INTERIM {
-                    return Err(Malformed::Interim);
-                }
-                if status == StatusCode::CONTINUE {
-                    return Ok(Some(Said::Continue));
-                }
-                continue;
+        let Some(mut response) = self.buffer.next_head(head::parse)? else {
+            return Ok(None);
+        };
+        let status = response.status();
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(Malformed::Interim);
             }
-            self.interim = 0;
-            let framing = head::framing(method, &mut response)?;
-            self.may_reuse &= framing.may_reuse;
-            self.body = match framing.extent {
-                Extent::Length(length) => Body::Left(length),
-                Extent::Chunked => Body::Chunked(Chunked::new()),
-                Extent::UntilClose => Body::UntilClose,
-            };
-            return Ok(Some(Said::Answer(response)));
+            return Ok(Some(if status == StatusCode::CONTINUE {
+                Said::Continue
+            } else {
+                Said::Hint(response)
+            }));
         }
-        Ok(None)
-    }
-
-    /// Whether a head may have ended since the last look: who sends one byte at a time makes nobody read it as often.
-    fn may_have_head(&self) -> bool {
-        let new = self.buffer.get(self.partial.saturating_sub(3)..);
-        let new = new.unwrap_or_default();
-        self.partial == 0
-            || self.buffer.len() > MAX_HEAD
-            || new.windows(2).any(|bytes| bytes == b"\n\n")
-            || new.windows(3).any(|bytes| bytes == b"\n\r\n")
+        self.interim = 0;
+        let framing = head::framing(method, &mut response)?;
+        self.may_reuse &= framing.may_reuse;
+        self.body = match framing.extent {
+            Extent::Length(length) => Decoder::Left(length),
+            Extent::Chunked => Decoder::Chunked(Chunked::new()),
+            Extent::UntilClose => Decoder::UntilClose,
+        };
+        Ok(Some(Said::Answer(response)))
     }
 
     /// The next piece of the body.
     pub(super) fn next_piece(&mut self) -> Result<Piece, Malformed> {
-        let length = self.buffer.len();
-        let length = match &mut self.body {
-            Body::Chunked(chunked) => return chunked.next(&mut self.buffer),
-            Body::Left(0) => return Ok(Piece::End),
-            _ if length == 0 => return Ok(Piece::Missing),
-            Body::UntilClose => length,
-            Body::Left(left) => {
-                let length = usize::try_from(*left).map_or(length, |left| left.min(length));
-                *left -= u64::try_from(length).unwrap_or(*left);
-                length
-            }
-        };
-        Ok(Piece::Data(take(&mut self.buffer, length)))
+        self.body.next(&mut self.buffer.bytes)
     }
 
     /// The connection has ended. False if the body has not.
     pub(super) fn close(&mut self) -> bool {
         self.may_reuse = false;
-        if let Body::UntilClose = self.body {
-            self.body = Body::Left(0);
-        }
-        self.has_ended()
+        self.body.close()
     }
 
     /// Whether the body is whole.
     pub(super) fn has_ended(&self) -> bool {
-        match &self.body {
-            Body::Left(left) => *left == 0,
-            Body::Chunked(chunked) => chunked.has_ended(),
-            Body::UntilClose => false,
-        }
+        self.body.has_ended()
     }
 
     /// Whether the connection may serve another request: nothing has come that nobody asked for.
     pub(super) fn may_reuse(&self) -> bool {
-        self.may_reuse && self.has_ended() && self.buffer.is_empty()
+        self.may_reuse && self.has_ended() && self.buffer.bytes.is_empty()
     }
 
     /// Bytes of the body that are still to come, where that is known.
     pub(super) fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Body::Left(left) => SizeHint::with_exact(*left),
-            Body::Chunked(chunked) if chunked.has_ended() => SizeHint::with_exact(0),
-            Body::Chunked(_) | Body::UntilClose => SizeHint::default(),
-        }
+        self.body.size_hint()
     }
 
     /// What has come after the last head, in another protocol.
     pub(super) fn into_rest(self) -> Bytes {
-        self.buffer
+        self.buffer.bytes
     }
 }
 
@@ -183,8 +126,8 @@ pub(crate) fn replay(method: &Method, bytes: &[u8], cut: usize) -> Option<Whole>
     let response = loop {
         match reader.next_head(method).ok()? {
             Some(Said::Answer(response)) => break response,
-            Some(Said::Continue) => {}
-            None => reader.push(Bytes::copy_from_slice(pieces.next()?)),
+            Some(Said::Continue | Said::Hint(_)) => {}
+            None => reader.buffer.push(Bytes::copy_from_slice(pieces.next()?)),
         }
     };
     let (parts, ()) = response.into_parts();
@@ -195,14 +138,14 @@ pub(crate) fn replay(method: &Method, bytes: &[u8], cut: usize) -> Option<Whole>
             Piece::Trailers(fields) => trailers = Some(fields),
             Piece::End => break,
             Piece::Missing => match pieces.next() {
-                Some(piece) => reader.push(Bytes::copy_from_slice(piece)),
+                Some(piece) => reader.buffer.push(Bytes::copy_from_slice(piece)),
                 None if reader.close() => break,
                 None => return None,
             },
         }
     }
     for piece in pieces {
-        reader.push(Bytes::copy_from_slice(piece));
+        reader.buffer.push(Bytes::copy_from_slice(piece));
     }
     Some(Whole {
         status: parts.status,
@@ -219,13 +162,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http1::MAX_HEAD;
 
     fn answers(text: &str) -> Option<Whole> {
         replay(&Method::GET, text.as_bytes(), 7)
     }
 
     #[test]
-    fn hints_before_an_answer_are_skipped_and_bounded() {
+    fn hints_before_an_answer_are_bounded() {
         let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
         let few = hint.repeat(MAX_INTERIM.into()) + answer;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use http::{Request, header};
 
-use super::encoder::Length;
+use crate::http1::Length;
 
 /// Writes request line and headers. What says where the body ends is decided here, whatever the headers say.
 pub(super) fn encode<B>(request: &Request<B>, length: Length, out: &mut Vec<u8>) {
@@ -31,7 +31,10 @@ pub(super) fn encode<B>(request: &Request<B>, length: Length, out: &mut Vec<u8>)
         out.extend_from_slice(b"\r\n");
     }
     match length {
-        Length::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        // A request cannot end with its connection.
+        Length::Chunked | Length::UntilClose => {
+            out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
         // A GET without a body says nothing; a POST may have said that it has none.
         Length::Known(0) if !says_length => {}
         Length::Known(length) => {

@@ -1,54 +1,55 @@
-//! The body of a request as it goes to an endpoint: as long as was said, or in chunks. Pure.
+//! A body as it goes on the wire: as long as was said, in chunks, or to the end of the connection. Pure.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 
-use crate::pool::RequestBody;
-
-/// How an endpoint knows where a request's body ends.
+/// How the other side knows where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Length {
+pub(crate) enum Length {
     /// Bytes.
     Known(u64),
     Chunked,
+    /// It reads until there is no connection any more.
+    UntilClose,
 }
 
 /// Frames a body.
 #[derive(Debug)]
-pub(super) enum Encoder {
+pub(crate) enum Encoder {
     /// Bytes that have still to come.
     Left(u64),
     /// The trailers that the head has announced; others are not sent.
     Chunked(Box<[HeaderName]>),
+    UntilClose,
 }
 
 /// A body that is not as long as was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the body of the request is not as long as its head says")]
+#[error("the body is not as long as its head says")]
 pub(crate) struct OtherLength;
 
-impl Length {
-    pub(super) fn of(body: &RequestBody) -> Self {
-        match body {
-            RequestBody::Empty => Self::Known(0),
-            body => body.size_hint().exact().map_or(Self::Chunked, Self::Known),
+impl Encoder {
+    pub(crate) fn new(length: Length, headers: &HeaderMap) -> Self {
+        match length {
+            Length::Chunked => Self::Chunked(announced(headers)),
+            length => Self::without_trailers(length),
         }
     }
-}
 
-impl Encoder {
-    pub(super) fn new(length: Length, headers: &HeaderMap) -> Self {
+    /// One for a receiver that does not take trailers.
+    pub(crate) fn without_trailers(length: Length) -> Self {
         match length {
             Length::Known(length) => Self::Left(length),
-            Length::Chunked => Self::Chunked(announced(headers)),
+            Length::Chunked => Self::Chunked(Box::default()),
+            Length::UntilClose => Self::UntilClose,
         }
     }
 
     /// Adds what a frame is on the wire.
-    pub(super) fn encode(
+    pub(crate) fn encode(
         &mut self,
         frame: Frame<Bytes>,
         out: &mut VecDeque<Bytes>,
@@ -72,6 +73,7 @@ impl Encoder {
                 *left = left.checked_sub(length).ok_or(OtherLength)?;
                 out.push_back(data);
             }
+            Self::UntilClose => out.push_back(data),
             Self::Chunked(_) => {
                 out.push_back(format!("{:x}\r\n", data.len()).into());
                 out.push_back(data);
@@ -82,9 +84,9 @@ impl Encoder {
     }
 
     /// Adds what says that the body ends here.
-    pub(super) fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), OtherLength> {
+    pub(crate) fn end(&mut self, out: &mut VecDeque<Bytes>) -> Result<(), OtherLength> {
         match self {
-            Self::Left(0) => Ok(()),
+            Self::Left(0) | Self::UntilClose => Ok(()),
             Self::Left(_) => Err(OtherLength),
             Self::Chunked(_) => {
                 out.push_back(Bytes::from_static(b"0\r\n\r\n"));

@@ -3,17 +3,16 @@
 use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 
-use super::{Malformed, head, take};
+use super::{MAX_FIELDS, Malformed, fields_of, take};
 
 /// Bytes of all chunk extensions of a body.
 const MAX_EXTENSIONS: usize = 16 * 1024;
 /// Bytes of trailers.
 const MAX_TRAILERS: usize = 16 * 1024;
-const MAX_FIELDS: usize = 100;
 
 /// Where in its chunks a body is.
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub(crate) struct Chunked {
     at: At,
     /// Bytes of extensions that may still come.
     extensions: usize,
@@ -24,6 +23,8 @@ enum At {
     /// Before the first digit of a chunk's size.
     Begin,
     Size(u64),
+    /// After the white space that may follow a size.
+    Blank(u64),
     Extension(u64),
     SizeLineFeed(u64),
     /// Bytes of the chunk that are still to come.
@@ -36,7 +37,7 @@ enum At {
 
 /// What comes next of a body.
 #[derive(Debug, PartialEq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Never empty.
     Data(Bytes),
     Trailers(HeaderMap),
@@ -47,19 +48,19 @@ pub(super) enum Piece {
 }
 
 impl Chunked {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             at: At::Begin,
             extensions: MAX_EXTENSIONS,
         }
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.at == At::End
     }
 
     /// Takes the next piece out of what has come.
-    pub(super) fn next(&mut self, buffer: &mut Bytes) -> Result<Piece, Malformed> {
+    pub(crate) fn next(&mut self, buffer: &mut Bytes) -> Result<Piece, Malformed> {
         self.frame(buffer)?;
         match self.at {
             At::Data(left) if !buffer.is_empty() => {
@@ -114,11 +115,16 @@ impl Chunked {
                 let size = size.checked_mul(16).ok_or(Malformed::ChunkSize)?;
                 At::Size(size | digit)
             }
-            (At::Size(size) | At::Extension(size), b'\r', _) => At::SizeLineFeed(size),
-            (At::Size(size), b';' | b' ' | b'\t', _) => At::Extension(size),
+            (At::Size(size) | At::Blank(size) | At::Extension(size), b'\r', _) => {
+                At::SizeLineFeed(size)
+            }
+            (At::Size(size) | At::Blank(size), b' ' | b'\t', _) => {
+                self.spend()?;
+                At::Blank(size)
+            }
+            (At::Size(size) | At::Blank(size), b';', _) => At::Extension(size),
             (At::Extension(size), _, _) if byte != b'\n' => {
-                let left = self.extensions.checked_sub(1);
-                self.extensions = left.ok_or(Malformed::ChunkSize)?;
+                self.spend()?;
                 At::Extension(size)
             }
             (At::SizeLineFeed(0), b'\n', _) => At::Trailers,
@@ -128,6 +134,13 @@ impl Chunked {
             (At::DataReturn | At::DataLineFeed, _, _) => return Err(Malformed::ChunkEnd),
             _ => return Err(Malformed::ChunkSize),
         })
+    }
+
+    /// Counts a byte that means nothing.
+    fn spend(&mut self) -> Result<(), Malformed> {
+        let left = self.extensions.checked_sub(1);
+        self.extensions = left.ok_or(Malformed::ChunkSize)?;
+        Ok(())
     }
 
     fn trailers(&mut self, buffer: &mut Bytes) -> Result<Piece, Malformed> {
@@ -147,7 +160,7 @@ impl Chunked {
         if length != section.len() {
             return Err(Malformed::Trailers);
         }
-        let trailers = head::fields_of(&section, fields).ok_or(Malformed::Trailers)?;
+        let trailers = fields_of(&section, fields).ok_or(Malformed::Trailers)?;
         self.at = At::End;
         Ok(Piece::Trailers(trailers))
     }
@@ -196,6 +209,7 @@ mod tests {
             "1_0\r\n",
             "1\na\r\n0\r\n\r\n",
             "1;x\na\r\n",
+            "1 1\r\na\r\n",
             "1\r\r\n",
             "1\r\nab\r\n",
             "1\r\na\n0\r\n\r\n",

@@ -1,0 +1,149 @@
+//! The head of a response as it goes to a client, and how the client knows where its body ends. Pure.
+
+use std::io::Write as _;
+
+use http::{HeaderMap, StatusCode, Version, header, response::Parts};
+use http_body::SizeHint;
+
+use super::head::Asked;
+use crate::http1::{Length, Malformed, Reason, has_option};
+
+/// How the rest of an answer goes on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Framing {
+    /// None where there is no body, whatever the head says.
+    pub(super) length: Option<Length>,
+    /// The connection may bring another request afterwards.
+    pub(super) keep_alive: bool,
+}
+
+/// Writes the head of a response whose body is as long as `size` says. What says where that ends is decided here, whatever the
+/// headers say, and so is whether the connection stays open: `closes` where this is its last answer anyway.
+pub(super) fn encode(
+    parts: &Parts,
+    size: &SizeHint,
+    asked: Asked,
+    closes: bool,
+    date: &[u8],
+    out: &mut Vec<u8>,
+) -> Framing {
+    let is_upgrade = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    let framing = frame(parts, size, asked, closes);
+    put_status(asked.version, parts, out);
+    let says_length = put_fields(&parts.headers, is_upgrade, out);
+    match framing.length {
+        Some(Length::Known(length)) => put_length(length, out),
+        Some(Length::Chunked) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        // What a GET would have been answered with, where that is known.
+        None if asked.is_head || parts.status == StatusCode::NOT_MODIFIED => {
+            if let Some(length) = says_length {
+                put_field(b"content-length", length, out);
+            } else if let Some(length @ 1..) = size.exact() {
+                put_length(length, out);
+            }
+        }
+        Some(Length::UntilClose) | None => {}
+    }
+    if !is_upgrade {
+        match (asked.version, framing.keep_alive) {
+            (Version::HTTP_10, true) => out.extend_from_slice(b"connection: keep-alive\r\n"),
+            (Version::HTTP_10, false) | (_, true) => {}
+            (_, false) => out.extend_from_slice(b"connection: close\r\n"),
+        }
+        if !parts.headers.contains_key(header::DATE) {
+            put_field(b"date", date, out);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    framing
+}
+
+/// Writes a head that comes before that of the answer itself (RFC 9110 section 15.2).
+pub(crate) fn encode_hint(parts: &Parts, out: &mut Vec<u8>) {
+    put_status(Version::HTTP_11, parts, out);
+    put_fields(&parts.headers, false, out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The answer to what is no request.
+pub(super) fn encode_refusal(malformed: Malformed, date: &[u8], out: &mut Vec<u8>) {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = match malformed {
+        Malformed::Head(httparse::Error::TooManyHeaders) | Malformed::HeadTooLarge => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        }
+        Malformed::TargetTooLarge => StatusCode::URI_TOO_LONG,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let asked = Asked {
+        version: Version::HTTP_11,
+        is_head: false,
+        keep_alive: false,
+        takes_trailers: false,
+    };
+    encode(&parts, &SizeHint::with_exact(0), asked, true, date, out);
+}
+
+fn frame(parts: &Parts, size: &SizeHint, asked: Asked, closes: bool) -> Framing {
+    let has_body = !asked.is_head
+        && !matches!(
+            parts.status,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+        )
+        && !parts.status.is_informational();
+    let length = has_body.then(|| match size.exact() {
+        Some(length) => Length::Known(length),
+        None if asked.version == Version::HTTP_10 => Length::UntilClose,
+        None => Length::Chunked,
+    });
+    let mut connection = parts.headers.get_all(header::CONNECTION).iter();
+    let closes = closes || connection.any(|value| has_option(value.as_bytes(), "close"));
+    Framing {
+        keep_alive: asked.keep_alive && !closes && length != Some(Length::UntilClose),
+        length,
+    }
+}
+
+fn put_status(version: Version, parts: &Parts, out: &mut Vec<u8>) {
+    let version: &[u8] = match version {
+        Version::HTTP_10 => b"HTTP/1.0 ",
+        _ => b"HTTP/1.1 ",
+    };
+    out.extend_from_slice(version);
+    out.extend_from_slice(parts.status.as_str().as_bytes());
+    out.push(b' ');
+    let usual = || parts.status.canonical_reason().unwrap_or_default();
+    match parts.extensions.get::<Reason>() {
+        Some(Reason(reason)) => out.extend_from_slice(reason),
+        None => out.extend_from_slice(usual().as_bytes()),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the fields that do not say where the message ends, and gives the length that the others say.
+fn put_fields<'h>(headers: &'h HeaderMap, is_upgrade: bool, out: &mut Vec<u8>) -> Option<&'h [u8]> {
+    let mut length = None;
+    for (name, value) in headers {
+        if *name == header::CONTENT_LENGTH {
+            length = Some(value.as_bytes());
+            continue;
+        }
+        if *name == header::TRANSFER_ENCODING || *name == header::CONNECTION && !is_upgrade {
+            continue;
+        }
+        put_field(name.as_str().as_bytes(), value.as_bytes(), out);
+    }
+    length
+}
+
+fn put_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_length(length: u64, out: &mut Vec<u8>) {
+    // Memory takes whatever is written.
+    drop(write!(out, "content-length: {length}\r\n"));
+}
