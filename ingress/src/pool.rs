@@ -30,7 +30,11 @@ use self::{
     streams::{Stream, Streams},
     transport::TransportId,
 };
-use crate::{balance::InFlight, http1::Scratch, map::Map};
+use crate::{
+    balance::InFlight,
+    http1::{Malformed, Scratch},
+    map::Map,
+};
 
 /// Idle HTTP/1 connections that are kept for one endpoint. A worker whose clients ask in step has as many idle at once as
 /// clients: fewer than those would be closed and opened again for each round of requests.
@@ -99,6 +103,9 @@ pub(crate) enum SendError {
         error: hyper::Error,
         is_unsent: bool,
     },
+    /// By HTTP/2: the connection lives on.
+    #[error("the answer is not valid HTTP: {0}")]
+    Malformed(#[from] Malformed),
 }
 
 // === impl Pool ===
@@ -241,7 +248,9 @@ impl Lease {
                     std::mem::take(request)
                 };
                 match stream.sender().try_send_request(sent).await {
-                    Ok(response) => {
+                    Ok(mut response) => {
+                        // The connection has checked that they are equal, and not that there is one.
+                        http1::only_length(response.headers_mut())?;
                         Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
                     }
                     Err(mut failed) => {
@@ -298,6 +307,7 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Unsent(_)),
             Self::Http2 { is_unsent, .. } => *is_unsent,
+            Self::Malformed(_) => false,
         }
     }
 
@@ -306,6 +316,7 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Malformed(_)),
             Self::Http2 { error, .. } => error.is_parse(),
+            Self::Malformed(_) => true,
         }
     }
 }

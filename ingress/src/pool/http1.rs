@@ -20,6 +20,7 @@ use tokio::{
     task::unconstrained,
 };
 
+pub(super) use self::head::only_length;
 pub(crate) use self::reader::replay;
 use self::reader::{Reader, Said};
 use super::{RequestBody, body::UploadError};

@@ -1,6 +1,8 @@
 //! Endpoints that break the rules: a client never gets half a response as a whole one, or one of another request.
 
+use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use meshlite_snapshot::UpstreamProtocol;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -8,8 +10,8 @@ use tokio::{
 
 use super::{
     http2,
-    mesh::Mesh,
-    origin::{Client, Origin, exchange_bytes, read_until, request},
+    mesh::{Mesh, cluster},
+    origin::{Client, Origin, exchange_bytes, full, get, read_until, request},
 };
 
 /// An endpoint that answers each request with these bytes, and then closes if told.
@@ -174,4 +176,86 @@ async fn a_head_without_an_end_is_502() {
     let answer = exchange_bytes(mesh.http(), request, "HTTP\n").await;
     let (_hints, last) = answer.rsplit_once("HTTP/1.1 ").unwrap();
     assert!(last.starts_with("502 "), "{answer}");
+}
+
+/// An endpoint of HTTP/2 that says these lengths of each answer, which has two bytes.
+async fn saying(lengths: &'static [&'static str]) -> (Mesh, Origin) {
+    let origin = Origin::answering(move |_request| async move {
+        let mut response = Response::new(full("ok"));
+        for length in lengths {
+            let length = length.parse().unwrap();
+            response.headers_mut().append("content-length", length);
+        }
+        response
+    })
+    .await;
+    let mut mesh = Mesh::start().await;
+    mesh.serve(&[origin.address]).await;
+    mesh.put("default/web/80", cluster("web", UpstreamProtocol::H2c));
+    mesh.apply().await;
+    (mesh, origin)
+}
+
+#[tokio::test]
+async fn an_endpoint_of_http_2_that_says_two_lengths_is_502() {
+    for lengths in [
+        &["2", "3"][..],
+        &["3", "2"],
+        &["2", "2", "3"],
+        &["2, 2"],
+        &["+2"],
+        &[""],
+        &["2", ""],
+    ] {
+        let (mesh, _origin) = saying(lengths).await;
+        let answer = get(mesh.http(), "h", "/").await;
+        assert_eq!(answer.status, 502, "{lengths:?}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_an_endpoint_of_http_2_says_twice_reaches_the_client_once() {
+    for lengths in [&["2", "2"][..], &["2", "02"], &["2"]] {
+        let (mesh, _origin) = saying(lengths).await;
+        let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+        let answer = exchange_bytes(mesh.http(), request, "\r\n\r\nok").await;
+        let said: Vec<_> = (answer.lines())
+            .filter(|line| line.starts_with("content-length"))
+            .collect();
+        assert_eq!(said, ["content-length: 2"], "{lengths:?}: {answer}");
+
+        let stream = TcpStream::connect(mesh.http()).await.unwrap();
+        let mut client = http2::connect(stream).await;
+        let response = client
+            .send_request(self::request("GET", "h", "http://h/"))
+            .await;
+        let response = response.unwrap();
+        let said: Vec<_> = response
+            .headers()
+            .get_all("content-length")
+            .iter()
+            .collect();
+        assert_eq!(said, ["2"], "{lengths:?} over HTTP/2");
+    }
+}
+
+#[tokio::test]
+async fn a_request_over_http_2_that_says_its_length_twice_reaches_nobody() {
+    let mut mesh = Mesh::start().await;
+    let origin = Origin::echo("web").await;
+    mesh.serve(&[origin.address]).await;
+    for lengths in [["2", "2"], ["2", "3"], ["3", "2"], ["2", ""]] {
+        let stream = TcpStream::connect(mesh.http()).await.unwrap();
+        let mut client = http2::connect(stream).await;
+        let mut request = Request::post("http://h/").body(full("ok")).unwrap();
+        for length in lengths {
+            let length = length.parse().unwrap();
+            request.headers_mut().append("content-length", length);
+        }
+        // Reset by the connection, or refused by the sanitiser.
+        if let Ok(response) = client.send_request(request).await {
+            assert_eq!(response.status(), 400, "{lengths:?}");
+        }
+    }
+    assert_eq!(origin.requests(), 0);
 }

@@ -10,7 +10,7 @@ use crate::{
     load::Load,
     plan::Plan,
     rounds::{Costs, rounds},
-    stage::{OURS, PEERS, Stage},
+    stage::{FLOOR, OURS, PEERS, Stage},
 };
 
 /// The costs of each case, by its title.
@@ -142,7 +142,7 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures, measured: &mut Measu
 
 /// Adds a case's ratios: what a request costs ours, over what it costs a peer.
 pub(crate) fn compare(case: &Case, costs: &Costs, figures: &mut Figures) {
-    for peer in PEERS {
+    for peer in compared(case) {
         let key = key(case, peer);
         let ratio = || Some(costs.of.get(OURS)?.cpu / costs.of.get(peer)?.cpu);
         if let Some(ratio) = ratio() {
@@ -157,10 +157,16 @@ pub(crate) fn compare(case: &Case, costs: &Costs, figures: &mut Figures) {
 }
 
 fn leave_out(case: &Case, why: &str, figures: &mut Figures) {
-    for peer in PEERS {
+    for peer in compared(case) {
         let meaning = format!("not measured: {why}");
         figures.add(&key(case, peer), Value::Null, &meaning);
     }
+}
+
+/// Who is measured beside ours.
+fn compared(case: &Case) -> impl Iterator<Item = &'static str> {
+    let floor = case.load.is_for_the_floor().then_some(FLOOR);
+    PEERS.into_iter().chain(floor)
 }
 
 fn key(case: &Case, peer: &str) -> String {

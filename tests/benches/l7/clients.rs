@@ -1,6 +1,7 @@
 //! Clients of our own, for what wrk and h2load cannot do: TLS handshakes, uploads, WebSocket messages, reading metrics.
 
 mod connection;
+mod steady;
 mod tls;
 
 use std::time::Duration;
@@ -14,7 +15,10 @@ use tokio::{
 };
 
 use self::connection::read_answer;
-pub(crate) use self::tls::{Sessions, handshakes};
+pub(crate) use self::{
+    steady::steadily,
+    tls::{Sessions, handshakes},
+};
 use crate::{
     load::Served,
     objects::{HOST, UPLOAD_PATH, WEBSOCKET_PATH},

@@ -41,6 +41,13 @@ pub(crate) enum Load {
     Grpc,
 }
 
+impl Load {
+    /// Whether a relay carries it that reads nothing of it: on connections that stay, all to one origin.
+    pub(crate) fn is_for_the_floor(self) -> bool {
+        matches!(self, Self::Kept(_) | Self::Down(_))
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Served {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! objects ─> meshlite control-plane ═gRPC═> meshlite ingress ─┐
-//! peers ─> nginx, haproxy, envoy, pingora, caddy ─────────────┤<─HTTP─ load (wrk, h2load, clients)
+//! peers ─> nginx, haproxy, envoy, pingora, caddy, relay ──────┤<─HTTP─ load (wrk, h2load, clients)
 //!                                                             └─HTTP─> nginx, origin
 //! plan, cases, routes ─> rounds: one proxy after the other, again and again ─> medians ─> ratios ─> table, plot, JSON
 //! ```
@@ -39,10 +39,14 @@ use serde_json::Value;
 use crate::{
     cases::Measured,
     plan::{Part, Plan},
-    stage::LOAD_CORE,
+    stage::{FLOOR, LOAD_CORE},
 };
 
 fn main() -> anyhow::Result<()> {
+    let mut arguments = env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == FLOOR).is_some() {
+        return peers::relay(arguments);
+    }
     // Clients and origins that are threads of this process have the core that other clients have.
     let mut core = CpuSet::new();
     core.set(LOAD_CORE)?;
@@ -50,7 +54,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(&Plan::read(env::args().skip(1))?))
+    runtime.block_on(run(&Plan::read(arguments)?))
 }
 
 async fn run(plan: &Plan) -> anyhow::Result<()> {

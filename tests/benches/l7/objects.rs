@@ -112,13 +112,17 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Changes one Ingress that is not asked for: another header each time.
+/// Changes what is not asked for: a header of an Ingress, and in each second turn whether one of two endpoints is ready.
 pub(crate) fn churn(folder: &Path, turn: usize) -> anyhow::Result<()> {
+    let (header, is_ready) = (turn / 2, turn % 4 < 2);
     let text = format!(
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: changing\n  namespace: default\n  annotations:\n    \
-         meshlite.io/response-headers: \"x-turn: {turn}\"\nspec:\n  rules:\n  - host: changing.example.com\n    http:\n      \
-         paths:\n      - path: /\n        pathType: Prefix\n        backend:\n          service:\n            name: web-0\n            \
-         port:\n              number: 80\n"
+         meshlite.io/response-headers: \"x-turn: {header}\"\nspec:\n  rules:\n  - host: changing.example.com\n    http:\n      \
+         paths:\n      - path: /\n        pathType: Prefix\n        backend:\n          service:\n            name: changing\n            \
+         port:\n              number: 80\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: changing\n  namespace: default\n\
+         spec:\n  ports:\n  - port: 80\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: changing-a\n  \
+         namespace: default\n  labels:\n    kubernetes.io/service-name: changing\naddressType: IPv4\nports:\n- port: 80\n\
+         endpoints:\n- addresses: [\"192.0.2.1\"]\n- addresses: [\"192.0.2.2\"]\n  conditions:\n    ready: {is_ready}\n"
     );
     let new = folder.join("changing.new");
     fs::write(&new, text)?;

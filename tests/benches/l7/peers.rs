@@ -6,6 +6,7 @@ mod envoy;
 mod haproxy;
 mod nginx;
 mod pingora;
+mod relay;
 
 use std::{
     collections::BTreeMap,
@@ -16,11 +17,11 @@ use std::{
 use anyhow::Context as _;
 use meshlite_tests::process::{free_port, wait_until_ready_as};
 
-pub(crate) use self::nginx::origin;
+pub(crate) use self::{nginx::origin, relay::relay};
 use crate::{
     objects::{HOST, Host, Origins, PATH},
     plan::Plan,
-    stage::{PEERS, Ports, Proxy},
+    stage::{FLOOR, PEERS, Ports, Proxy},
 };
 
 /// What a peer is set up with.
@@ -53,7 +54,7 @@ pub(crate) async fn start(
 ) -> anyhow::Result<(Vec<Proxy>, BTreeMap<&'static str, String>)> {
     let mut proxies = Vec::new();
     let mut missing = BTreeMap::new();
-    for name in PEERS {
+    for name in PEERS.into_iter().chain([FLOOR]) {
         if plan.is_quick && ["pingora", "caddy"].contains(&name) {
             missing.insert(name, "not in a quick run".to_owned());
             continue;
@@ -76,17 +77,13 @@ pub(crate) async fn start(
 }
 
 async fn one(name: &'static str, setting: Setting<'_>) -> anyhow::Result<Proxy> {
-    let program = program(if name == "pingora" {
-        "l7-pingora"
-    } else {
-        name
-    })?;
     let proxy = match name {
-        "nginx" => nginx::start(&program, setting),
-        "haproxy" => haproxy::start(&program, setting),
-        "envoy" => envoy::start(&program, setting),
-        "pingora" => pingora::start(&program, setting),
-        _ => caddy::start(&program, setting),
+        "nginx" => nginx::start(&program(name)?, setting),
+        "haproxy" => haproxy::start(&program(name)?, setting),
+        "envoy" => envoy::start(&program(name)?, setting),
+        "pingora" => pingora::start(&program("l7-pingora")?, setting),
+        "caddy" => caddy::start(&program(name)?, setting),
+        _ => relay::start(setting),
     }?;
     let log = setting.folder.join(format!("{name}.log"));
     wait_until_ready_as(HOST, proxy.ports.http, PATH, &log).await?;

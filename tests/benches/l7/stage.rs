@@ -30,6 +30,8 @@ pub(crate) const LOAD_CORE: usize = 1;
 pub(crate) const OURS: &str = "meshlite";
 /// And the others. The last ones take minutes to build, and are left out of a quick run.
 pub(crate) const PEERS: [&str; 5] = ["nginx", "haproxy", "envoy", "pingora", "caddy"];
+/// What no proxy in user space can be cheaper than.
+pub(crate) const FLOOR: &str = "relay";
 
 /// A proxy that is measured.
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Stage {
     /// Those that a load is put on.
     pub(crate) fn under(&self, load: Load) -> Vec<&Proxy> {
         let mut proxies = self.all();
+        proxies.retain(|proxy| proxy.name != FLOOR || load.is_for_the_floor());
         if let (Load::Logged(_), Some(ours)) = (load, proxies.first_mut()) {
             *ours = &self.logging;
         }
@@ -180,7 +183,11 @@ impl Control {
         objects::write(&manifests, hosts, origins, certificate, key)?;
         let (grpc, admin, http, https) = (free_port()?, free_port()?, free_port()?, free_port()?);
         let log = folder.path().join("control-plane.log");
+        // What it does while changes come must not keep a client or an origin from its core.
         let arguments = [
+            "--idle".to_owned(),
+            "0".to_owned(),
+            sibling("meshlite")?.display().to_string(),
             "control-plane".to_owned(),
             format!("--manifests={}", manifests.display()),
             format!("--listen=127.0.0.1:{grpc}"),
@@ -190,7 +197,7 @@ impl Control {
             "--default-certificate=default/certificate".to_owned(),
             "--insecure".to_owned(),
         ];
-        let process = pinned(LOAD_CORE, &sibling("meshlite")?, arguments, &log)?;
+        let process = pinned(LOAD_CORE, Path::new("chrt"), arguments, &log)?;
         wait_until_ready(admin, "/ready", &log).await?;
         Ok(Self {
             folder,

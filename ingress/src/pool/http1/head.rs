@@ -69,11 +69,8 @@ pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Fr
         // Somebody on the way may have believed the length.
         may_reuse &= headers.remove(header::CONTENT_LENGTH).is_none();
         Extent::Chunked
-    } else if let Some(length) = length(headers)? {
+    } else if let Some(length) = only_length(headers)? {
         may_reuse &= length.is_plain;
-        if !length.is_plain {
-            headers.insert(header::CONTENT_LENGTH, length.bytes.into());
-        }
         Extent::Length(length.bytes)
     } else {
         Extent::UntilClose
@@ -102,10 +99,19 @@ fn stays_open(version: Version, headers: &HeaderMap) -> bool {
     stays_open
 }
 
-struct Said {
+pub(in crate::pool) struct Said {
     bytes: u64,
     /// It was said once, and as a number.
     is_plain: bool,
+}
+
+/// What `Content-Length` says, which is left in the head once.
+pub(in crate::pool) fn only_length(headers: &mut HeaderMap) -> Result<Option<Said>, Malformed> {
+    let said = length(headers)?;
+    if let Some(said) = said.as_ref().filter(|said| !said.is_plain) {
+        headers.insert(header::CONTENT_LENGTH, said.bytes.into());
+    }
+    Ok(said)
 }
 
 /// What `Content-Length` says, perhaps several times.
