@@ -160,6 +160,10 @@ fn extend(headers: &HeaderMap, ip: &HeaderValue) -> HeaderValue {
 }
 
 fn has_request_id(headers: &HeaderMap) -> bool {
+    // Most requests have none.
+    if !headers.contains_key(REQUEST_ID) {
+        return false;
+    }
     let mut ids = headers.get_all(REQUEST_ID).iter();
     let is_good = |id: &HeaderValue| {
         let is_plain = id.as_bytes().iter().all(u8::is_ascii_graphic);
@@ -169,13 +173,24 @@ fn has_request_id(headers: &HeaderMap) -> bool {
 }
 
 fn random_id() -> HeaderValue {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| DIGITS.get(usize::from(half & 0xf)).copied().unwrap_or(b'0');
     let mut id = [0; 32];
-    for (digits, byte) in id.chunks_exact_mut(2).zip(fastrand::u128(..).to_be_bytes()) {
-        digits.copy_from_slice(&[digit(byte >> 4), digit(byte)]);
+    for digits in id.chunks_exact_mut(8) {
+        digits.copy_from_slice(&hexadecimal(fastrand::u32(..)));
     }
     HeaderValue::from_bytes(&id).unwrap_or(HeaderValue::from_static("0"))
+}
+
+/// The eight digits of a number, all at once: every request has an id made for it.
+fn hexadecimal(number: u32) -> [u8; 8] {
+    // Each digit in a byte of its own.
+    let mut digits = u64::from(number);
+    digits = (digits | digits << 16) & 0x0000_ffff_0000_ffff;
+    digits = (digits | digits << 8) & 0x00ff_00ff_00ff_00ff;
+    digits = (digits | digits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One where it is a letter.
+    let letters = ((digits + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    let text = digits + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'9' - 1);
+    text.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -243,6 +258,13 @@ mod tests {
         let (headers, _) = told("10.0.0.1", &sent);
         assert_eq!(headers[FORWARDED_HOST], "evil.example");
         assert_eq!(headers["forwarded"], "claim");
+    }
+
+    #[test]
+    fn numbers_are_written_as_hexadecimal_digits() {
+        for number in [0, 9, 0xa, 0x1234_5678, 0x9abc_def0, u32::MAX] {
+            assert_eq!(hexadecimal(number), *format!("{number:08x}").as_bytes());
+        }
     }
 
     #[test]

@@ -211,9 +211,9 @@ impl Exchange<'_> {
             traced.tell(&mut parts.headers);
         }
         let upload = Upload::new(self.started, admitted.body_limit());
-        let request = self.compose(parts, body, route, cluster, &upload);
-        let rules = Rules::of(route);
-        let attempt = Attempt::new(self, rules, cluster, turn, &upload).run(request);
+        let mut request = self.compose(parts, body, route, cluster, &upload);
+        let mut attempt = Attempt::new(self, Rules::of(route), cluster, turn, &upload);
+        let attempt = attempt.run(&mut request);
         let answered = match route.timeouts.request {
             None => attempt.await,
             Some(limit) => {
@@ -266,8 +266,8 @@ impl Exchange<'_> {
         let (parts, body) = request.into_parts();
         let turn = self.turn(cluster, &parts).await?;
         let upload = Upload::new(Instant::now(), None);
-        let attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
-        let head = attempt.run(Request::from_parts(parts, body)).await?;
+        let mut attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
+        let head = attempt.run(&mut Request::from_parts(parts, body)).await?;
         Ok(head.response)
     }
 

@@ -204,33 +204,49 @@ fn framing(request: &mut Parts) -> Result<(), Malformed> {
 /// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have one or none, and a look at all names costs less than taking each out that there may be.
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
+    let (mut has_options, mut has_others) = (false, false);
+    for name in headers.keys() {
+        if *name == header::CONNECTION {
+            has_options = true;
+        } else {
+            has_others |= is_hop_by_hop(name);
+        }
     }
+    if has_options {
+        strip_named(headers);
+        headers.remove(header::CONNECTION);
+    }
+    if has_others {
+        while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Takes out what Connection names.
+fn strip_named(headers: &mut HeaderMap) {
     let is_plain = |value: &HeaderValue| {
         let value = value.as_bytes();
         value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
     };
-    if !headers.get_all(header::CONNECTION).iter().all(is_plain) {
-        let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-            .filter(|name| !is_protected(name))
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+    if headers.get_all(header::CONNECTION).iter().all(is_plain) {
+        return;
     }
-    while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
+    let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+        .filter(|name| !is_protected(name))
+        .collect();
+    for name in named {
         headers.remove(name);
     }
 }
 
-/// Whether a message is forwarded without this header, whatever its Connection header names.
+/// Whether a message is forwarded without this header, besides Connection and what that names.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+        "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
     )
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Timer<'a> {
     timers: &'a Timers,
     due: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// It wakes the task that waits for it.
+    is_set: bool,
 }
 
 impl Timers {
@@ -31,6 +33,7 @@ impl Timers {
             timers: self,
             due,
             sleep: None,
+            is_set: false,
         }
     }
 }
@@ -45,9 +48,17 @@ impl Timer<'_> {
         self.due = due;
     }
 
-    /// Ready once its time has come.
+    /// Ready once its time has come. One task waits for it, and no other.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let due = self.due;
+        if self.is_set
+            && let Some(sleep) = &self.sleep
+            && sleep.deadline() <= due
+            && !sleep.is_elapsed()
+        {
+            return Poll::Pending;
+        }
+        self.is_set = true;
         let sleep = self.sleep.get_or_insert_with(|| {
             let spare = self.timers.0.borrow_mut().pop();
             spare.unwrap_or_else(|| Box::pin(sleep_until(due)))

@@ -103,7 +103,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sends the request until there is a response to pass on.
-    pub(super) async fn run(mut self, mut request: Request<RequestBody>) -> Result<Head, Refusal> {
+    pub(super) async fn run(
+        &mut self,
+        request: &mut Request<RequestBody>,
+    ) -> Result<Head, Refusal> {
         let mut target = self.turn.next().ok_or(Refusal::NoEndpoints)?;
         let mut may_reuse = true;
         loop {
@@ -118,7 +121,7 @@ impl<'a> Attempt<'a> {
             };
             lease.count(counted);
             let is_reused = lease.is_reused;
-            let may_repeat = self.may_repeat(&request, is_reused);
+            let may_repeat = self.may_repeat(request, is_reused);
             let started = Instant::now();
             self.upload.last.set(started);
             self.sent += 1;
@@ -126,7 +129,7 @@ impl<'a> Attempt<'a> {
             let limit = limit.unwrap_or(self.config().response_timeout);
             let timers = &self.exchange.connection.worker.timers;
             let (exchange, passes_hints) = (self.exchange, self.rules.passes_hints);
-            let sent = lease.send(&mut request, may_repeat, |hint| {
+            let sent = lease.send(request, may_repeat, |hint| {
                 if passes_hints {
                     exchange.hint(hint);
                 }

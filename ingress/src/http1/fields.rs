@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that there is room for: headers are added to most messages.
-const ROOM: usize = 24;
+/// Fields that there is room for beside those of the message: headers are added to most.
+const ROOM: usize = 8;
 
 /// Fields that were found in these bytes.
 pub(crate) fn fields_of(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(fields.len().max(ROOM));
+    let mut headers = HeaderMap::with_capacity(fields.len() + ROOM);
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
         let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;

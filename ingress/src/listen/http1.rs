@@ -60,7 +60,10 @@ enum Then {
 /// Waits for a client that is not being answered.
 struct Idle<'a, C> {
     timer: Timer<'a>,
+    close: &'a CancellationToken,
+    /// Wakes the task when that is cancelled.
     closing: Pin<&'a mut C>,
+    is_woken: bool,
     is_closing: bool,
 }
 
@@ -75,7 +78,9 @@ pub(super) async fn serve(
     let wire = Shared::new(io, Rc::clone(&worker.scratch));
     let mut idle = Idle {
         timer: worker.timers.until(Instant::now() + limit),
+        close,
         closing: pin!(close.cancelled()),
+        is_woken: false,
         is_closing: false,
     };
     let then = loop {
@@ -129,7 +134,12 @@ impl<C: Future<Output = ()>> Idle<'_, C> {
             if let Poll::Ready(ready) = poll(cx) {
                 return Poll::Ready(Some(ready));
             }
-            if !self.is_closing && self.closing.as_mut().poll(cx).is_ready() {
+            if !self.is_woken {
+                // Asked once, it wakes this task whenever it is.
+                self.is_woken = true;
+                let _asked_below = self.closing.as_mut().poll(cx);
+            }
+            if !self.is_closing && self.close.is_cancelled() {
                 // A request may be on its way, and closing now would lose it.
                 self.is_closing = true;
                 let soon = Instant::now() + ON_THE_WAY;

@@ -17,6 +17,14 @@ pub(super) struct Framing {
     pub(super) keep_alive: bool,
 }
 
+/// What the fields of a response say of the message itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said<'h> {
+    length: Option<&'h [u8]>,
+    closes: bool,
+    has_date: bool,
+}
+
 /// Writes the head of a response whose body is as long as `size` says. What says where that ends is decided here, whatever the
 /// headers say, and so is whether the connection stays open: `closes` where this is its last answer anyway.
 pub(super) fn encode(
@@ -28,15 +36,21 @@ pub(super) fn encode(
     out: &mut Vec<u8>,
 ) -> Framing {
     let is_upgrade = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    let framing = frame(parts, size, asked, closes);
     put_status(asked.version, parts, out);
-    let says_length = put_fields(&parts.headers, is_upgrade, out);
+    let said = put_fields(&parts.headers, is_upgrade, out);
+    let length = length(parts.status, size, asked);
+    let framing = Framing {
+        keep_alive: asked.keep_alive
+            && !(closes || said.closes)
+            && length != Some(Length::UntilClose),
+        length,
+    };
     match framing.length {
         Some(Length::Known(length)) => put_length(length, out),
         Some(Length::Chunked) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         // What a GET would have been answered with, where that is known.
         None if asked.is_head || parts.status == StatusCode::NOT_MODIFIED => {
-            if let Some(length) = says_length {
+            if let Some(length) = said.length {
                 put_field(b"content-length", length, out);
             } else if let Some(length @ 1..) = size.exact() {
                 put_length(length, out);
@@ -50,7 +64,7 @@ pub(super) fn encode(
             (Version::HTTP_10, false) | (_, true) => {}
             (_, false) => out.extend_from_slice(b"connection: close\r\n"),
         }
-        if !parts.headers.contains_key(header::DATE) {
+        if !said.has_date {
             put_field(b"date", date, out);
         }
     }
@@ -84,24 +98,16 @@ pub(super) fn encode_refusal(malformed: Malformed, date: &[u8], out: &mut Vec<u8
     encode(&parts, &SizeHint::with_exact(0), asked, true, date, out);
 }
 
-fn frame(parts: &Parts, size: &SizeHint, asked: Asked, closes: bool) -> Framing {
+/// How the client knows where the body ends; none where there is none.
+fn length(status: StatusCode, size: &SizeHint, asked: Asked) -> Option<Length> {
     let has_body = !asked.is_head
-        && !matches!(
-            parts.status,
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-        )
-        && !parts.status.is_informational();
-    let length = has_body.then(|| match size.exact() {
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        && !status.is_informational();
+    has_body.then(|| match size.exact() {
         Some(length) => Length::Known(length),
         None if asked.version == Version::HTTP_10 => Length::UntilClose,
         None => Length::Chunked,
-    });
-    let mut connection = parts.headers.get_all(header::CONNECTION).iter();
-    let closes = closes || connection.any(|value| has_option(value.as_bytes(), "close"));
-    Framing {
-        keep_alive: asked.keep_alive && !closes && length != Some(Length::UntilClose),
-        length,
-    }
+    })
 }
 
 fn put_status(version: Version, parts: &Parts, out: &mut Vec<u8>) {
@@ -120,20 +126,26 @@ fn put_status(version: Version, parts: &Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the fields that do not say where the message ends, and gives the length that the others say.
-fn put_fields<'h>(headers: &'h HeaderMap, is_upgrade: bool, out: &mut Vec<u8>) -> Option<&'h [u8]> {
-    let mut length = None;
+/// Writes the fields that do not say where the message ends, and gives what the others say.
+fn put_fields<'h>(headers: &'h HeaderMap, is_upgrade: bool, out: &mut Vec<u8>) -> Said<'h> {
+    let mut said = Said::default();
     for (name, value) in headers {
+        let value = value.as_bytes();
         if *name == header::CONTENT_LENGTH {
-            length = Some(value.as_bytes());
+            said.length = Some(value);
             continue;
         }
-        if *name == header::TRANSFER_ENCODING || *name == header::CONNECTION && !is_upgrade {
+        if *name == header::CONNECTION && !is_upgrade {
+            said.closes |= has_option(value, "close");
             continue;
         }
-        put_field(name.as_str().as_bytes(), value.as_bytes(), out);
+        if *name == header::TRANSFER_ENCODING {
+            continue;
+        }
+        said.has_date |= *name == header::DATE;
+        put_field(name.as_str().as_bytes(), value, out);
     }
-    length
+    said
 }
 
 fn put_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
