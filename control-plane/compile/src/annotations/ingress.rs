@@ -139,7 +139,7 @@ pub const ALL: &[Annotation] = &[
     row("sticky sessions", "affinity-mode", Both, Same, "`balanced`, or `persistent`: a client moves only where its endpoint is gone."),
     row("sticky sessions", "affinity-canary-behavior", Both, Differs, "`sticky`, or `legacy`: the canary is chosen for each request. Write it on the main Ingress."),
     row("sticky sessions", "session-cookie-name", Both, Same, "Its name; `INGRESSCOOKIE` where nothing is written."),
-    row("sticky sessions", "session-cookie-path", Both, Same, "Its `Path`; `/` where nothing is written."),
+    row("sticky sessions", "session-cookie-path", Both, Differs, "Its `Path`; `/` where nothing is written, where ingress-nginx takes the path of the rule."),
     row("sticky sessions", "session-cookie-domain", Both, Same, "Its `Domain`."),
     row("sticky sessions", "session-cookie-expires", Both, Differs, "Its `Max-Age` in seconds, where `session-cookie-max-age` is not written; `Expires` is not sent."),
     row("sticky sessions", "session-cookie-max-age", Both, Same, "Its `Max-Age` in seconds."),
@@ -152,7 +152,7 @@ pub const ALL: &[Annotation] = &[
 
     row("canaries", "canary", Both, Same, "`true`: this Ingress takes requests of the main Ingress with the same host, path and path type, and nothing else of it counts."),
     row("canaries", "canary-weight", Both, Same, "It takes so many …"),
-    row("canaries", "canary-weight-total", Both, Same, "… of so many requests; 100 where nothing is written."),
+    row("canaries", "canary-weight-total", Both, Same, "… of so many requests; 100 where nothing is written, and at least."),
     row("canaries", "canary-by-header", Both, Same, "A header that decides first: `always` or `never`."),
     row("canaries", "canary-by-header-value", Both, Same, "The value that takes the request, in their place."),
     row("canaries", "canary-by-header-pattern", Both, Within, "The expression that takes the request; no look-around, no back-references."),

@@ -31,7 +31,8 @@ pub(super) fn read(written: &mut Written<'_, '_>) -> Option<Canary> {
             is_good.then(|| cookie.text.to_owned())
         }),
         weight: written.number("canary-weight").unwrap_or(0),
-        total: total.filter(|total| *total > 0).unwrap_or(TOTAL),
+        // Of fewer ingress-nginx takes no notice.
+        total: total.filter(|total| *total > TOTAL).unwrap_or(TOTAL),
     })
 }
 
