@@ -139,7 +139,7 @@ pub const ALL: &[Annotation] = &[
     row("sticky sessions", "affinity-mode", Both, Same, "`balanced`, or `persistent`: a client moves only where its endpoint is gone."),
     row("sticky sessions", "affinity-canary-behavior", Both, Differs, "`sticky`, or `legacy`: the canary is chosen for each request. Write it on the main Ingress."),
     row("sticky sessions", "session-cookie-name", Both, Same, "Its name; `INGRESSCOOKIE` where nothing is written."),
-    row("sticky sessions", "session-cookie-path", Both, Differs, "Its `Path`; `/` where nothing is written, where ingress-nginx takes the path of the rule."),
+    row("sticky sessions", "session-cookie-path", Both, Same, "Its `Path`; `/` where nothing is written (ingress-nginx: the path of the rule)."),
     row("sticky sessions", "session-cookie-domain", Both, Same, "Its `Domain`."),
     row("sticky sessions", "session-cookie-expires", Both, Differs, "Its `Max-Age` in seconds, where `session-cookie-max-age` is not written; `Expires` is not sent."),
     row("sticky sessions", "session-cookie-max-age", Both, Same, "Its `Max-Age` in seconds."),
