@@ -112,22 +112,55 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Changes what is not asked for: a header of an Ingress, and in each second turn whether one of two endpoints is ready.
-pub(crate) fn churn(folder: &Path, turn: usize) -> anyhow::Result<()> {
-    let (header, is_ready) = (turn / 2, turn % 4 < 2);
-    let text = format!(
-        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: changing\n  namespace: default\n  annotations:\n    \
-         meshlite.io/response-headers: \"x-turn: {header}\"\nspec:\n  rules:\n  - host: changing.example.com\n    http:\n      \
-         paths:\n      - path: /\n        pathType: Prefix\n        backend:\n          service:\n            name: changing\n            \
-         port:\n              number: 80\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: changing\n  namespace: default\n\
-         spec:\n  ports:\n  - port: 80\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: changing-a\n  \
-         namespace: default\n  labels:\n    kubernetes.io/service-name: changing\naddressType: IPv4\nports:\n- port: 80\n\
-         endpoints:\n- addresses: [\"192.0.2.1\"]\n- addresses: [\"192.0.2.2\"]\n  conditions:\n    ready: {is_ready}\n"
-    );
+/// Files that are changed one after the other: one that changes again is not read until it has been left alone for a while.
+const CHANGING: usize = 10;
+
+/// What is changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// A port of a Service that no ingress needs.
+    Elsewhere,
+    /// A header of an Ingress that is not asked for, or which of its endpoints are ready, in turn.
+    Routes,
+}
+
+/// Changes one of ten.
+pub(crate) fn change(folder: &Path, what: Change, turn: usize) -> anyhow::Result<()> {
+    let (number, round) = (turn % CHANGING, turn / CHANGING);
+    let (name, text) = match what {
+        Change::Elsewhere => elsewhere(number, round),
+        Change::Routes => changing(number, round),
+    };
     let new = folder.join("changing.new");
     fs::write(&new, text)?;
-    fs::rename(new, folder.join("changing.yaml"))?;
+    fs::rename(new, folder.join(format!("{name}.yaml")))?;
     Ok(())
+}
+
+fn elsewhere(number: usize, round: usize) -> (String, String) {
+    let (name, port) = (format!("elsewhere-{number}"), 1000 + round % 1000);
+    let text = format!(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: default\nspec:\n  ports:\n  - port: {port}\n"
+    );
+    (name, text)
+}
+
+fn changing(number: usize, round: usize) -> (String, String) {
+    let (name, header, is_ready) = (
+        format!("changing-{number}"),
+        round / 2,
+        round.is_multiple_of(2),
+    );
+    let text = format!(
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: {name}\n  namespace: default\n  annotations:\n    \
+         meshlite.io/response-headers: \"x-turn: {header}\"\nspec:\n  rules:\n  - host: {name}.example.com\n    http:\n      \
+         paths:\n      - path: /\n        pathType: Prefix\n        backend:\n          service:\n            name: {name}\n            \
+         port:\n              number: 80\n---\napiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: default\n\
+         spec:\n  ports:\n  - port: 80\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: {name}-a\n  \
+         namespace: default\n  labels:\n    kubernetes.io/service-name: {name}\naddressType: IPv4\nports:\n- port: 80\n\
+         endpoints:\n- addresses: [\"192.0.2.1\"]\n- addresses: [\"192.0.2.2\"]\n  conditions:\n    ready: {is_ready}\n"
+    );
+    (name, text)
 }
 
 fn secret(certificate: &str, key: &str) -> String {

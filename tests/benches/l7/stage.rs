@@ -63,8 +63,8 @@ pub(crate) struct Stage {
     pub(crate) control: Control,
     /// Why some of the others are not there.
     pub(crate) missing: BTreeMap<&'static str, String>,
-    /// Another ingress, which writes an access log: nginx and others need a listener only.
-    logging: Proxy,
+    /// Another ingress, which writes an access log, where there is one: nginx and others need a listener only.
+    logging: Option<Proxy>,
     _origin: Process,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct Control {
 }
 
 impl Stage {
-    /// Starts everything, with so many routes, and those to all origins if it `has_all`.
+    /// Starts everything, with so many routes; those to all origins and what writes an access log if it `has_all`.
     pub(crate) async fn set(plan: &Plan, routes: usize, has_all: bool) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = own_address()?;
@@ -101,9 +101,14 @@ impl Stage {
         let served = peers::origin(folder.path(), origins.of(Origin::Web))?;
         let control = Control::start(folder, &hosts, origins, &certificate, &key).await?;
         let mut proxies = vec![control.ingress(OURS, "127.0.0.1", &[], &[]).await?];
-        let more = ["--access-log", "combined"];
-        let mut logging = control.ingress(OURS, "127.0.0.2", &[], &more).await?;
-        logging.ports.logged = Some(logging.ports.http);
+        let logging = if has_all {
+            let more = ["--access-log", "combined"];
+            let mut logging = control.ingress("logging", "127.0.0.2", &[], &more).await?;
+            (logging.name, logging.ports.logged) = (OURS, Some(logging.ports.http));
+            Some(logging)
+        } else {
+            None
+        };
         let (others, missing) = peers::start(plan, control.folder.path(), &hosts, origins).await?;
         proxies.extend(others);
         Ok(Self {
@@ -123,8 +128,10 @@ impl Stage {
     pub(crate) fn under(&self, load: Load) -> Vec<&Proxy> {
         let mut proxies = self.all();
         proxies.retain(|proxy| proxy.name != FLOOR || load.is_for_the_floor());
-        if let (Load::Logged(_), Some(ours)) = (load, proxies.first_mut()) {
-            *ours = &self.logging;
+        if let (Load::Logged(_), Some(ours), Some(logging)) =
+            (load, proxies.first_mut(), &self.logging)
+        {
+            *ours = logging;
         }
         proxies
     }
