@@ -13,7 +13,8 @@ use http::Response;
 use meshlite_snapshot::{LoadBalancing, Retry, RetryOn};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
 };
 
 use super::{put_cluster, put_route, retrying};
@@ -21,6 +22,9 @@ use crate::tests::{
     mesh::Mesh,
     origin::{Answer, Client, Origin, exchange_bytes, full, get, read_until, request},
 };
+
+/// How long a connection may take here.
+const SOON: Duration = Duration::from_millis(300);
 
 /// Reads a request and closes the connection, which is a reset or an end before the answer.
 async fn closing() -> (Origin, Arc<AtomicUsize>) {
@@ -46,6 +50,20 @@ async fn silent() -> Origin {
         while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {}
     })
     .await
+}
+
+/// A socket that takes no connection, as nobody accepts those that it has; with them.
+async fn full_queue() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connected) = timeout(SOON, TcpStream::connect(address)).await {
+        waiting.push(connected.unwrap());
+        assert!(waiting.len() < 100, "a queue without an end");
+    }
+    (listener, waiting)
 }
 
 async fn in_turn(mesh: &mut Mesh, endpoints: &[SocketAddr]) {
@@ -298,4 +316,25 @@ async fn an_endpoint_that_does_not_know_the_expectation_gets_the_body_all_the_sa
     stream.write_all(b"body").await.unwrap();
     let answer = read_until(&mut stream, "ok").await;
     assert!(answer.contains("HTTP/1.1 200 OK\r\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_no_connection_is_given_up_in_time_whatever_the_method() {
+    let mut mesh = Mesh::with(|config| config.connect_timeout = SOON).await;
+    let (deaf, _waiting) = full_queue().await;
+    let deaf = deaf.local_addr().unwrap();
+    mesh.serve(&[deaf]).await;
+    for method in ["GET", "POST"] {
+        assert_eq!(send(&mesh, method).await.status, 504, "{method}");
+    }
+    // The next one gets it: nothing was sent to the first.
+    let web = Origin::echo("web").await;
+    in_turn(&mut mesh, &[deaf, web.address]).await;
+    for _ in 0..2 {
+        assert_eq!(send(&mesh, "POST").await.body, "web");
+    }
+    // What the cluster says is stronger.
+    in_turn(&mut mesh, &[deaf]).await;
+    put_cluster(&mut mesh, |web| web.connect_timeout_ms = Some(60_000)).await;
+    assert!(timeout(2 * SOON, send(&mesh, "GET")).await.is_err());
 }
