@@ -4,12 +4,12 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, anyhow, ensure};
 use nix::sys::prctl;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
     objects::{HOST, PATH},
@@ -41,6 +41,10 @@ pub(crate) async fn steadily(proxy: &Proxy, rate: u32, time: Duration) -> anyhow
     Ok(times)
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a thread of its own, whose sleep is exact"
+)]
 fn client(
     at: (&'static str, u16),
     first: Instant,
