@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod works;
 
 use std::{
     collections::BTreeSet,
@@ -11,9 +12,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use meshlite_nft::Nftables;
-
-use super::Conntrack;
 use crate::Scheduler;
 
 /// Where the kernel and the system say what they have.
@@ -81,7 +79,7 @@ impl Modules {
         Self {
             root: "/".into(),
             modprobe: "modprobe".into(),
-            works,
+            works: works::works,
         }
     }
 
@@ -180,21 +178,6 @@ fn all_of<'a>(modules: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
     iter::once("-a")
         .chain(modules.map(String::as_str))
         .collect()
-}
-
-/// Whether this kernel does what a module is for.
-fn works(module: &str) -> Option<bool> {
-    let is_there = |path: &str| Some(Path::new(path).exists());
-    match module {
-        "ip_vs" => is_there("/proc/net/ip_vs"),
-        "nf_conntrack" => is_there("/proc/sys/net/netfilter/nf_conntrack_max"),
-        "nf_conntrack_netlink" => {
-            let listed = Conntrack::connect().and_then(|mut conntrack| conntrack.flows(&[]));
-            Some(listed.is_ok())
-        }
-        "nf_tables" => Some(Nftables::connect().is_ok()),
-        _ => None,
-    }
 }
 
 // === impl Report ===
