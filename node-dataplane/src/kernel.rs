@@ -40,6 +40,12 @@ pub(crate) trait Kernel: Send + 'static {
     /// Everything that is programmed, also by others where they share the kernel.
     fn read(&mut self) -> impl Future<Output = Result<Observed, KernelError>> + Send;
 
+    /// Whether everything is certain to be as the last reading and the steps since left it, so that there is nothing to
+    /// read.
+    fn is_as_left(&mut self) -> impl Future<Output = bool> + Send {
+        std::future::ready(false)
+    }
+
     /// Applies the steps of one phase in order, as one batch where the kernel has batches; those of all phases where it
     /// [is atomic](Capabilities::is_atomic). Answers for each, in the same order.
     fn apply(

@@ -71,8 +71,7 @@ pub(crate) struct Program<K> {
     mirror: Option<Mirror>,
     /// Virtual servers that may not be as they should.
     due: BTreeSet<Key>,
-    /// The next pass reads the kernel and compares all of it.
-    must_read: bool,
+    reading: Reading,
     drains: Drains,
     problems: Problems,
     /// They may not be what they were.
@@ -97,6 +96,15 @@ pub(crate) struct Parts<K> {
     pub(crate) check_endpoints: bool,
     pub(crate) metrics: Metrics,
     pub(crate) printer: Option<Box<dyn Write + Send>>,
+}
+
+/// Whether the next pass reads the kernel and compares all of it with what should be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reading {
+    NotDue,
+    /// Unless it is certain to be as it was left.
+    DueInDoubt,
+    Due,
 }
 
 /// What calls for a look at the host.
@@ -142,7 +150,7 @@ impl<K: Kernel> Program<K> {
             derived_in: Duration::ZERO,
             mirror: None,
             due: BTreeSet::new(),
-            must_read: true,
+            reading: Reading::Due,
             drains: Drains::new(),
             problems: Problems::default(),
             findings_due: true,
@@ -187,9 +195,9 @@ impl<K: Kernel> Program<K> {
         }
     }
 
-    /// The next pass reads the kernel and compares all of it.
-    pub(crate) const fn resync(&mut self) {
-        self.must_read = true;
+    /// The next pass compares all of it with what the kernel has.
+    pub(crate) fn resync(&mut self) {
+        self.reading = self.reading.max(Reading::DueInDoubt);
         self.health_checks_due = true;
     }
 
@@ -248,8 +256,17 @@ impl<K: Kernel> Program<K> {
         self.heed(others);
         self.metrics.generation.set(generation);
         let started = Instant::now();
-        self.must_read |= self.retry_at.is_some_and(|at| at <= started);
-        let is_full = self.must_read;
+        if self.retry_at.is_some_and(|at| at <= started) {
+            self.reading = Reading::Due;
+        }
+        let is_full = self.reading > Reading::NotDue;
+        if self.reading == Reading::DueInDoubt {
+            self.reading = if self.is_in_doubt().await {
+                Reading::Due
+            } else {
+                Reading::NotDue
+            };
+        }
         let settled = self.settle().await;
         self.time(started.elapsed(), is_full);
         let now = Instant::now();
@@ -271,6 +288,17 @@ impl<K: Kernel> Program<K> {
         self.host_due.is_full |= is_full;
         self.take_stock();
         true
+    }
+
+    /// Whether the kernel may be otherwise than it should be, or what it refused may succeed now.
+    async fn is_in_doubt(&mut self) -> bool {
+        let Problems {
+            failures,
+            conflicts,
+            ..
+        } = &self.problems;
+        let is_known = self.mirror.is_some() && failures.is_empty() && conflicts.is_empty();
+        !is_known || !self.kernel.is_as_left().await
     }
 
     /// Takes note of what else is wrong with Services on this node.

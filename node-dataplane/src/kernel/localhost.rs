@@ -104,6 +104,11 @@ impl<K: Kernel> Kernel for Localhost<K> {
         Ok(observed)
     }
 
+    async fn is_as_left(&mut self) -> bool {
+        self.follow().await;
+        self.kernel.is_as_left().await
+    }
+
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
         let results = self.kernel.apply(steps).await;
         let mut is_touched = false;

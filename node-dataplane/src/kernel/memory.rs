@@ -21,6 +21,9 @@ pub(crate) struct Memory {
     /// How many steps each call had.
     #[cfg(test)]
     pub(crate) calls: Vec<usize>,
+    /// Nobody has changed it behind the planner's back, and it knows.
+    #[cfg(test)]
+    pub(crate) is_as_left: bool,
     faults: Vec<(usize, KernelError)>,
     read_fault: Option<KernelError>,
     steps_seen: usize,
@@ -81,6 +84,11 @@ impl Kernel for Memory {
             Some(error) => Err(error),
             None => Ok(self.observed.clone()),
         }
+    }
+
+    #[cfg(test)]
+    async fn is_as_left(&mut self) -> bool {
+        self.is_as_left
     }
 
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {

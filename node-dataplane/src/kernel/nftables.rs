@@ -97,6 +97,11 @@ impl Kernel for Nftables {
         .await
     }
 
+    async fn is_as_left(&mut self) -> bool {
+        let asked = self.run(true, |rules| Ok(rules.is_as_left())).await;
+        asked.unwrap_or(false)
+    }
+
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
         let (count, is_quick) = (steps.len(), steps.len() <= FEW);
         let steps = steps.to_vec();

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Program, mirror::Mirror};
+use super::{Program, Reading, mirror::Mirror};
 use crate::{
     kernel::{Kernel, KernelError, print},
     metrics::OutcomeLabel,
@@ -36,10 +36,10 @@ impl<K: Kernel> Program<K> {
             let done = self.attempt().await;
             if done.is_err() {
                 // Nobody knows what of it is done.
-                self.must_read = true;
+                self.reading = Reading::Due;
             }
             done?;
-            if !self.must_read {
+            if self.reading == Reading::NotDue {
                 break;
             }
             debug!(attempt, "kernel changed under the plan");
@@ -49,7 +49,7 @@ impl<K: Kernel> Program<K> {
 
     async fn attempt(&mut self) -> Result<(), KernelError> {
         let now = Instant::now();
-        let (mut mirror, plan, keys) = if self.must_read || self.mirror.is_none() {
+        let (mut mirror, plan, keys) = if self.reading == Reading::Due || self.mirror.is_none() {
             let mirror = Mirror::new(self.kernel.read().await?);
             let plan = plan(
                 self.desired.table(),
@@ -59,7 +59,7 @@ impl<K: Kernel> Program<K> {
                 now,
             );
             self.heed_repairs(&plan);
-            self.must_read = false;
+            self.reading = Reading::NotDue;
             self.findings_due = true;
             (mirror, plan, None)
         } else {
@@ -87,7 +87,9 @@ impl<K: Kernel> Program<K> {
         }
         self.due.clear();
         let is_resync = |error| matches!(error, &KernelError::Resync(_));
-        self.must_read |= outcome.failures.values().any(is_resync);
+        if outcome.failures.values().any(is_resync) {
+            self.reading = Reading::Due;
+        }
         self.remember(plan, outcome.failures, keys);
         Ok(())
     }
@@ -132,7 +134,9 @@ impl<K: Kernel> Program<K> {
                     (Ok(()), _) => {
                         debug!(%step, "programmed");
                         // Where it cannot be noted, the next attempt reads what there is.
-                        self.must_read |= mirror.apply(step).is_err();
+                        if mirror.apply(step).is_err() {
+                            self.reading = Reading::Due;
+                        }
                     }
                     (Err(error), Some(key)) => {
                         debug!(%step, %error, "step failed");

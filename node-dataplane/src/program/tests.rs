@@ -160,6 +160,20 @@ async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
     );
 }
 
+#[tokio::test]
+async fn a_kernel_that_is_certain_to_be_as_it_was_left_is_not_read_again() {
+    let mut program = wanting(Memory::default(), web(&[OLD])).await;
+    program.pass(vec![]).await;
+    program.kernel.is_as_left = true;
+    let is_read = KernelError::Retry("it was read".into());
+    program.kernel.fail_read(is_read);
+    program.resync();
+    assert!(program.pass(vec![]).await);
+    program.kernel.is_as_left = false;
+    program.resync();
+    assert!(!program.pass(vec![]).await, "what is in doubt is read");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_step_is_a_finding_until_the_retry_succeeds() {
     let mut kernel = Memory::default();

@@ -64,6 +64,12 @@ impl<E: Entry> Rules<E> {
         Err(KernelError::Retry(text))
     }
 
+    /// Whether nothing is broken, and no ruleset was changed since by anybody.
+    pub(crate) fn is_as_left(&mut self) -> bool {
+        let is_sound = self.is_whole && self.remains.is_empty();
+        is_sound && self.generation.is_some() && self.nftables.generation().ok() == self.generation
+    }
+
     /// What a refusal means. A socket that failed is made anew, for the next time.
     fn refused(&mut self, error: &Error) -> KernelError {
         if let (Error::Socket(_), Ok(nftables)) = (error, Nftables::connect()) {

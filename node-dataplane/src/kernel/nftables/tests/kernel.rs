@@ -120,7 +120,9 @@ fn damage_by_others_is_read_and_made_good() {
             "flush map inet meshlite members-ip",
             "flush map inet meshlite frontends-ip6",
         ] {
+            assert!(kernel.is_as_left().await, "before: {damage}");
             run("nft", &[damage]);
+            assert!(!kernel.is_as_left().await, "{damage}");
             let steps = plan_for(&mut kernel, &table).await.steps;
             assert!(!steps.is_empty(), "{damage}");
             settle(&mut kernel, &table).await;
