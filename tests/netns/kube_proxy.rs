@@ -17,6 +17,7 @@ use meshlite_tests::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 use crate::{
     backend::{Backend, SERVICES},
@@ -54,6 +55,7 @@ pub(crate) struct KubeProxy {
     node: usize,
     folder: TempDir,
     process: Option<Process>,
+    _relay: JoinSet<()>,
 }
 
 // === impl Api ===
@@ -173,8 +175,7 @@ impl KubeProxy {
     /// Tells the API server of all nodes, and the node of the API server. It does not run yet.
     pub(crate) fn on(api: &Api, cluster: &Cluster, node: usize, mode: Backend) -> Self {
         let host = cluster.world.node(node);
-        let relayed = host.relay(api.runtime.handle(), api.address);
-        relayed.expect("a way to the API server");
+        let relay = host.relay(api.runtime.handle(), api.address);
         api.put(&cluster.node_objects());
         let folder = tempfile::tempdir().expect("a folder");
         let config = kube_proxy::config(mode.name(), host.name(), &api.kubeconfig);
@@ -183,6 +184,7 @@ impl KubeProxy {
             node,
             folder,
             process: None,
+            _relay: relay.expect("a way to the API server"),
         }
     }
 

@@ -13,7 +13,7 @@ use meshlite_tests::{
     world::{Host, Process, World},
 };
 use tempfile::TempDir;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinSet};
 
 use crate::{
     objects::NODE,
@@ -30,6 +30,7 @@ const PARTIAL_PASSES: &str = "kubeproxy_sync_partial_proxy_rules_duration_second
 pub(crate) struct Arena {
     world: World,
     folder: TempDir,
+    _relays: Vec<JoinSet<()>>,
 }
 
 /// A proxy on it, and what it took to program everything.
@@ -54,14 +55,18 @@ impl Arena {
     /// A node from which the control plane and the API server of the scene can be reached.
     pub(crate) fn new(runtime: &Handle, scene: &Scene) -> anyhow::Result<Self> {
         let world = World::new(&[2])?;
-        world.node(0).relay(runtime, scene.control_plane)?;
-        if let Some(api) = scene.api_server {
-            world.node(0).relay(runtime, api)?;
-        }
+        let servers = [Some(scene.control_plane), scene.api_server];
+        let servers = servers.into_iter().flatten();
+        let relays = servers.map(|server| world.node(0).relay(runtime, server));
+        let relays = relays.collect::<Result<_, _>>()?;
         let folder = tempfile::Builder::new()
             .prefix("meshlite-bench-")
             .tempdir()?;
-        Ok(Self { world, folder })
+        Ok(Self {
+            world,
+            folder,
+            _relays: relays,
+        })
     }
 
     pub(crate) fn node(&self) -> &Host {

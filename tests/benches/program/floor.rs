@@ -1,6 +1,9 @@
-//! The least that it takes: other programs, and [bare loops](bare), that put the same into the kernel.
+//! The least that it takes: other programs, [bare transactions](copy) and [bare loops](bare), that put the same into the
+//! kernel.
 
 pub(crate) mod bare;
+pub(crate) mod copy;
+mod follower;
 
 use std::{
     fmt::Write as _,

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use meshlite_tests::figures::millis;
 use tokio::runtime::Handle;
 
 use crate::{
     arena::Arena,
-    floor,
+    floor::{self, copy::Copy},
     guest::Orders,
     nftables::micros,
     objects::Size,
     plan::{EMULATED, ENDPOINTS, Plan},
     report::{Report, add_felt, add_outcome, ratio},
     scene::Scene,
-    subject::{Task, measure as subject},
+    subject::{Task, measure as subject, measure_and},
     traffic::{self, Felt},
     watch::{Mode, Proxy},
 };
@@ -25,6 +26,7 @@ const KUBE_PROXY: Proxy = Proxy::KubeProxy(Mode::Ipvs);
 /// Measures all of it: first what everything else is compared with.
 pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
     let plan = orders.plan();
+    let mut node = None;
     // First of all: programs that run for the first time are read from the other side, and translated.
     report.section("traffic through IPVS", |report| {
         let task = Task {
@@ -33,13 +35,16 @@ pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
             idle: Duration::ZERO,
             traffic: Some(EMULATED),
         };
-        let outcome = subject(runtime, OURS, &orders.one, task)?;
+        let copy = |arena: &Arena| Copy::of(arena.node());
+        let (outcome, copy) = measure_and(runtime, OURS, &orders.one, task, copy)?;
         add_outcome(report, "ipvs_1", &outcome);
+        node = Some(copy);
         Ok(())
     });
     for (scene, &services) in orders.scenes.iter().zip(plan.ipvs_sizes) {
         report.section(&format!("IPVS, {services} Services"), |report| {
-            one_size(runtime, plan, (scene, services), report)
+            let node = node.as_ref().context("no node's table was read")?;
+            one_size(runtime, plan, (node, scene, services), report)
         });
     }
     report.section("kube-proxy and Meshlite, IPVS", |report| {
@@ -50,7 +55,7 @@ pub(crate) fn measure(runtime: &Handle, orders: &Orders, report: &mut Report) {
 fn one_size(
     runtime: &Handle,
     plan: Plan,
-    (scene, services): (&Scene, u32),
+    (node, scene, services): (&Copy, &Scene, u32),
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let size = Size {
@@ -60,12 +65,13 @@ fn one_size(
     let is_largest = plan.ipvs_sizes.last() == Some(&services);
     // The emulated kernel needs a minute for each of the largest.
     let rounds = if is_largest { 1 } else { plan.runs };
-    let bare = floor::bare::netlink(size, rounds)?;
+    let rules = node.with_services(size)?;
+    let bare = floor::bare::netlink(&rules, size, rounds)?;
     let name = format!("ipvs_{services}");
     report.add(
         &format!("{name}_netlink_s"),
         seconds(bare.load),
-        "bare loops that send the same elements, routes, virtual servers and destinations",
+        "bare loops that send the same rules, virtual servers, destinations and routes",
     );
     report.add(
         &format!("{name}_servers_s"),

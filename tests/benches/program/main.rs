@@ -17,7 +17,6 @@
 
 mod arena;
 mod director;
-mod flat;
 mod floor;
 mod guest;
 mod ipvs;

@@ -1,4 +1,5 @@
-//! What a node with IPVS sends to the kernel, in bare loops: nothing is derived, read, compared or remembered.
+//! What a node with IPVS sends to the kernel in its first pass, in bare loops: it is all ready before, and nothing is
+//! derived, read, compared or remembered.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -11,26 +12,23 @@ use meshlite_ipvs::{
     Scheduler, Service, ServiceKey, ServiceSettings,
 };
 use meshlite_netlink::{Ask, Exchange, Header, KernelSocket, Writer, flags};
-use meshlite_nft::{
-    Data, Element, Family, Field, Name, Nftables, Set, Table, TableKey, Transaction, Type,
-    UserData, Value,
-};
+use meshlite_nft::{Nftables, Transaction};
 use meshlite_tests::figures::median;
 
 use crate::{
-    flat::CHANGES,
     objects::{PORT, Size, TARGET, vip},
     subject::REST,
     watch::pause,
 };
 
-const TCP: u8 = 6;
+/// Changes of which the median counts.
+const CHANGES: u16 = 5;
 
 /// How long IPVS takes in bare loops that send what is ready to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Netlink {
-    /// All that a node sends for all Services: elements of its nft table, a `local` route for each address, virtual
-    /// servers and destinations.
+    /// All that a node sends in its first pass: its nft table, virtual servers and destinations, a link, and a `local`
+    /// route for each address.
     pub(crate) load: Duration,
     /// Of that, virtual servers and destinations.
     pub(crate) servers: Duration,
@@ -38,27 +36,29 @@ pub(crate) struct Netlink {
     pub(crate) change: Duration,
 }
 
-/// Measures it, so often.
-pub(crate) fn netlink(size: Size, rounds: u16) -> anyhow::Result<Netlink> {
-    let (changes, rules) = (changes(size)?, rules(size)?);
+/// Measures it, so often; `rules` make the nft table.
+pub(crate) fn netlink(rules: &Transaction, size: Size, rounds: u16) -> anyhow::Result<Netlink> {
+    let changes = changes(size)?;
     let addresses: Vec<_> = (0..size.services).map(vip).collect();
     let (mut loads, mut servers, mut edits) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         let namespace = super::host()?;
         let mut nftables = namespace.run(Nftables::connect)?;
-        let mut routes = Exchange::new(namespace.run(KernelSocket::route)?);
+        let mut network = Exchange::new(namespace.run(KernelSocket::route)?);
         let mut ipvs = namespace.run(Ipvs::connect)?;
         let started = Instant::now();
-        nftables.commit(&rules)?;
-        let failed = routes.apply(addresses.iter().copied(), |address, ask, out| {
+        nftables.commit(rules)?;
+        let helped = Instant::now();
+        let failed = ipvs.apply(changes.iter().copied())?;
+        servers.push(helped.elapsed());
+        ensure!(failed.is_empty(), "{failed:?}");
+        let failed = network.apply([()], |(), ask, out| write_link(ask, out))?;
+        ensure!(failed.is_empty(), "{failed:?}");
+        let failed = network.apply(addresses.iter().copied(), |address, ask, out| {
             write_route(*address, ask, out);
         })?;
         ensure!(failed.is_empty(), "{failed:?}");
-        let helped = Instant::now();
-        let failed = ipvs.apply(changes.iter().copied())?;
         loads.push(started.elapsed());
-        servers.push(helped.elapsed());
-        ensure!(failed.is_empty(), "{failed:?}");
         edits.push(edit(&mut ipvs, size)?);
     }
     Ok(Netlink {
@@ -114,66 +114,38 @@ fn changes(size: Size) -> anyhow::Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// The elements by which packets to Services are masqueraded, and other ports of their addresses refused.
-fn rules(size: Size) -> anyhow::Result<Transaction> {
-    let name = |text: &str| text.parse::<Name>();
-    let table = Table {
-        key: TableKey {
-            family: Family::Inet,
-            name: name("bare")?,
-        },
-        dormant: false,
-        user_data: UserData::default(),
-    };
-    let (frontends, vips) = (name("frontends")?, name("vips")?);
-    let (frontends, vips) = (table.key.set(frontends), table.key.set(vips));
-    let place = Type::concat([Type::IPV4, Type::PROTOCOL, Type::PORT]);
-    let mut transaction = Transaction::new();
-    transaction.add_table(&table);
-    transaction.add_set(&Set::map(frontends.clone(), place, Type::MARK));
-    transaction.add_set(&Set::new(vips.clone(), Type::IPV4));
-    let frontend = |number: u32| {
-        let place = [vip(number).into(), Field::Protocol(TCP), Field::Port(PORT)];
-        // Whose it is, as a node notes it.
-        let user_data = UserData::new(format!("default/service-{number}").into_bytes());
-        Element {
-            user_data,
-            ..Element::mapping(Value::concat(&place), Data::Value(Field::Mark(41).into()))
-        }
-    };
-    transaction.add_elements(&frontends, (0..size.services).map(frontend));
-    let address = |number| Element::new(Field::from(vip(number)).into());
-    transaction.add_elements(&vips, (0..size.services).map(address));
-    Ok(transaction)
+/// A link as `ip link add kube-ipvs0 type dummy` makes it.
+fn write_link(ask: Ask, out: &mut Vec<u8>) {
+    const RTM_NEWLINK: u16 = 16;
+    const IFLA_IFNAME: u16 = 3;
+    const IFLA_LINKINFO: u16 = 18;
+    const IFLA_INFO_KIND: u16 = 1;
+    let mut link = Writer::begin(out, header(RTM_NEWLINK, ask), &[0; 16]);
+    link.put_str(IFLA_IFNAME, "kube-ipvs0");
+    link.nest(IFLA_LINKINFO, |info| info.put(IFLA_INFO_KIND, b"dummy"));
+    // It is far shorter than netlink can say.
+    link.end().unwrap_or_default();
 }
 
-/// A route as `ip route add local ADDRESS dev lo` makes it.
+/// A route as `ip route add local ADDRESS dev lo proto 109 metric 1024` makes it.
 fn write_route(address: Ipv4Addr, ask: Ask, out: &mut Vec<u8>) {
     const RTM_NEWROUTE: u16 = 24;
     const AF_INET: u8 = 2;
     const RT_TABLE_LOCAL: u8 = 255;
     const RT_SCOPE_HOST: u8 = 254;
     const RTN_LOCAL: u8 = 2;
-    const STATIC: u8 = 4;
+    const MESHLITE: u8 = 109;
     const RTA_DST: u16 = 1;
     const RTA_OIF: u16 = 4;
+    const RTA_PRIORITY: u16 = 6;
     const LOOPBACK: u32 = 1;
-    let mut wanted = flags::NLM_F_REQUEST | flags::NLM_F_CREATE | flags::NLM_F_EXCL;
-    if ask.acknowledge {
-        wanted |= flags::NLM_F_ACK;
-    }
-    let header = Header {
-        kind: RTM_NEWROUTE,
-        flags: wanted,
-        sequence: ask.sequence,
-    };
     let own = [
         AF_INET,
         32,
         0,
         0,
         RT_TABLE_LOCAL,
-        STATIC,
+        MESHLITE,
         RT_SCOPE_HOST,
         RTN_LOCAL,
         0,
@@ -181,9 +153,22 @@ fn write_route(address: Ipv4Addr, ask: Ask, out: &mut Vec<u8>) {
         0,
         0,
     ];
-    let mut route = Writer::begin(out, header, &own);
+    let mut route = Writer::begin(out, header(RTM_NEWROUTE, ask), &own);
     route.put(RTA_DST, &address.octets());
     route.put_u32_ne(RTA_OIF, LOOPBACK);
+    route.put_u32_ne(RTA_PRIORITY, 1024);
     // It is far shorter than netlink can say.
     route.end().unwrap_or_default();
+}
+
+fn header(kind: u16, ask: Ask) -> Header {
+    let mut wanted = flags::NLM_F_REQUEST | flags::NLM_F_CREATE | flags::NLM_F_EXCL;
+    if ask.acknowledge {
+        wanted |= flags::NLM_F_ACK;
+    }
+    Header {
+        kind,
+        flags: wanted,
+        sequence: ask.sequence,
+    }
 }
