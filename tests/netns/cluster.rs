@@ -1,6 +1,7 @@
 //! The world with Meshlite in it: a control plane on its manifests, and `meshlite node` on every node.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
@@ -8,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use meshlite_tests::world::{Family, Process, Protocol, Server, World};
+use meshlite_tests::world::{Family, Host, Process, Protocol, Server, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -19,6 +20,8 @@ use crate::{
 };
 
 const CONTROL_PLANE: u16 = 18000;
+/// Where ingresses listen for HTTP and HTTPS: pods have servers on other ports already.
+pub(crate) const INGRESS: [u16; 2] = [18080, 18443];
 /// The rest of the name is the process and what makes it unique.
 const FOLDER: &str = "meshlite-netns-";
 
@@ -26,6 +29,8 @@ const FOLDER: &str = "meshlite-netns-";
 pub(crate) struct Cluster {
     // In the order in which they end.
     nodes: Vec<Option<Process>>,
+    /// By the host that each is on.
+    ingresses: BTreeMap<String, Process>,
     control_plane: Option<Process>,
     /// What is said to every node beside who it is.
     flags: &'static [&'static str],
@@ -69,6 +74,7 @@ impl Cluster {
         let control_plane = start_control_plane(&world, folder.path());
         let mut cluster = Self {
             nodes: Vec::new(),
+            ingresses: BTreeMap::new(),
             control_plane: Some(control_plane),
             flags,
             _servers: servers,
@@ -115,6 +121,23 @@ impl Cluster {
         let arguments = who.iter().chain(&whom).chain(self.flags);
         let started = host.start(&meshlite(), arguments);
         self.nodes[node] = Some(started.expect("meshlite node starts"));
+    }
+
+    /// Starts an ingress on a host.
+    pub(crate) fn start_ingress(&mut self, on: &Host) {
+        let ip = self.world.control_plane().ip(Family::V4);
+        let url = format!("http://{ip}:{CONTROL_PLANE}");
+        let arguments = ["ingress", "--address", "::", "--control-plane", &url];
+        let started = on.start(&meshlite(), arguments);
+        let started = started.expect("meshlite ingress starts");
+        self.ingresses.insert(on.name().to_owned(), started);
+    }
+
+    /// Asks the ingress of a host to end, and waits until it has.
+    pub(crate) fn stop_ingress(&mut self, on: &Host) {
+        if let Some(ingress) = self.ingresses.remove(on.name()) {
+            ingress.stop();
+        }
     }
 
     /// Runs another command of the program on a node.
@@ -171,7 +194,10 @@ impl Cluster {
         let nodes = self.world.nodes().zip(&self.nodes);
         let nodes = nodes.filter_map(|(host, node)| Some((host.name(), node.as_ref()?)));
         let control_plane = self.control_plane.iter();
-        nodes.chain(control_plane.map(|process| ("control plane", process)))
+        let ingresses = self.ingresses.iter();
+        nodes
+            .chain(ingresses.map(|(name, process)| (name.as_str(), process)))
+            .chain(control_plane.map(|process| ("control plane", process)))
     }
 
     fn logs(&self) -> String {
@@ -203,7 +229,7 @@ impl Cluster {
     }
 
     /// Replaces a manifest as a whole.
-    fn write(&self, name: &str, objects: &[Value]) {
+    pub(crate) fn write(&self, name: &str, objects: &[Value]) {
         let documents = objects.iter().map(|object| format!("---\n{object}\n"));
         let unfinished = self.folder.path().join(name);
         let write = || -> io::Result<()> {
@@ -226,6 +252,7 @@ fn start_control_plane(world: &World, folder: &Path) -> Process {
     let manifests = folder.join("manifests");
     let listen = host.at(Family::V4, CONTROL_PLANE).to_string();
     let ranges = SERVICES.join(",");
+    let [http, https] = INGRESS.map(|port| port.to_string());
     let started = host.start(
         &meshlite(),
         [
@@ -237,6 +264,10 @@ fn start_control_plane(world: &World, folder: &Path) -> Process {
             "--insecure".as_ref(),
             "--service-cidr".as_ref(),
             ranges.as_ref(),
+            "--ingress-http-port".as_ref(),
+            http.as_ref(),
+            "--ingress-https-port".as_ref(),
+            https.as_ref(),
         ],
     );
     started.expect("meshlite control-plane starts")

@@ -4,6 +4,7 @@ mod endpoints;
 mod flows;
 mod healing;
 mod host;
+mod ingress;
 mod masquerade;
 mod policies;
 mod ports;
@@ -76,6 +77,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     all.extend(restarts::SCENARIOS);
     all.extend(healing::SCENARIOS);
     all.extend(host::SCENARIOS);
+    all.extend(ingress::SCENARIOS);
     all.extend(switch::SCENARIOS);
     all
 }

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Every host is a namespace with both families of addresses. Pods are routed: each hangs on a veth of its node, and nodes
-//! know the way to each other's pods. The client and the router know nodes, and nothing of pods and Services.
+//! know the way to each other's pods, as the control plane does. The client and the router know nodes, and nothing of pods and Services.
 //!
 //! No namespace has a name: each lives as long as this process holds its file, so a test that is killed leaves none.
 
@@ -27,6 +27,7 @@ use std::io;
 
 pub use dial::{Answer, Connection, DialError};
 pub use host::{Family, Host, Protocol};
+pub use http::{Kept, KeptAnswer};
 pub use namespace::Namespace;
 pub use process::Process;
 pub use server::Server;

@@ -175,8 +175,9 @@ impl Kernel for Userspace {
             name: "userspace",
             protocols: vec![Protocol::Tcp, Protocol::Udp],
             schedulers: vec![Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc],
-            // The answer to a datagram must come from the address that it was sent to, so UDP binds each.
-            every_node_address: vec![Protocol::Tcp],
+            // Each is bound: what is bound to all leaves no room for a Service that has the same port on an address of its own,
+            // and the answer to a datagram must come from the address that it was sent to.
+            every_node_address: Vec::new(),
             is_atomic: false,
             needs_drains: true,
         })

@@ -1,4 +1,5 @@
-//! A server on a host, which answers every question with the host's name and whom it saw ask.
+//! A server on a host, which answers every question with the host's name and whom it saw ask: a line, a datagram, or a request of
+//! HTTP/1.1.
 
 use std::{
     io,
@@ -111,7 +112,20 @@ async fn converse(stream: TcpStream, peer: SocketAddr, name: String) -> io::Resu
     let (questions, mut answers): (_, OwnedWriteHalf) = stream.into_split();
     let mut lines = BufReader::with_capacity(LONGEST, questions).lines();
     while let Some(question) = lines.next_line().await? {
-        let answer = format!("{name} {peer} {question}\n");
+        let mut answer = format!("{name} {peer} {question}\n");
+        if question.ends_with(" HTTP/1.1") {
+            // The rest of its head; there is no body.
+            while lines
+                .next_line()
+                .await?
+                .is_some_and(|line| !line.is_empty())
+            {}
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+                answer.len()
+            );
+            answer.insert_str(0, &head);
+        }
         answers.write_all(answer.as_bytes()).await?;
     }
     Ok(())

@@ -84,10 +84,11 @@ fn connect(world: &World) -> Result<(), Error> {
     for host in world.nodes().chain([&world.control_plane]) {
         host.ip_batch(&leaf(host, gateway, (24, 64)))?;
     }
+    world.control_plane.ip_batch(&other_pods(world, None))?;
     for (number, node) in (0_u8..).zip(&world.nodes) {
         let gateway = (pod_v4(number, 1), pod_v6(number, 1));
         node.host.ip_batch(&pods(node, gateway))?;
-        node.host.ip_batch(&other_pods(world, number))?;
+        node.host.ip_batch(&other_pods(world, Some(number)))?;
         for pod in &node.pods {
             pod.ip_batch(&leaf(pod, gateway, (32, 128)))?;
         }
@@ -163,11 +164,11 @@ fn pods(node: &Node, gateway: (Ipv4Addr, Ipv6Addr)) -> String {
     batch
 }
 
-/// The way to the pods of the other nodes.
-fn other_pods(world: &World, this: u8) -> String {
+/// The way to the pods of the other nodes, from one of them or from beside them.
+fn other_pods(world: &World, this: Option<u8>) -> String {
     let mut batch = String::new();
     for (other, node) in (0_u8..).zip(&world.nodes) {
-        if other != this {
+        if Some(other) != this {
             let (v4, v6) = (node.host.v4, node.host.v6);
             let pods = |family| pod_network(other, family);
             writeln!(batch, "route add {} via {v4}", pods(Family::V4)).ok();
