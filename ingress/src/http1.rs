@@ -26,7 +26,7 @@ pub(crate) use self::{
     chunked::{Chunked, Piece},
     decoder::Decoder,
     encoder::{Encoder, Length, OtherLength},
-    fields::{fields_of, has_option, number},
+    fields::{fields_of, has_option, number, stays_open},
     rewound::Rewound,
     sender::{SendError, Sender},
 };

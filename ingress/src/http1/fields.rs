@@ -23,6 +23,18 @@ pub(crate) fn has_option(value: &[u8], option: &str) -> bool {
     options.any(|named| named.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
 }
 
+/// Whether a value of `Connection` leaves the connection open; where it says both, it does not.
+pub(crate) fn stays_open(value: &[u8]) -> Option<bool> {
+    // What most of them say.
+    if value.eq_ignore_ascii_case(b"keep-alive") {
+        return Some(true);
+    }
+    if has_option(value, "close") {
+        return Some(false);
+    }
+    has_option(value, "keep-alive").then_some(true)
+}
+
 /// A number of bytes: digits and nothing else.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {

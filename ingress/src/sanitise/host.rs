@@ -60,14 +60,16 @@ const fn is_reg_name(byte: u8) -> bool {
 
 /// The name that a valid Host header is routed by: lower-case, without port and one trailing dot.
 pub(crate) fn name_of(value: &HeaderValue) -> Cow<'_, str> {
-    let host = value.to_str().unwrap_or_default();
-    let port = host.bytes().rposition(|byte| byte == b':');
+    let host = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+    let port = host.rfind(':');
     let host = match port.and_then(|at| host.split_at_checked(at)) {
         Some((host, port)) if !port.ends_with(']') => host,
         Some(_) | None => host,
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    // Of all bytes, because a loop that does not stop takes many at once.
+    let has_upper = (host.bytes()).fold(false, |has, byte| has | byte.is_ascii_uppercase());
+    if has_upper {
         Cow::Owned(host.to_ascii_lowercase())
     } else {
         Cow::Borrowed(host)

@@ -6,7 +6,7 @@ use bytes::{Buf as _, Bytes};
 use http::{Method, Request, Uri, Version, header, request::Parts};
 
 use crate::http1::{
-    Chunked, Decoder, MAX_FIELDS, MAX_HEAD, Malformed, fields_of, has_option, number,
+    Chunked, Decoder, MAX_FIELDS, MAX_HEAD, Malformed, fields_of, has_option, number, stays_open,
 };
 
 /// The head of a request.
@@ -101,13 +101,11 @@ impl Said {
             6 if is("expect") => {
                 self.expects |= field.value.eq_ignore_ascii_case(b"100-continue");
             }
-            10 if is("connection") => {
-                if has_option(field.value, "close") {
-                    self.stays_open = Some(false);
-                } else if has_option(field.value, "keep-alive") {
-                    self.stays_open.get_or_insert(true);
-                }
-            }
+            10 if is("connection") => match stays_open(field.value) {
+                Some(false) => self.stays_open = Some(false),
+                Some(true) => self.stays_open = self.stays_open.or(Some(true)),
+                None => {}
+            },
             14 if is("content-length") => {
                 let length = number(field.value).ok_or(Malformed::ContentLength)?;
                 if self.length.is_some_and(|other| other != length) {

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, Method, Response, StatusCode, Version, header};
 
-use crate::http1::{MAX_FIELDS, MAX_HEAD, Malformed, Reason, fields_of, has_option, number};
+use crate::http1::{MAX_FIELDS, MAX_HEAD, Malformed, Reason, fields_of, number, stays_open};
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(super) fn parse(buffer: &mut Bytes) -> Result<Option<Response<()>>, Malforme
 pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Framing, Malformed> {
     let (status, version) = (response.status(), response.version());
     let headers = response.headers_mut();
-    let mut may_reuse = stays_open(version, headers);
+    let mut may_reuse = leaves_open(version, headers);
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let said = if let Some(coding) = codings.next() {
         let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
@@ -88,15 +88,16 @@ pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Fr
 }
 
 /// Whether the endpoint leaves the connection open (RFC 9112 section 9.3). Where it says both, it does not.
-fn stays_open(version: Version, headers: &HeaderMap) -> bool {
-    let mut stays_open = version == Version::HTTP_11;
+fn leaves_open(version: Version, headers: &HeaderMap) -> bool {
+    let mut is_left = version == Version::HTTP_11;
     for value in headers.get_all(header::CONNECTION) {
-        if has_option(value.as_bytes(), "close") {
-            return false;
+        match stays_open(value.as_bytes()) {
+            Some(false) => return false,
+            Some(true) => is_left = true,
+            None => {}
         }
-        stays_open |= has_option(value.as_bytes(), "keep-alive");
     }
-    stays_open
+    is_left
 }
 
 pub(in crate::pool) struct Said {
