@@ -1,6 +1,6 @@
 //! Certificates by server name, hot and safe, and protocols by ALPN.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Version};
@@ -15,7 +15,11 @@ use rustls::{
     crypto::aws_lc_rs,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
@@ -23,6 +27,9 @@ use super::{
     mesh::{HTTPS, Mesh, secret},
     origin::{Answer, Client, Origin, full},
 };
+
+/// Longer than anything takes, on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Takes any certificate; the test looks at which one it got.
 #[derive(Debug)]
@@ -266,6 +273,37 @@ async fn alpn_chooses_the_protocol() {
     );
     let stream = connect(mesh.https(), "h.example", &["http/1.0"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.0"[..]));
+}
+
+#[tokio::test]
+async fn who_agreed_on_http_2_is_not_heard_in_http_1() {
+    let mut mesh = Mesh::start().await;
+    let origin = Origin::echo("web").await;
+    mesh.serve(&[origin.address]).await;
+    let mut stream = connect(mesh.https(), "h.example", &["h2"]).await;
+    let request = b"GET / HTTP/1.1\r\nHost: h.example\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    // However it ends.
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    drop(ended.expect("an end"));
+    assert!(!answer.starts_with(b"HTTP/1"), "{answer:?}");
+    assert_eq!(origin.requests(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_the_last_ends_with_the_last_word_of_tls() {
+    let mut mesh = Mesh::start().await;
+    let origin = Origin::echo("web").await;
+    mesh.serve(&[origin.address]).await;
+    let mut stream = connect(mesh.https(), "h.example", &["http/1.1"]).await;
+    let request = b"GET / HTTP/1.1\r\nHost: h.example\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    // Without that word it is an error.
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.expect("an end").unwrap();
+    assert!(answer.ends_with(b"web"), "{answer:?}");
 }
 
 #[tokio::test]
