@@ -18,7 +18,9 @@ use meshlite_snapshot::{
 use rustls::sign::CertifiedKey;
 use tokio::time::Instant;
 
-use super::{Cluster, Credential, HostIndex, ListenerId, ListenerTable, PathIndex, Places, Table};
+use super::{
+    Cluster, ClusterId, Credential, HostIndex, ListenerId, ListenerTable, PathIndex, Places, Table,
+};
 use crate::{
     certificates::{self, ListenerTls, TlsConfigs},
     metrics::Metrics,
@@ -52,7 +54,7 @@ pub(crate) struct Builder {
     default_key: Arc<CertifiedKey>,
     listener_ids: BTreeMap<Name, ListenerId>,
     places: Places,
-    clusters: BTreeMap<Name, (Arc<meshlite_snapshot::Cluster>, Arc<Cluster>)>,
+    clusters: BTreeMap<Name, Kept>,
     hosts: BTreeMap<Name, (Arc<RouteTable>, Arc<PathIndex>)>,
     keys: BTreeMap<Name, (Arc<TlsSecret>, Arc<CertifiedKey>)>,
     credentials: BTreeMap<Name, (Arc<CredentialResource>, Arc<Credential>)>,
@@ -61,6 +63,14 @@ pub(crate) struct Builder {
     indexes: BTreeMap<Name, Arc<HostIndex<Arc<PathIndex>>>>,
     certificates: BTreeMap<Name, Arc<HostIndex<Arc<CertifiedKey>>>>,
     table: Arc<Table>,
+}
+
+/// A cluster of the last table.
+#[derive(Debug)]
+struct Kept {
+    place: ClusterId,
+    cluster: Arc<Cluster>,
+    source: Arc<meshlite_snapshot::Cluster>,
 }
 
 impl Builder {
@@ -125,10 +135,9 @@ impl Builder {
                 }
             }
         }
-        for (name, (_, cluster)) in &self.clusters {
-            let id = self.places.cluster(name);
-            if let Some(place) = table.clusters.get_mut(id.0) {
-                *place = Some(Arc::clone(cluster));
+        for kept in self.clusters.values() {
+            if let Some(place) = table.clusters.get_mut(kept.place.0) {
+                *place = Some(Arc::clone(&kept.cluster));
             }
         }
         for (name, (_, credential)) in &self.credentials {
@@ -165,48 +174,56 @@ impl Builder {
             return;
         }
         let changed = changed_services(&old.endpoint_groups, &snapshot.endpoint_groups);
+        let same_clusters = old.clusters.is_same(&snapshot.clusters);
         let now = Instant::now();
-        self.clusters
-            .retain(|name, _| snapshot.clusters.contains_key(name));
+        if !same_clusters {
+            self.clusters
+                .retain(|name, _| snapshot.clusters.contains_key(name));
+        }
         for (name, resource) in snapshot.clusters.iter() {
+            let is_as_it_was = (same_credentials || resource.tls.is_none())
+                && !changed.contains(&(resource.namespace.as_str(), resource.service.as_str()));
+            // What else is the same needs no look-up by name: an endpoint that changes leaves most of ten thousand alone.
+            if same_clusters && is_as_it_was {
+                continue;
+            }
             let previous = self.clusters.get(name);
-            if let Some((source, _)) = previous
-                && Arc::ptr_eq(source, resource)
-                && (same_credentials || resource.tls.is_none())
-                && !changed.contains(&(resource.namespace.as_str(), resource.service.as_str()))
+            if let Some(kept) = previous
+                && Arc::ptr_eq(&kept.source, resource)
+                && is_as_it_was
             {
                 continue;
             }
-            let previous = previous.map(|(_, cluster)| cluster);
+            let previous = previous.map(|kept| &kept.cluster);
             let cluster = Cluster::new(name, resource, snapshot, previous, now);
-            self.places.cluster(name);
-            self.clusters
-                .insert(name.clone(), (Arc::clone(resource), cluster));
+            let kept = Kept {
+                place: self.places.cluster(name),
+                cluster,
+                source: Arc::clone(resource),
+            };
+            self.clusters.insert(name.clone(), kept);
         }
     }
 
     fn build_hosts(&mut self, snapshot: &Snapshot, rejections: &mut Vec<Rejection>) {
-        self.hosts
-            .retain(|name, _| snapshot.route_tables.contains_key(name));
+        // Both are in the order of names, so one walk along them finds what each had.
+        let mut before = std::mem::take(&mut self.hosts).into_iter().peekable();
+        let mut hosts = Vec::with_capacity(snapshot.route_tables.len());
         let mut indexes: BTreeMap<Name, HostIndex<Arc<PathIndex>>> = BTreeMap::new();
         for (name, resource) in snapshot.route_tables.iter() {
-            let kept = self
-                .hosts
-                .get(name)
-                .filter(|(source, _)| Arc::ptr_eq(source, resource));
+            while before.next_if(|(old, _)| old < name).is_some() {}
+            let kept = before.next_if(|(old, _)| old == name);
+            let kept = kept.filter(|(_, (source, _))| Arc::ptr_eq(source, resource));
             let paths = match kept {
-                Some((_, paths)) => Arc::clone(paths),
+                Some((_, (_, paths))) => paths,
                 None => match PathIndex::new(resource, &mut self.places) {
                     Ok(paths) => Arc::new(paths),
                     Err(refused) => {
-                        self.hosts.remove(name);
                         rejections.push(rejection(ResourceType::RouteTable, name, &refused));
                         continue;
                     }
                 },
             };
-            self.hosts
-                .insert(name.clone(), (Arc::clone(resource), Arc::clone(&paths)));
             for listener in &resource.listeners {
                 let index = indexes.entry(listener.clone()).or_default();
                 if index.insert(&resource.host, Arc::clone(&paths)).is_err() {
@@ -216,7 +233,9 @@ impl Builder {
                     rejections.push(rejection(ResourceType::RouteTable, name, &refused));
                 }
             }
+            hosts.push((name.clone(), (Arc::clone(resource), paths)));
         }
+        self.hosts = hosts.into_iter().collect();
         self.indexes = indexes
             .into_iter()
             .map(|(listener, index)| (listener, Arc::new(index)))
@@ -338,6 +357,13 @@ fn changed_services<'a>(
     }
     let (mut olds, mut news) = (old.iter().peekable(), new.iter().peekable());
     loop {
+        // Most are the same: that takes no comparison of their names.
+        while let (Some((_, gone)), Some((_, come))) = (olds.peek(), news.peek())
+            && Arc::ptr_eq(gone, come)
+        {
+            olds.next();
+            news.next();
+        }
         let order = match (olds.peek(), news.peek()) {
             (None, None) => return changed,
             (Some(_), None) => std::cmp::Ordering::Less,

@@ -1,6 +1,7 @@
 //! What is built again and what is taken over.
 
 use meshlite_snapshot::{HostMatch, ListenerProtocol, PathMatch, Resource, UpstreamProtocol};
+use proptest::prelude::*;
 
 use super::*;
 use crate::tests::mesh::{self, HTTP};
@@ -171,5 +172,105 @@ mod differences {
             changed(&Snapshot::default(), &old),
             ["default/one", "default/two"]
         );
+    }
+}
+
+/// One resource of a small world comes, changes or goes, and then perhaps a table is built.
+#[derive(Clone, Debug)]
+struct Step {
+    kind: ResourceType,
+    service: usize,
+    /// What it is like; none where it goes.
+    version: Option<u8>,
+    builds: bool,
+}
+
+const SERVICES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn step() -> impl Strategy<Value = Step> {
+    let kinds = [
+        ResourceType::Cluster,
+        ResourceType::EndpointGroup,
+        ResourceType::RouteTable,
+    ];
+    let version = proptest::option::weighted(0.8, 0_u8..3);
+    let kind = proptest::sample::select(kinds.to_vec());
+    (kind, 0..SERVICES.len(), version, any::<bool>()).prop_map(
+        |(kind, service, version, builds)| Step {
+            kind,
+            service,
+            version,
+            builds,
+        },
+    )
+}
+
+impl Step {
+    fn act_on(&self, snapshot: &mut Snapshot) {
+        let service = SERVICES[self.service];
+        let name = match self.kind {
+            ResourceType::Cluster => format!("default/{service}/80"),
+            ResourceType::EndpointGroup => format!("default/{service}/{service}-1"),
+            _ => format!("meshlite/{service}"),
+        };
+        let Some(version) = self.version else {
+            return snapshot.remove(self.kind, &Name::new(name).unwrap());
+        };
+        let resource = match self.kind {
+            ResourceType::Cluster => {
+                let protocols = [UpstreamProtocol::Http1, UpstreamProtocol::H2c];
+                mesh::cluster(service, protocols[usize::from(version) % 2])
+            }
+            ResourceType::EndpointGroup => mesh::group(service, ([10, 0, 0, version], 80).into()),
+            _ => {
+                // Some want the host of another.
+                let host = SERVICES[self.service / usize::from(version.max(1))];
+                let routes = vec![mesh::route(PathMatch::Prefix, "/", service)];
+                mesh::table(HostMatch::Exact(host.into()), routes)
+            }
+        };
+        put(snapshot, &name, resource);
+    }
+}
+
+/// Everything that a request could meet.
+fn met(builder: &mut Builder) -> Vec<String> {
+    let mut met = vec![format!("{:?}", builder.hosts.keys().collect::<Vec<_>>())];
+    for service in SERVICES {
+        let name = Name::new(format!("default/{service}/80")).unwrap();
+        let id = builder.places.cluster(&name);
+        let table = builder.built();
+        let cluster = table.cluster(id).map(|cluster| {
+            let known = cluster.endpoints.known().iter();
+            let addresses: Vec<_> = known.map(|endpoint| endpoint.address).collect();
+            (addresses, cluster.transport.is_http2)
+        });
+        let index = builder.indexes.get(HTTP);
+        let source = index.and_then(|index| index.find_map(service, |paths| Some(paths.source())));
+        met.push(format!("{service}: {cluster:?} {source:?}"));
+    }
+    met
+}
+
+proptest! {
+    #[test]
+    fn after_any_changes_a_table_is_what_a_fresh_builder_makes(
+        steps in proptest::collection::vec(step(), 1..30),
+    ) {
+        let (mut snapshot, mut kept) = (mk_snapshot(), mk_builder());
+        kept.build(&snapshot);
+        for step in steps {
+            step.act_on(&mut snapshot);
+            if step.builds {
+                // What is refused goes, as where it is installed.
+                for refused in kept.build(&snapshot) {
+                    snapshot.remove(refused.kind, &refused.name);
+                }
+                prop_assert_eq!(kept.build(&snapshot), []);
+                let mut fresh = mk_builder();
+                prop_assert_eq!(fresh.build(&snapshot), []);
+                prop_assert_eq!(met(&mut kept), met(&mut fresh));
+            }
+        }
     }
 }
