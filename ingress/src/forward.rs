@@ -97,8 +97,12 @@ pub(crate) struct Notes {
     pub(crate) traced: RefCell<Option<Box<Traced>>>,
 }
 
-/// Serves one request.
-pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -> Response<Body> {
+/// Serves one request. Its head stays where it is until it goes to an endpoint, and is of no use afterwards.
+pub(crate) async fn serve(
+    connection: &Connection,
+    parts: &mut Parts,
+    body: Incoming,
+) -> Response<Body> {
     let started = Instant::now();
     let shared = &connection.worker.shared;
     let table = shared.table.load();
@@ -113,14 +117,14 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
         notes: &Notes::default(),
     };
     if connection.worker.access_log.is_some() {
-        exchange.begin_record(&request);
+        exchange.begin_record(parts);
     }
     if let Some(spans) = &shared.spans {
-        let traced = Traced::begin(spans, &exchange, &request);
+        let traced = Traced::begin(spans, &exchange, parts);
         exchange.notes.traced.replace(traced);
     }
-    let asked = enabled!(Level::DEBUG).then(|| (request.method().clone(), request.uri().clone()));
-    let answered = exchange.run(request).await;
+    let asked = enabled!(Level::DEBUG).then(|| (parts.method.clone(), parts.uri.clone()));
+    let answered = exchange.run(parts, body).await;
     let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
     let (status, took) = (response.status(), started.elapsed());
     let reason = exchange.notes.refusal.take();
@@ -143,30 +147,28 @@ pub(crate) async fn serve(connection: &Connection, request: Request<Incoming>) -
 }
 
 impl Exchange<'_> {
-    async fn run(self, mut request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
-        let upgrade = Upgrade::take(&mut request);
-        let headers = request.headers();
-        self.notes.is_grpc.set(grpc::is_grpc(headers));
-        let takes_hints = request.version() == Version::HTTP_11;
+    async fn run(self, parts: &mut Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
+        let upgrade = Upgrade::take(parts, &body);
+        self.notes.is_grpc.set(grpc::is_grpc(&parts.headers));
+        let takes_hints = parts.version == Version::HTTP_11;
         self.notes.takes_hints.set(takes_hints);
-        let expects = headers.contains_key(header::EXPECT);
+        let expects = parts.headers.contains_key(header::EXPECT);
         self.notes.expects_consent.set(expects);
-        let (mut parts, body) = request.into_parts();
-        sanitise(&mut parts, self.connection.local)?;
-        let route = self.route(&parts)?;
+        sanitise(parts, self.connection.local)?;
+        let route = self.route(parts)?;
         self.note_route(route);
         policy::check_path(route, parts.uri.path())?;
         // A redirect to HTTPS comes before anybody is asked for a password.
         let ready = match &route.filters.action {
             Some(Action::Respond(status)) => Some(respond::text(*status, String::new())),
-            Some(Action::Redirect(to)) => Some(redirect::redirect(to, self, route, &parts)),
+            Some(Action::Redirect(to)) => Some(redirect::redirect(to, self, route, parts)),
             None => None,
         };
         if let Some(ready) = ready {
             let finished = policy::finish(&self, route, Admitted::default(), ready);
             return Ok(Box::pin(finished).await);
         }
-        let mut admitted = match policy::admit(&self, route, &mut parts).await {
+        let mut admitted = match policy::admit(&self, route, parts).await {
             Ok(admitted) => admitted,
             Err(Answered(response)) => return Ok(*response),
         };
@@ -197,16 +199,16 @@ impl Exchange<'_> {
         self,
         route: &Route,
         admitted: &mut Admitted,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         upgrade: Option<Upgrade>,
     ) -> Result<Response<Body>, Refusal> {
         let version = parts.version;
         let cluster = self.cluster(route, admitted)?;
-        let turn = self.turn(cluster, &parts).await?;
+        let turn = self.turn(cluster, parts).await?;
         let upgrade = Upgrade::fit(upgrade, &cluster.transport)?;
-        self.prepare(&mut parts, route, admitted, cluster, upgrade.as_ref())?;
-        self.note_request(&parts);
+        self.prepare(parts, route, admitted, cluster, upgrade.as_ref())?;
+        self.note_request(parts);
         if let Some(traced) = &*self.notes.traced.borrow() {
             traced.tell(&mut parts.headers);
         }
@@ -274,18 +276,36 @@ impl Exchange<'_> {
     /// The request that an endpoint gets.
     fn compose(
         self,
-        mut parts: Parts,
+        parts: &mut Parts,
         body: Incoming,
         route: &Route,
         cluster: &Cluster,
         upload: &Rc<Upload>,
     ) -> Request<RequestBody> {
-        let copy = self.mirror(route, &parts);
+        let body = self.compose_body(parts, body, route, cluster, upload);
+        let mut request = Request::new(body);
+        *request.method_mut() = std::mem::take(&mut parts.method);
+        *request.uri_mut() = std::mem::take(&mut parts.uri);
+        *request.version_mut() = parts.version;
+        *request.headers_mut() = std::mem::take(&mut parts.headers);
+        *request.extensions_mut() = std::mem::take(&mut parts.extensions);
+        request
+    }
+
+    fn compose_body(
+        self,
+        parts: &mut Parts,
+        body: Incoming,
+        route: &Route,
+        cluster: &Cluster,
+        upload: &Rc<Upload>,
+    ) -> RequestBody {
+        let copy = self.mirror(route, parts);
         if body.is_end_stream() {
             if let Some(copy) = copy {
                 copy.finish();
             }
-            return Request::from_parts(parts, RequestBody::Empty);
+            return RequestBody::Empty;
         }
         let waits = self.notes.expects_consent.get() && !cluster.transport.is_http2;
         let consent = waits.then(Consent::new);
@@ -293,13 +313,12 @@ impl Exchange<'_> {
             let expected = HeaderValue::from_static("100-continue");
             parts.headers.insert(header::EXPECT, expected);
         }
-        let streamed = Streamed {
+        RequestBody::Stream(Box::new(Streamed {
             incoming: body,
             upload: Rc::clone(upload),
             consent,
             copy,
-        };
-        Request::from_parts(parts, RequestBody::Stream(Box::new(streamed)))
+        }))
     }
 
     /// The route of a request.

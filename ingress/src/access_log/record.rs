@@ -8,8 +8,8 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
-    header, request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header,
+    request::Parts,
 };
 use tokio::time::Instant;
 
@@ -17,7 +17,6 @@ use super::AccessLog;
 use crate::{
     client::REQUEST_ID,
     forward::Exchange,
-    listen::Incoming,
     respond::{Body, Refusal},
     table::Route,
 };
@@ -55,18 +54,18 @@ pub(crate) struct Record {
 
 impl Exchange<'_> {
     /// Notes what the client sent.
-    pub(crate) fn begin_record(&self, request: &Request<Incoming>) {
+    pub(crate) fn begin_record(&self, parts: &Parts) {
         let client = &self.connection.client;
         let trusted = &self.connection.worker.shared.config.trusted_proxies;
         let header = |headers: &HeaderMap, name| headers.get(name).cloned();
-        let headers = request.headers();
-        let authority = || HeaderValue::try_from(request.uri().authority()?.as_str()).ok();
+        let headers = &parts.headers;
+        let authority = || HeaderValue::try_from(parts.uri.authority()?.as_str()).ok();
         self.notes.record.replace(Some(Box::new(Record {
             client: client.address(headers, trusted),
             is_tls: client.is_tls,
-            method: request.method().clone(),
-            target: request.uri().clone(),
-            version: request.version(),
+            method: parts.method.clone(),
+            target: parts.uri.clone(),
+            version: parts.version,
             host: header(headers, header::HOST).or_else(authority),
             user_agent: header(headers, header::USER_AGENT),
             referer: header(headers, header::REFERER),

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header,
+    request::Parts,
 };
 use hyper::ext::Protocol;
 
@@ -30,15 +31,15 @@ pub(super) struct Upgrade {
 
 impl Upgrade {
     /// The wish in a request, if it has one that can be met: for a WebSocket, without a body. It is a GET then.
-    pub(super) fn take(request: &mut Request<Incoming>) -> Option<Self> {
-        let is_extended = is_extended_connect(request);
-        if !is_extended && !is_upgrade(request) {
+    pub(super) fn take(parts: &mut Parts, body: &Incoming) -> Option<Self> {
+        let is_extended = is_extended_connect(parts);
+        if !is_extended && !is_upgrade(parts, body) {
             return None;
         }
-        let client = Upgrading::on(request);
+        let client = Upgrading::on(parts, body)?;
         if is_extended {
-            *request.method_mut() = Method::GET;
-            request.extensions_mut().remove::<Protocol>();
+            parts.method = Method::GET;
+            parts.extensions.remove::<Protocol>();
         }
         Some(Self {
             client,
@@ -114,23 +115,23 @@ impl Upgrade {
     }
 }
 
-fn is_extended_connect(request: &Request<Incoming>) -> bool {
-    request.method() == Method::CONNECT
-        && request.version() == Version::HTTP_2
-        && (request.extensions().get::<Protocol>())
+fn is_extended_connect(parts: &Parts) -> bool {
+    parts.method == Method::CONNECT
+        && parts.version == Version::HTTP_2
+        && (parts.extensions.get::<Protocol>())
             .is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
 }
 
-fn is_upgrade(request: &Request<Incoming>) -> bool {
-    let Some(wanted) = request.headers().get(header::UPGRADE) else {
+fn is_upgrade(parts: &Parts, body: &Incoming) -> bool {
+    let Some(wanted) = parts.headers.get(header::UPGRADE) else {
         return false;
     };
     wanted.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes())
-        && request.version() == Version::HTTP_11
-        && request.method() == Method::GET
-        && request.body().is_end_stream()
-        && !request.headers().contains_key(header::TRANSFER_ENCODING)
-        && names(request.headers(), &header::UPGRADE)
+        && parts.version == Version::HTTP_11
+        && parts.method == Method::GET
+        && body.is_end_stream()
+        && !parts.headers.contains_key(header::TRANSFER_ENCODING)
+        && names(&parts.headers, &header::UPGRADE)
 }
 
 /// Whether a Connection header names this option.

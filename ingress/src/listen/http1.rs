@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode, request::Parts};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -155,14 +155,12 @@ impl<C: Future<Output = ()>> Idle<'_, C> {
 async fn exchange(
     connection: &Connection,
     wire: &Rc<Shared>,
-    head: Head,
+    mut head: Head,
     close: &CancellationToken,
 ) -> Then {
     let asked = head.asked;
     wire.with(|wire| wire.expects = head.expects);
-    let incoming = Incoming::Http1(Received::new(wire));
-    let request = Request::from_parts(head.parts, incoming);
-    let Some(response) = answer(connection, wire, request).await else {
+    let Some(response) = answer(connection, wire, &mut head.parts).await else {
         debug!("the client went away before its answer");
         return Then::Drop;
     };
@@ -217,10 +215,11 @@ async fn exchange(
 /// Gets the answer to a request; none where the client goes away before.
 async fn answer(
     connection: &Connection,
-    wire: &Shared,
-    request: Request<Incoming>,
+    wire: &Rc<Shared>,
+    parts: &mut Parts,
 ) -> Option<Response<Body>> {
-    let mut served = pin!(forward::serve(connection, request));
+    let body = Incoming::Http1(Received::new(wire));
+    let mut served = pin!(forward::serve(connection, parts, body));
     poll_fn(|cx| {
         if let Poll::Ready(response) = served.as_mut().poll(cx) {
             return Poll::Ready(Some(response));

@@ -52,8 +52,9 @@ pub(super) async fn serve(
         let connection = Rc::clone(&connection);
         let under_way = conduct.begin();
         async move {
-            let request = request.map(Incoming::Http2);
-            let response = forward::serve(&connection, request).await;
+            let (mut parts, body) = request.into_parts();
+            let body = Incoming::Http2(body);
+            let response = forward::serve(&connection, &mut parts, body).await;
             turn::answered(under_way.answered());
             Ok::<_, Infallible>(response.map(turn::Turned))
         }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Request;
+use http::request::Parts;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -83,11 +83,11 @@ impl Incoming {
 }
 
 impl Upgrading {
-    /// Asks for what a request's upgrade will leave.
-    pub(crate) fn on(request: &mut Request<Incoming>) -> Self {
-        match request.body() {
-            Incoming::Http1(received) => Self::Http1(received.upgrade()),
-            Incoming::Http2(_) => Self::Http2(hyper::upgrade::on(request)),
+    /// Asks for what a request's upgrade will leave; none where the request has none.
+    pub(crate) fn on(parts: &mut Parts, body: &Incoming) -> Option<Self> {
+        match body {
+            Incoming::Http1(received) => Some(Self::Http1(received.upgrade())),
+            Incoming::Http2(_) => parts.extensions.remove().map(Self::Http2),
         }
     }
 

@@ -5,11 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request::Parts,
+};
 use tokio::time::Instant;
 
 use super::{Context, Spans, context};
-use crate::{forward::Exchange, listen::Incoming, respond::Refusal};
+use crate::{forward::Exchange, respond::Refusal};
 
 pub(super) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
@@ -50,9 +52,9 @@ impl Traced {
     pub(crate) fn begin(
         spans: &Spans,
         exchange: &Exchange<'_>,
-        request: &Request<Incoming>,
+        parts: &Parts,
     ) -> Option<Box<Self>> {
-        let headers = request.headers();
+        let headers = &parts.headers;
         let parent = headers.get(TRACE_PARENT).and_then(Context::read);
         let trace = parent.map_or_else(context::new_trace, |parent| parent.trace);
         if !spans.sampler.samples(parent.as_ref(), &trace) {
@@ -60,7 +62,7 @@ impl Traced {
         }
         let client = &exchange.connection.client;
         let trusted = &exchange.connection.worker.shared.config.trusted_proxies;
-        let uri = request.uri();
+        let uri = &parts.uri;
         let text = |name| headers.get(name).map(|value| cut(value.as_bytes()));
         let authority = || uri.authority().map(|host| cut(host.as_str().as_bytes()));
         Some(Box::new(Self {
@@ -72,12 +74,12 @@ impl Traced {
             state: text(&TRACE_STATE)
                 .filter(|_| parent.is_some())
                 .unwrap_or_default(),
-            method: request.method().clone(),
+            method: parts.method.clone(),
             path: cut(uri.path().as_bytes()),
             query: uri.query().map(|query| cut(query.as_bytes())),
             host: text(&header::HOST).or_else(authority),
             user_agent: text(&header::USER_AGENT),
-            version: request.version(),
+            version: parts.version,
             is_tls: client.is_tls,
             peer: client.address(headers, trusted),
             began: wall_clock(),
