@@ -9,6 +9,8 @@ use std::{
 use super::Host;
 
 const LIMIT: Duration = Duration::from_secs(5);
+/// Of connections that are not to fail: a machine that has no time for a packet sends it again seconds later.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection that stays for more than one question.
 #[derive(Debug)]
@@ -54,9 +56,9 @@ impl Host {
 
     /// Connects, for questions over HTTP.
     pub fn keep(&self, to: SocketAddr) -> io::Result<Kept> {
-        let connect = || TcpStream::connect_timeout(&to, LIMIT);
+        let connect = || TcpStream::connect_timeout(&to, PATIENCE);
         let stream = self.namespace().run(connect)?;
-        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Kept(BufReader::new(stream)))
     }
 }
