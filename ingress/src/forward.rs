@@ -213,7 +213,8 @@ impl Exchange<'_> {
             traced.tell(&mut parts.headers);
         }
         let upload = Upload::new(self.started, admitted.body_limit());
-        let mut request = self.compose(parts, body, route, cluster, &upload);
+        let body = self.body(parts, body, route, cluster, &upload);
+        let mut request = compose(parts, body);
         let mut attempt = Attempt::new(self, Rules::of(route), cluster, turn, &upload);
         let attempt = attempt.run(&mut request);
         let answered = match route.timeouts.request {
@@ -273,26 +274,8 @@ impl Exchange<'_> {
         Ok(head.response)
     }
 
-    /// The request that an endpoint gets.
-    fn compose(
-        self,
-        parts: &mut Parts,
-        body: Incoming,
-        route: &Route,
-        cluster: &Cluster,
-        upload: &Rc<Upload>,
-    ) -> Request<RequestBody> {
-        let body = self.compose_body(parts, body, route, cluster, upload);
-        let mut request = Request::new(body);
-        *request.method_mut() = std::mem::take(&mut parts.method);
-        *request.uri_mut() = std::mem::take(&mut parts.uri);
-        *request.version_mut() = parts.version;
-        *request.headers_mut() = std::mem::take(&mut parts.headers);
-        *request.extensions_mut() = std::mem::take(&mut parts.extensions);
-        request
-    }
-
-    fn compose_body(
+    /// The body of the request that an endpoint gets.
+    fn body(
         self,
         parts: &mut Parts,
         body: Incoming,
@@ -349,6 +332,17 @@ impl Exchange<'_> {
     fn metrics(&self) -> &Metrics {
         &self.connection.worker.shared.metrics
     }
+}
+
+/// The request that an endpoint gets, whose head is taken.
+fn compose(parts: &mut Parts, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = std::mem::take(&mut parts.method);
+    *request.uri_mut() = std::mem::take(&mut parts.uri);
+    *request.version_mut() = parts.version;
+    *request.headers_mut() = std::mem::take(&mut parts.headers);
+    *request.extensions_mut() = std::mem::take(&mut parts.extensions);
+    request
 }
 
 /// What an endpoint did because of the client's body is the client's doing.

@@ -4,7 +4,6 @@ mod answer;
 mod body;
 mod connect;
 mod http1;
-mod io;
 mod proxy_header;
 mod resolve;
 mod streams;
@@ -26,7 +25,7 @@ pub(crate) use self::{
     transport::Transport,
 };
 use self::{
-    io::Io,
+    connect::Io,
     streams::{Stream, Streams},
     transport::TransportId,
 };

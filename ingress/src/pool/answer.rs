@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Seat, SharedConnection, http1, io::Io, streams::Stream};
+use super::{Seat, SharedConnection, connect::Io, http1, streams::Stream};
 use crate::{balance::InFlight, http1::Rewound};
 
 /// How long a request may go on being sent whose answer has ended.

@@ -10,17 +10,20 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::either::Either;
 use tracing::debug;
 
 use super::{
     RequestBody, Transport,
-    io::Io,
     proxy_header::{Ends, proxy_header},
     streams::Allowed,
     tls::Tls,
 };
 use crate::listen::{KEEPALIVE, LocalExecutor};
+
+/// A connection before HTTP is spoken on it: plain, or with TLS.
+pub(super) type Io = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Why there is no connection to an endpoint. Another endpoint may be tried: nothing has been sent.
 #[derive(Debug, thiserror::Error)]
@@ -61,11 +64,11 @@ pub(super) async fn http2(
     allowed: Rc<Allowed>,
 ) -> Result<http2::SendRequest<RequestBody>, ConnectError> {
     match open(to).await? {
-        Io::Tcp(stream) => http2_over(to.address, stream, allowed).await,
-        Io::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+        Either::Left(stream) => http2_over(to.address, stream, allowed).await,
+        Either::Right(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
             http2_over(to.address, stream, allowed).await
         }
-        Io::Tls(_) => Err(ConnectError::NoHttp2),
+        Either::Right(_) => Err(ConnectError::NoHttp2),
     }
 }
 
@@ -94,11 +97,11 @@ async fn open_without_limit(to: Destination<'_>, tls: Option<&Tls>) -> Result<Io
         stream.write_all(&header).await.map_err(ConnectError::Io)?;
     }
     let Some(tls) = tls else {
-        return Ok(Io::Tcp(stream));
+        return Ok(Either::Left(stream));
     };
     let connector = TlsConnector::from(std::sync::Arc::clone(&tls.config));
     let stream = connector.connect(tls.name(to.address), stream).await;
-    Ok(Io::Tls(Box::new(stream.map_err(ConnectError::Tls)?)))
+    Ok(Either::Right(Box::new(stream.map_err(ConnectError::Tls)?)))
 }
 
 async fn http2_over<S>(
