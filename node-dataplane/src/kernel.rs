@@ -28,7 +28,7 @@ use crate::{
 ///   is, say) it remembers from the steps.
 /// - A step that succeeded shows in the next read, and only that step does.
 /// - A step that failed is not done, and the steps after it were tried all the same. At worst the virtual server that it
-///   is about is gone, and the next read shows that.
+///   is about is gone, or there with some of its real servers, and the next read shows that.
 /// - Applying a few steps costs what those steps cost, however large the table is; after it, as between any two steps,
 ///   no virtual server that has usable real servers is without them.
 /// - No step closes an established connection but [`Step::RemoveRealServer`] and [`Step::RemoveVirtualServer`].

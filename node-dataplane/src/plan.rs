@@ -132,14 +132,8 @@ impl Planner<'_> {
     }
 
     fn add(&mut self, key: Key, wanted: &VirtualServer) {
-        self.step(Step::AddVirtualServer {
-            key,
-            origin: wanted.origin.clone(),
-            settings: wanted.settings.clone(),
-        });
-        for (&address, &real) in &wanted.real_servers {
-            self.step(Step::AddRealServer { key, address, real });
-        }
+        let server = wanted.clone();
+        self.step(Step::AddVirtualServer { key, server });
     }
 
     fn edit(&mut self, key: Key, wanted: &VirtualServer, found: &ObservedServer) {

@@ -1,5 +1,7 @@
 //! The table of virtual servers: as it should be, and as it was found.
 
+mod real_servers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -11,6 +13,7 @@ use ipnet::IpNet;
 use meshlite_snapshot::{AddressFamily, Protocol};
 use serde::Serialize;
 
+pub(crate) use self::real_servers::RealServers;
 pub(crate) use crate::scheduler::Scheduler;
 
 /// What should be programmed.
@@ -88,7 +91,7 @@ pub(crate) struct VirtualServer {
     /// How it behaves.
     pub(crate) settings: Settings,
     /// Where its connections go.
-    pub(crate) real_servers: BTreeMap<SocketAddr, RealServer>,
+    pub(crate) real_servers: RealServers,
 }
 
 /// Where connections go.
@@ -273,9 +276,36 @@ impl VirtualAddress {
     }
 }
 
+// === impl ObservedServer ===
+
+impl ObservedServer {
+    /// One of ours as it is right after it was programmed.
+    pub(crate) fn new(server: &VirtualServer) -> Self {
+        let real_servers = server.real_servers.iter();
+        Self {
+            owner: Owner::Ours,
+            origin: Some(server.origin.clone()),
+            settings: server.settings.clone(),
+            real_servers: real_servers
+                .map(|(address, real)| (*address, ObservedRealServer::new(*real)))
+                .collect(),
+            bound: None,
+        }
+    }
+}
+
 // === impl ObservedRealServer ===
 
 impl ObservedRealServer {
+    /// One that has no connections yet.
+    pub(crate) const fn new(real: RealServer) -> Self {
+        Self {
+            weight: real.weight,
+            is_local: real.is_local,
+            connections: 0,
+        }
+    }
+
     /// What of it can be asked for.
     pub(crate) const fn programmed(&self) -> RealServer {
         RealServer {

@@ -3,7 +3,6 @@
 pub(crate) mod world;
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     sync::{
         Arc,
@@ -17,9 +16,8 @@ use meshlite_snapshot::{
 };
 
 use crate::table::{
-    Frontend, Key, Masquerade, Observed, ObservedRealServer, ObservedServer, Origin, Owner,
-    RealServer, Scheduler, ServicePortName, Settings, Table, VipKind, VirtualAddress,
-    VirtualServer, WhenEmpty,
+    Frontend, Key, Masquerade, Observed, ObservedServer, Origin, Owner, RealServer, Scheduler,
+    ServicePortName, Settings, Table, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
 };
 
 /// A loopback address that no other test uses, nor another run of them, so that its ports are free until it binds them.
@@ -116,23 +114,12 @@ pub(crate) fn mk_table(servers: impl IntoIterator<Item = (Key, VirtualServer)>) 
 
 /// The table as a kernel shows it that has just this, with these many connections to each real server.
 pub(crate) fn observed(table: &Table, connections: u64) -> Observed {
-    let server = |server: &VirtualServer| ObservedServer {
-        owner: Owner::Ours,
-        origin: Some(server.origin.clone()),
-        settings: server.settings.clone(),
-        real_servers: server
-            .real_servers
-            .iter()
-            .map(|(address, real)| {
-                let observed = ObservedRealServer {
-                    weight: real.weight,
-                    is_local: real.is_local,
-                    connections,
-                };
-                (*address, observed)
-            })
-            .collect(),
-        bound: None,
+    let server = |server: &VirtualServer| {
+        let mut observed = ObservedServer::new(server);
+        for real in observed.real_servers.values_mut() {
+            real.connections = connections;
+        }
+        observed
     };
     Observed {
         inside: Arc::clone(&table.inside),
@@ -157,15 +144,13 @@ pub(crate) fn as_table(observed: &Observed) -> Table {
         pods: observed.pods.clone(),
         virtual_servers: ours
             .map(|(key, found)| {
-                let real_servers: BTreeMap<_, _> = found
-                    .real_servers
-                    .iter()
-                    .map(|(address, real)| (*address, real.programmed()))
-                    .collect();
+                let real_servers = found.real_servers.iter();
                 let server = VirtualServer {
                     origin: found.origin.clone().unwrap_or_else(|| origin("web")),
                     settings: found.settings.clone(),
-                    real_servers,
+                    real_servers: real_servers
+                        .map(|(address, real)| (*address, real.programmed()))
+                        .collect(),
                 };
                 (*key, server)
             })

@@ -30,8 +30,12 @@ pub(super) fn cut(
     findings: &mut BTreeSet<Finding>,
 ) {
     let origin = &server.origin;
+    let is_loop = |address: &SocketAddr| is_virtual(*address, protocol, claims, facts);
+    if !server.real_servers.keys().any(is_loop) {
+        return;
+    }
     server.real_servers.retain(|address, _| {
-        let is_loop = is_virtual(*address, protocol, claims, facts);
+        let is_loop = is_loop(address);
         if is_loop {
             findings.insert(finding(
                 Severity::Error,

@@ -15,7 +15,7 @@ use meshlite_snapshot::{
 use super::{
     HealthCheck,
     claims::Claim,
-    endpoints::{Categorized, Place, candidates, categorize},
+    endpoints::{Place, candidates, categorize},
     share::{Offer, Share, Wish},
     surroundings::canonical,
 };
@@ -23,7 +23,7 @@ use crate::{
     facts::Facts,
     kernel::Capabilities,
     table::{
-        Audience, Frontend, LocalDetector, Masquerade, Origin, RealServer, Scheduler,
+        Audience, Frontend, LocalDetector, Masquerade, Origin, RealServer, RealServers, Scheduler,
         ServicePortName, Settings, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
     },
 };
@@ -52,6 +52,12 @@ struct Shared<'a> {
     name: ServicePortName,
     scheduler: Scheduler,
     ranges: Arc<BTreeSet<IpNet>>,
+    /// For the policy Cluster.
+    cluster: RealServers,
+    /// For the policy Local, if the Service has it.
+    local: RealServers,
+    /// As of [`Categorized`](super::endpoints::Categorized).
+    has_any: bool,
 }
 
 impl View<'_> {
@@ -81,13 +87,21 @@ impl View<'_> {
                 let without = share.no_local_endpoints.of(family);
                 without.internal += u32::from(has_none_here && self.is_internal_local());
                 without.external += u32::from(has_none_here && self.is_external_local(port));
+                let real_servers = |of: &[SocketAddr]| self.real_servers(of, &endpoints.here);
                 let shared = Shared {
                     port,
                     name: name.clone(),
                     scheduler,
                     ranges: self.source_ranges(family),
+                    cluster: real_servers(&endpoints.cluster),
+                    local: if self.has_local_policy() {
+                        real_servers(&endpoints.local)
+                    } else {
+                        RealServers::default()
+                    },
+                    has_any: endpoints.has_any,
                 };
-                self.claim_family(*cluster_ip, &shared, &endpoints, &mut offers);
+                self.claim_family(*cluster_ip, &shared, &mut offers);
             }
         }
         if let Some(port) = self.service.health_check_node_port {
@@ -107,7 +121,6 @@ impl View<'_> {
         &self,
         cluster_ip: IpAddr,
         shared: &Shared<'_>,
-        endpoints: &Categorized,
         offers: &mut BTreeMap<Claim, Offer>,
     ) {
         let family = AddressFamily::of(cluster_ip);
@@ -127,7 +140,7 @@ impl View<'_> {
             // One address may be named twice.
             offers
                 .entry(claim)
-                .or_insert_with(|| self.offer(address, kind, shared, endpoints));
+                .or_insert_with(|| self.offer(address, kind, shared));
         };
         let port = shared.port.port;
         add(VirtualAddress::Ip(cluster_ip), port, VipKind::ClusterIP);
@@ -152,13 +165,7 @@ impl View<'_> {
     }
 
     /// One address, with the endpoints that its traffic policy allows.
-    fn offer(
-        &self,
-        address: VirtualAddress,
-        kind: VipKind,
-        shared: &Shared<'_>,
-        endpoints: &Categorized,
-    ) -> Offer {
+    fn offer(&self, address: VirtualAddress, kind: VipKind, shared: &Shared<'_>) -> Offer {
         let policy = match kind {
             VipKind::ClusterIP => self.service.internal_traffic_policy,
             VipKind::NodePort | VipKind::LoadBalancer | VipKind::ExternalIP => {
@@ -166,7 +173,7 @@ impl View<'_> {
             }
         };
         let is_local = policy == TrafficPolicy::Local;
-        let server = |audience, addresses: &[SocketAddr], is_local: bool| VirtualServer {
+        let server = |audience, real_servers: &RealServers, is_local: bool| VirtualServer {
             origin: Origin {
                 service_port: shared.name.clone(),
                 kind,
@@ -178,24 +185,24 @@ impl View<'_> {
                     VipKind::LoadBalancer => self.with_host(&shared.ranges, address.ip()),
                     VipKind::ClusterIP | VipKind::NodePort | VipKind::ExternalIP => Arc::default(),
                 },
-                when_empty: if is_local && endpoints.has_any {
+                when_empty: if is_local && shared.has_any {
                     WhenEmpty::Drop
                 } else {
                     WhenEmpty::Reject
                 },
                 masquerade: self.masquerade(kind, audience),
             },
-            real_servers: self.real_servers(addresses, &endpoints.here),
+            real_servers: real_servers.clone(),
         };
         let (everyone, inside) = (Audience::Everyone, Audience::Inside);
         Offer {
             everyone: match policy {
-                TrafficPolicy::Cluster => server(everyone, &endpoints.cluster, false),
-                TrafficPolicy::Local => server(everyone, &endpoints.local, true),
+                TrafficPolicy::Cluster => server(everyone, &shared.cluster, false),
+                TrafficPolicy::Local => server(everyone, &shared.local, true),
             },
             // Pods and the node itself are no outside clients, whatever address they use.
             inside: (is_local && kind != VipKind::ClusterIP)
-                .then(|| server(inside, &endpoints.cluster, false)),
+                .then(|| server(inside, &shared.cluster, false)),
         }
     }
 
@@ -215,11 +222,7 @@ impl View<'_> {
         }
     }
 
-    fn real_servers(
-        &self,
-        addresses: &[SocketAddr],
-        here: &BTreeSet<SocketAddr>,
-    ) -> BTreeMap<SocketAddr, RealServer> {
+    fn real_servers(&self, addresses: &[SocketAddr], here: &BTreeSet<SocketAddr>) -> RealServers {
         let weight = |address: &SocketAddr| {
             let Some(weights) = self.weights else {
                 return 1;
@@ -264,6 +267,10 @@ impl View<'_> {
         addresses
             .filter(|address| address.ip_mode == LoadBalancerIpMode::Vip)
             .map(|address| address.ip)
+    }
+
+    fn has_local_policy(&self) -> bool {
+        self.is_internal_local() || self.service.external_traffic_policy == TrafficPolicy::Local
     }
 
     fn is_internal_local(&self) -> bool {

@@ -273,7 +273,11 @@ fn avoid(server: &mut VirtualServer, dead: &BTreeSet<SocketAddr>) {
     if dead.is_empty() || !server.real_servers.iter().any(is_usable) {
         return;
     }
-    for (address, real) in &mut server.real_servers {
+    let is_dead = |address| dead.contains(address);
+    if !server.real_servers.keys().any(is_dead) {
+        return;
+    }
+    for (address, real) in server.real_servers.iter_mut() {
         if dead.contains(address) {
             real.weight = 0;
         }

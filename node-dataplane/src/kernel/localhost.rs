@@ -76,7 +76,7 @@ impl<K: Kernel> Localhost<K> {
     fn note(&mut self, step: &Step) -> bool {
         let is_ours = match step {
             Step::SetInside { .. } => true,
-            Step::AddVirtualServer { key, origin, .. } => is_node_port(key, Some(origin)),
+            Step::AddVirtualServer { key, server } => is_node_port(key, Some(&server.origin)),
             _ => step
                 .key()
                 .is_some_and(|key| self.node_ports.virtual_servers.contains_key(key)),

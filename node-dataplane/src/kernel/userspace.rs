@@ -33,7 +33,7 @@ use super::{Capabilities, Kernel, KernelError};
 use crate::{
     metrics::Traffic,
     plan::Step,
-    table::{Frontend, Key, LocalDetector, Observed, Origin, Scheduler, ServicePortName, Settings},
+    table::{Frontend, Key, LocalDetector, Observed, Scheduler, ServicePortName, VirtualServer},
 };
 
 /// The user-space proxy.
@@ -90,11 +90,7 @@ impl Userspace {
                 self.pods = pods.clone();
                 Ok(())
             }
-            Step::AddVirtualServer {
-                key,
-                origin,
-                settings,
-            } => self.add(*key, origin, settings),
+            Step::AddVirtualServer { key, server } => self.add(*key, server),
             Step::EditVirtualServer {
                 key,
                 origin,
@@ -126,13 +122,13 @@ impl Userspace {
         }
     }
 
-    fn add(&mut self, key: Key, origin: &Origin, settings: &Settings) -> Result<(), KernelError> {
+    fn add(&mut self, key: Key, server: &VirtualServer) -> Result<(), KernelError> {
         if let Some(place) = self.places.get_mut(&key.frontend) {
-            return place.add(key, origin, settings);
+            return place.add(key, server);
         }
         let mut place = Place::bind(key.frontend, &self.context, &self.shortage)
-            .map_err(|error| not_bound(&place::owner(origin), key.frontend, error))?;
-        place.add(key, origin, settings)?;
+            .map_err(|error| not_bound(&place::owner(&server.origin), key.frontend, error))?;
+        place.add(key, server)?;
         self.places.insert(key.frontend, place);
         Ok(())
     }

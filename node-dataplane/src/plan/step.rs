@@ -1,7 +1,7 @@
 //! One change of the programmed table, and what it does.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeSet, btree_map::Entry},
     fmt,
     net::SocketAddr,
     sync::Arc,
@@ -10,8 +10,8 @@ use std::{
 use ipnet::IpNet;
 
 use crate::table::{
-    Key, LocalDetector, Observed, ObservedRealServer, ObservedServer, Origin, Owner, RealServer,
-    Settings,
+    Key, LocalDetector, Observed, ObservedRealServer, ObservedServer, Origin, RealServer, Settings,
+    VirtualServer,
 };
 
 /// One change of the programmed table.
@@ -22,12 +22,8 @@ pub(crate) enum Step {
         networks: Arc<BTreeSet<IpNet>>,
         pods: LocalDetector,
     },
-    /// Adds a virtual server without real servers.
-    AddVirtualServer {
-        key: Key,
-        origin: Origin,
-        settings: Settings,
-    },
+    /// Adds a virtual server with its real servers. Where one of these cannot be, it may be there with the others.
+    AddVirtualServer { key: Key, server: VirtualServer },
     /// Adds a real server to a virtual server.
     AddRealServer {
         key: Key,
@@ -125,21 +121,11 @@ impl Step {
                 table.inside = Arc::clone(networks);
                 table.pods = pods.clone();
             }
-            Self::AddVirtualServer {
-                key,
-                origin,
-                settings,
-            } => {
+            Self::AddVirtualServer { key, server } => {
                 let Entry::Vacant(place) = servers.entry(*key) else {
                     return Err(mismatch());
                 };
-                place.insert(ObservedServer {
-                    owner: Owner::Ours,
-                    origin: Some(origin.clone()),
-                    settings: settings.clone(),
-                    real_servers: BTreeMap::new(),
-                    bound: None,
-                });
+                place.insert(ObservedServer::new(server));
             }
             Self::EditVirtualServer {
                 key,
@@ -155,11 +141,7 @@ impl Step {
                 let Entry::Vacant(place) = server.real_servers.entry(*address) else {
                     return Err(mismatch());
                 };
-                place.insert(ObservedRealServer {
-                    weight: real.weight,
-                    is_local: real.is_local,
-                    connections: 0,
-                });
+                place.insert(ObservedRealServer::new(*real));
             }
             Self::EditRealServer { key, address, .. } | Self::DrainRealServer { key, address } => {
                 let server = servers.get_mut(key).ok_or_else(mismatch)?;
@@ -187,16 +169,15 @@ impl fmt::Display for Step {
             Self::SetInside { networks, .. } => {
                 write!(f, "set inside: {} networks", networks.len())
             }
-            Self::AddVirtualServer {
-                key,
-                origin,
-                settings,
-            } => {
-                write!(
-                    f,
-                    "add virtual server {key} {} ({})",
-                    settings.scheduler, origin.service_port
-                )
+            Self::AddVirtualServer { key, server } => {
+                let (scheduler, name) = (server.settings.scheduler, &server.origin.service_port);
+                write!(f, "add virtual server {key} {scheduler} ({name})")?;
+                let mut before = " ->";
+                for (address, real) in &server.real_servers {
+                    write!(f, "{before} {address} weight {}", real.weight)?;
+                    before = ",";
+                }
+                Ok(())
             }
             Self::AddRealServer { key, address, real } => {
                 write!(

@@ -25,7 +25,7 @@ fn one(key: Key, real_servers: &[(&str, u16)]) -> Table {
 }
 
 #[test]
-fn a_new_virtual_server_comes_before_its_real_servers() {
+fn a_new_virtual_server_comes_with_its_real_servers() {
     let desired = one(
         key("TCP 10.96.0.1:80"),
         &[("10.244.0.1:8080", 1), ("10.244.0.2:8080", 2)],
@@ -33,9 +33,7 @@ fn a_new_virtual_server_comes_before_its_real_servers() {
     assert_eq!(
         printed(&plan_now(&desired, &Observed::default())),
         [
-            "add virtual server TCP 10.96.0.1:80 rr (default/web)",
-            "add real server TCP 10.96.0.1:80 -> 10.244.0.1:8080 weight 1",
-            "add real server TCP 10.96.0.1:80 -> 10.244.0.2:8080 weight 2",
+            "add virtual server TCP 10.96.0.1:80 rr (default/web) -> 10.244.0.1:8080 weight 1, 10.244.0.2:8080 weight 2",
         ]
     );
 }

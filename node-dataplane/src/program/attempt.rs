@@ -49,7 +49,7 @@ impl<K: Kernel> Program<K> {
 
     async fn attempt(&mut self) -> Result<(), KernelError> {
         let now = Instant::now();
-        let (mut mirror, plan, keys) = if self.reading == Reading::Due || self.mirror.is_none() {
+        let (mut mirror, plan, keys) = if self.is_reading_due() {
             let mirror = Mirror::new(self.kernel.read().await?);
             let plan = plan(
                 self.desired.table(),
@@ -92,6 +92,13 @@ impl<K: Kernel> Program<K> {
         }
         self.remember(plan, outcome.failures, keys);
         Ok(())
+    }
+
+    /// Whether nobody knows what there is, of all virtual servers or of one that may not be as it should: a failed step may
+    /// have been done in part.
+    fn is_reading_due(&self) -> bool {
+        let has_failed = |key| self.problems.failures.contains_key(key);
+        self.reading == Reading::Due || self.mirror.is_none() || self.due.iter().any(has_failed)
     }
 
     /// Connections of those that may go once they have none are the one thing that changes without a step.

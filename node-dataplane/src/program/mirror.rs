@@ -59,17 +59,18 @@ impl Mirror {
 
     /// Takes note of a step that succeeded.
     pub(super) fn apply(&mut self, step: &Step) -> Result<(), Mismatch> {
-        let lost = match step {
+        let (come, gone) = match step {
+            Step::AddVirtualServer { server, .. } => (server.real_servers.len(), 0),
+            Step::AddRealServer { .. } => (1, 0),
+            Step::RemoveRealServer { .. } => (0, 1),
             Step::RemoveVirtualServer { key } => {
                 let server = self.observed.virtual_servers.get(key);
-                server.map_or(0, |server| server.real_servers.len())
+                (0, server.map_or(0, |server| server.real_servers.len()))
             }
-            Step::RemoveRealServer { .. } => 1,
-            _ => 0,
+            _ => (0, 0),
         };
         step.apply_to(&mut self.observed)?;
-        self.real_servers -= lost;
-        self.real_servers += usize::from(matches!(step, Step::AddRealServer { .. }));
+        self.real_servers = self.real_servers + come - gone;
         if let Step::RemoveVirtualServer { key } = step {
             self.moved.remove(key);
         }

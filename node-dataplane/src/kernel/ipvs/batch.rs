@@ -82,8 +82,9 @@ impl Batch {
         );
         let port = (is_first || is_its_own).then(|| programmed.port(key));
         let mark = is_its_own.then(|| programmed.get(key)?.mark).flatten();
-        let change = programmed.take(step)?;
-        let index = self.results.len();
+        let (index, before) = (self.results.len(), self.changes.len());
+        let changes = &mut self.changes;
+        programmed.take(step, |change| changes.push((index, change)))?;
         self.note(key, index);
         self.ports.extend(port.flatten());
         if is_its_own {
@@ -106,15 +107,16 @@ impl Batch {
             }
             _ => {}
         }
-        let moves_flows = matches!(
-            step,
-            Step::AddRealServer { .. } | Step::RemoveRealServer { .. }
-        );
+        let moves_flows = match step {
+            Step::AddVirtualServer { server, .. } => !server.real_servers.is_empty(),
+            Step::AddRealServer { .. } | Step::RemoveRealServer { .. } => true,
+            _ => false,
+        };
         if moves_flows && key.frontend.protocol != Protocol::Tcp {
             self.flows.insert(*key);
         }
-        if !self.adopted.contains(key) {
-            self.changes.extend(change.map(|change| (index, change)));
+        if self.adopted.contains(key) {
+            self.changes.truncate(before);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
 };
 
 use meshlite_ipvs::Change;
@@ -13,7 +13,8 @@ use crate::{
     kernel::KernelError,
     plan::Step,
     table::{
-        Audience, Frontend, Key, Origin, RealServer, ServicePortName, Settings, VirtualAddress,
+        Audience, Frontend, Key, Origin, RealServers, ServicePortName, Settings, VirtualAddress,
+        VirtualServer,
     },
 };
 
@@ -35,7 +36,7 @@ pub(super) struct Server {
     /// How it behaves.
     pub(super) settings: Settings,
     /// Where its connections go.
-    pub(super) real_servers: BTreeMap<SocketAddr, RealServer>,
+    pub(super) real_servers: RealServers,
     /// The mark of its packets, if they have one.
     pub(super) mark: Option<Mark>,
 }
@@ -63,7 +64,7 @@ impl Server {
     pub(super) fn new(
         origin: impl Into<Option<Origin>>,
         settings: Settings,
-        real_servers: BTreeMap<SocketAddr, RealServer>,
+        real_servers: RealServers,
     ) -> Self {
         Self {
             origin: origin.into(),
@@ -202,28 +203,55 @@ impl Programmed {
         Some(server)
     }
 
-    /// Takes a step, and says what IPVS has to do for it at the address itself. Who is inside gets real servers by mark only.
-    pub(super) fn take(&mut self, step: &Step) -> Result<Option<Change>, KernelError> {
+    /// Takes a step, and tells what IPVS has to do for it at the address itself. Who is inside gets real servers by mark
+    /// only.
+    pub(super) fn take(
+        &mut self,
+        step: &Step,
+        mut tell: impl FnMut(Change),
+    ) -> Result<(), KernelError> {
         let Some(key) = step.key() else {
-            return Ok(None);
+            return Ok(());
         };
+        let mut tell = |change| {
+            if key.audience == Audience::Everyone {
+                tell(change);
+            }
+        };
+        if let Step::AddVirtualServer { server, .. } = step {
+            return self.add(*key, server, tell);
+        }
         let change = self.change(key, step)?;
-        Ok(change.filter(|_| key.audience == Audience::Everyone))
+        change.into_iter().for_each(&mut tell);
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        key: Key,
+        server: &VirtualServer,
+        mut tell: impl FnMut(Change),
+    ) -> Result<(), KernelError> {
+        if self.servers.contains_key(&key) {
+            return Err(KernelError::Resync(format!("{key} is there already")));
+        }
+        let place = value::service_key(&key.frontend);
+        tell(Change::AddService(value::service(place, &server.settings)));
+        for (address, real) in &server.real_servers {
+            let destination = value::destination(*address, real.weight);
+            tell(Change::AddDestination(place, destination));
+        }
+        let VirtualServer {
+            origin,
+            settings,
+            real_servers,
+        } = server.clone();
+        self.insert(key, Server::new(origin, settings, real_servers));
+        Ok(())
     }
 
     fn change(&mut self, key: &Key, step: &Step) -> Result<Option<Change>, KernelError> {
         let place = value::service_key(&key.frontend);
-        if let Step::AddVirtualServer {
-            origin, settings, ..
-        } = step
-        {
-            if self.servers.contains_key(key) {
-                return Err(KernelError::Resync(format!("{key} is there already")));
-            }
-            let server = Server::new(origin.clone(), settings.clone(), BTreeMap::new());
-            self.insert(*key, server);
-            return Ok(Some(Change::AddService(value::service(place, settings))));
-        }
         let missing = |what: &dyn std::fmt::Display| KernelError::Resync(format!("no {what}"));
         let server = self.servers.get_mut(key).ok_or_else(|| missing(key))?;
         let real_servers = &mut server.real_servers;

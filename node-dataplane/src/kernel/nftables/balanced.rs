@@ -20,8 +20,8 @@ use crate::{
         value::{endpoint, read_endpoint, read_number, split_vip, vip, vip_and},
     },
     table::{
-        Key, Masquerade, ObservedRealServer, ObservedServer, Origin, Owner, RealServer, Scheduler,
-        Settings, VirtualAddress, WhenEmpty,
+        Key, Masquerade, ObservedRealServer, ObservedServer, Origin, Owner, RealServer,
+        RealServers, Scheduler, Settings, VirtualAddress, WhenEmpty,
     },
 };
 
@@ -30,7 +30,7 @@ use crate::{
 pub(crate) struct Balanced {
     pub(crate) origin: Option<Origin>,
     pub(crate) settings: Settings,
-    pub(crate) real_servers: BTreeMap<SocketAddr, RealServer>,
+    pub(crate) real_servers: RealServers,
     /// As [`Helper::is_closed`].
     pub(crate) is_closed: bool,
     /// Real servers by slot. Which has which is history, but for their shares.
@@ -296,7 +296,7 @@ impl Entry for Balanced {
                 when_empty: helper.when_empty,
                 masquerade: helper.masquerade,
             },
-            real_servers,
+            real_servers: real_servers.into_iter().collect(),
             is_closed: helper.is_closed,
             slots: Vec::new(),
         };
@@ -315,7 +315,7 @@ impl Entry for Balanced {
                 when_empty: WhenEmpty::Reject,
                 masquerade: Masquerade::Never,
             },
-            real_servers: BTreeMap::new(),
+            real_servers: RealServers::default(),
             is_closed: false,
             slots: Vec::new(),
         }

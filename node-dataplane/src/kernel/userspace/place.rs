@@ -28,7 +28,7 @@ use crate::{
     kernel::KernelError,
     table::{
         Audience, Frontend, Key, ObservedRealServer, ObservedServer, Origin, Owner, RealServer,
-        ServicePortName, Settings,
+        RealServers, ServicePortName, Settings, VirtualServer,
     },
 };
 
@@ -59,7 +59,7 @@ pub(super) struct Shared {
 struct Server {
     origin: Origin,
     settings: Settings,
-    real_servers: BTreeMap<SocketAddr, RealServer>,
+    real_servers: RealServers,
     next: Arc<AtomicUsize>,
 }
 
@@ -120,19 +120,19 @@ impl Place {
         })
     }
 
-    pub(super) fn add(
-        &mut self,
-        key: Key,
-        origin: &Origin,
-        settings: &Settings,
-    ) -> Result<(), KernelError> {
+    pub(super) fn add(&mut self, key: Key, server: &VirtualServer) -> Result<(), KernelError> {
         if self.servers.contains_key(&key.audience) {
             return Err(KernelError::Resync(format!("{key} is there already")));
         }
+        for address in server.real_servers.keys() {
+            self.backends
+                .entry(*address)
+                .or_insert_with(|| Backend::new(*address));
+        }
         let server = Server {
-            origin: origin.clone(),
-            settings: settings.clone(),
-            real_servers: BTreeMap::new(),
+            origin: server.origin.clone(),
+            settings: server.settings.clone(),
+            real_servers: server.real_servers.clone(),
             next: Arc::default(),
         };
         self.servers.insert(key.audience, server);

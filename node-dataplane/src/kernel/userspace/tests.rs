@@ -23,7 +23,7 @@ use crate::{
     metrics::Traffic,
     plan::{Drains, Step, plan},
     table::{Key, Observed, VirtualServer},
-    testing::{free_place, mk_table, origin, own_loopback, real, server},
+    testing::{free_place, mk_table, own_loopback, real, server},
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -131,8 +131,7 @@ async fn a_proxy_for_loopback_only_leaves_every_other_address_alone() {
     proxy.serve(&[]).await;
     let everywhere = Step::AddVirtualServer {
         key: free_place([0, 0, 0, 0], Protocol::Tcp),
-        origin: origin("web"),
-        settings: server(&[]).settings,
+        server: server(&[]),
     };
     let refused = proxy
         .kernel
