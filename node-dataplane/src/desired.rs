@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use self::{
     claims::Claims, findings::Findings, health_checks::HealthPorts, loops::Endpoints, share::Share,
-    surroundings::Surroundings,
+    surroundings::Surroundings, update::Due,
 };
 use crate::{
     facts::Facts,
@@ -45,11 +45,13 @@ pub(crate) struct Desired {
     surroundings: Surroundings,
     shares: BTreeMap<Name, Share>,
     claims: Claims,
-    endpoints: Endpoints,
+    /// None until everything was derived for the first time.
+    endpoints: Option<Endpoints>,
     /// What is wrong with who claims a place, where something is.
     contested: BTreeMap<Frontend, Vec<Finding>>,
     /// What is wrong with what is served at a place, where something is.
     trimmed: BTreeMap<Frontend, Vec<Finding>>,
+    due: Due,
 }
 
 /// What a table is derived from.
@@ -107,6 +109,18 @@ pub(crate) struct NoLocalEndpoints {
 pub(crate) struct Without {
     pub(crate) internal: u32,
     pub(crate) external: u32,
+}
+
+// === impl Touched ===
+
+#[cfg(test)]
+impl Touched {
+    fn extend(&mut self, other: Self) {
+        self.keys.extend(other.keys);
+        self.inside |= other.inside;
+        self.findings |= other.findings;
+        self.health_checks |= other.health_checks;
+    }
 }
 
 // === impl NoLocalEndpoints ===

@@ -63,12 +63,7 @@ pub(crate) fn plan_keys(
         now,
         plan: Plan::default(),
     };
-    if desired.inside != observed.inside || desired.pods != observed.pods {
-        planner.step(Step::SetInside {
-            networks: Arc::clone(&desired.inside),
-            pods: desired.pods.clone(),
-        });
-    }
+    planner.plan.steps.extend(set_inside(desired, observed));
     for key in keys {
         let wanted = desired.virtual_servers.get(key);
         match (wanted, observed.virtual_servers.get(key)) {
@@ -91,6 +86,32 @@ pub(crate) fn plan_keys(
     let mut plan = planner.plan;
     plan.steps.sort_by_key(Step::phase);
     plan
+}
+
+/// The step that says who is inside, where that is not known.
+pub(crate) fn set_inside(desired: &Table, observed: &Observed) -> Option<Step> {
+    let is_known = desired.inside == observed.inside && desired.pods == observed.pods;
+    (!is_known).then(|| Step::SetInside {
+        networks: Arc::clone(&desired.inside),
+        pods: desired.pods.clone(),
+    })
+}
+
+/// The steps that add those of these virtual servers that are wanted and not there: nothing has to be known of any other
+/// for them.
+pub(crate) fn arrivals(
+    keys: impl IntoIterator<Item = Key>,
+    desired: &Table,
+    observed: &Observed,
+) -> Vec<Step> {
+    let new = keys
+        .into_iter()
+        .filter(|key| !observed.virtual_servers.contains_key(key));
+    let add = |key: Key| {
+        let server = desired.virtual_servers.get(&key)?.clone();
+        Some(Step::AddVirtualServer { key, server })
+    };
+    new.filter_map(add).collect()
 }
 
 /// Real servers of these virtual servers that may go once they have no connections: those that get no new ones and are

@@ -15,8 +15,10 @@ mod findings;
 pub(crate) mod leftovers;
 mod loads;
 mod mirror;
+mod printer;
 pub(crate) mod run;
 mod view;
+mod wanted;
 
 use std::{
     collections::BTreeSet,
@@ -26,19 +28,18 @@ use std::{
 };
 
 use meshlite_runtime::backoff::Backoff;
-use meshlite_snapshot::{AddressFamily, Finding, Protocol, Snapshot};
+use meshlite_snapshot::{AddressFamily, Finding, Snapshot};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::warn;
 
-use self::{checks::Checks, findings::Problems, mirror::Mirror};
+use self::{findings::Problems, mirror::Mirror, printer::Printer, wanted::Wanted};
 use crate::{
-    desired::{Changed, Desired, Sources},
-    facts::{self, Facts},
+    desired::{Changed, Desired},
+    facts::Facts,
     host::watch::Look,
-    kernel::{Capabilities, Kernel, KernelError},
+    kernel::{Kernel, KernelError},
     metrics::{Metrics, PolicyLabel},
     plan::Drains,
-    table::Key,
 };
 
 pub(crate) use self::view::View;
@@ -52,34 +53,19 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Programs one kernel.
 pub(crate) struct Program<K> {
     kernel: K,
-    capabilities: Capabilities,
-    facts: Facts,
     drain_timeout: Duration,
     metrics: Metrics,
     /// Where a dry run prints to.
-    printer: Option<Box<dyn Write + Send>>,
-    /// None before the first commit: then nothing is touched.
-    snapshot: Option<(u64, Snapshot)>,
-    /// None where endpoints are not asked whether they answer.
-    checks: Option<Checks>,
-    /// Endpoints that do not answer.
-    dead: BTreeSet<SocketAddr>,
-    desired: Desired,
-    /// The time that it took, until a pass counts it.
-    derived_in: Duration,
+    printer: Option<Printer>,
+    wanted: Wanted,
     /// None before the first read.
     mirror: Option<Mirror>,
-    /// Virtual servers that may not be as they should.
-    due: BTreeSet<Key>,
     reading: Reading,
     drains: Drains,
     problems: Problems,
-    /// They may not be what they were.
-    findings_due: bool,
     findings: Vec<Finding>,
-    health_checks_due: bool,
-    /// The host is to be looked at because of what the last passes did.
-    host_due: HostDue,
+    /// The host is to be looked at because the kernel was read.
+    host_due: bool,
     backoff: Backoff,
     /// When what failed is tried again.
     retry_at: Option<Instant>,
@@ -107,15 +93,6 @@ enum Reading {
     Due,
 }
 
-/// What calls for a look at the host.
-#[derive(Clone, Copy, Debug, Default)]
-struct HostDue {
-    /// The kernel was read.
-    is_full: bool,
-    /// Endpoints of virtual servers of UDP or SCTP came or went.
-    flows_changed: bool,
-}
-
 // === impl Program ===
 
 impl<K: Kernel> Program<K> {
@@ -138,25 +115,16 @@ impl<K: Kernel> Program<K> {
         };
         Ok(Self {
             kernel,
-            capabilities,
-            facts,
             drain_timeout,
             metrics,
-            printer,
-            snapshot: None,
-            checks: check_endpoints.then(Checks::default),
-            dead: BTreeSet::new(),
-            desired: Desired::default(),
-            derived_in: Duration::ZERO,
+            printer: printer.map(Printer::new),
+            wanted: Wanted::new(capabilities, facts, check_endpoints),
             mirror: None,
-            due: BTreeSet::new(),
             reading: Reading::Due,
             drains: Drains::new(),
             problems: Problems::default(),
-            findings_due: true,
             findings: Vec::new(),
-            health_checks_due: true,
-            host_due: HostDue::default(),
+            host_due: false,
             backoff: Backoff::new(FIRST_RETRY, sync_period),
             retry_at: None,
             look_at: None,
@@ -165,50 +133,28 @@ impl<K: Kernel> Program<K> {
 
     /// What should be programmed from now on, and what in it is not as it was.
     pub(crate) fn set_snapshot(&mut self, generation: u64, snapshot: Snapshot, changed: &Changed) {
-        let is_first = self.snapshot.is_none();
-        if self.facts.node_port_primary {
-            self.follow_primary_addresses(&snapshot);
-        }
-        self.snapshot = Some((generation, snapshot));
-        if is_first {
-            self.derive(&Changed::everything());
-        } else {
-            self.derive(changed);
-        }
-    }
-
-    /// Node ports are where the Node object says that this node is.
-    fn follow_primary_addresses(&mut self, snapshot: &Snapshot) {
-        let node = snapshot.nodes.get(self.facts.node_name.as_str());
-        let ranges = node.map_or_else(Vec::new, |node| facts::primary_addresses(node));
-        self.health_checks_due |= self.facts.node_port_ranges != ranges;
-        self.facts.node_port_ranges = ranges;
+        self.wanted.set_snapshot(generation, snapshot, changed);
     }
 
     /// This host's addresses, which node ports follow.
     pub(crate) fn set_local_addresses(&mut self, addresses: BTreeSet<IpAddr>) {
-        if self.facts.local_addresses != addresses {
-            info!(?addresses, "local addresses changed");
-            self.facts.local_addresses = addresses;
-            self.health_checks_due = true;
-            self.derive(&Changed::addresses());
-        }
+        self.wanted.set_local_addresses(addresses);
     }
 
     /// The next pass compares all of it with what the kernel has.
     pub(crate) fn resync(&mut self) {
         self.reading = self.reading.max(Reading::DueInDoubt);
-        self.health_checks_due = true;
+        self.wanted.health_checks_due = true;
     }
 
     /// What is to be programmed now.
     pub(crate) const fn desired(&self) -> &Desired {
-        &self.desired
+        &self.wanted.desired
     }
 
     /// Whether what health checks answer may be another than when this was asked last.
     pub(crate) const fn take_health_checks_due(&mut self) -> bool {
-        std::mem::replace(&mut self.health_checks_due, false)
+        std::mem::replace(&mut self.wanted.health_checks_due, false)
     }
 
     /// Whether nothing waits to be tried again.
@@ -218,12 +164,12 @@ impl<K: Kernel> Program<K> {
 
     /// The name by which users know the kernel.
     pub(crate) fn name(&self) -> &'static str {
-        self.capabilities.name
+        self.wanted.capabilities.name
     }
 
     /// The facts that it was derived from.
     pub(crate) fn facts(&self) -> &Facts {
-        &self.facts
+        &self.wanted.facts
     }
 
     /// When another pass is due, whatever happens until then.
@@ -234,13 +180,17 @@ impl<K: Kernel> Program<K> {
     /// What is programmed, for people.
     pub(crate) async fn view(&mut self) -> Result<View, KernelError> {
         let mirror = Mirror::new(self.kernel.read().await?);
-        let generation = self.snapshot.as_ref().map_or(0, |(number, _)| *number);
+        let generation = self
+            .wanted
+            .snapshot
+            .as_ref()
+            .map_or(0, |(number, _)| *number);
         Ok(View::new(
-            self.capabilities.name,
+            self.wanted.capabilities.name,
             generation,
-            &self.desired,
+            &self.wanted.desired,
             mirror.observed(),
-            findings::collect(&self.desired, &mirror, &self.problems),
+            findings::collect(&self.wanted.desired, &mirror, &self.problems),
         ))
     }
 
@@ -249,7 +199,7 @@ impl<K: Kernel> Program<K> {
     ///
     /// `others` is what else is wrong with Services on this node.
     pub(crate) async fn pass(&mut self, others: Vec<Finding>) -> bool {
-        let Some((generation, _)) = &self.snapshot else {
+        let Some((generation, _)) = &self.wanted.snapshot else {
             return true;
         };
         let generation = i64::try_from(*generation).unwrap_or(i64::MAX);
@@ -285,7 +235,7 @@ impl<K: Kernel> Program<K> {
             warn!(%error, "kernel cannot be programmed");
             return false;
         }
-        self.host_due.is_full |= is_full;
+        self.host_due |= is_full;
         self.take_stock();
         true
     }
@@ -309,15 +259,13 @@ impl<K: Kernel> Program<K> {
 
     /// What the host is to be looked at for, where there is reason to.
     pub(crate) fn look(&mut self) -> Option<Look<'_>> {
-        let HostDue {
-            is_full,
-            flows_changed,
-        } = std::mem::take(&mut self.host_due);
-        let (_, snapshot) = self.snapshot.as_ref()?;
+        let is_full = std::mem::take(&mut self.host_due);
+        let flows_changed = std::mem::take(&mut self.wanted.flows_changed);
+        let (_, snapshot) = self.wanted.snapshot.as_ref()?;
         (is_full || flows_changed).then_some(Look {
             snapshot,
-            table: self.desired.table(),
-            facts: &self.facts,
+            table: self.wanted.desired.table(),
+            facts: &self.wanted.facts,
             is_full,
             flows_changed,
         })
@@ -326,12 +274,12 @@ impl<K: Kernel> Program<K> {
     fn heed(&mut self, others: Vec<Finding>) {
         if self.problems.others != others {
             self.problems.others = others;
-            self.findings_due = true;
+            self.wanted.findings_due = true;
         }
     }
 
     fn time(&mut self, pass: Duration, is_full: bool) {
-        let took = (pass + std::mem::take(&mut self.derived_in)).as_secs_f64();
+        let took = (pass + std::mem::take(&mut self.wanted.noted_in)).as_secs_f64();
         self.metrics.sync_duration.observe(took);
         let by_kind = if is_full {
             &self.metrics.sync_full_duration
@@ -341,67 +289,19 @@ impl<K: Kernel> Program<K> {
         by_kind.observe(took);
     }
 
-    fn derive(&mut self, changed: &Changed) {
-        let Some((_, snapshot)) = &self.snapshot else {
-            return;
-        };
-        let start = Instant::now();
-        let sources = Sources {
-            snapshot,
-            facts: &self.facts,
-            capabilities: &self.capabilities,
-            dead: &self.dead,
-        };
-        let touched = self.desired.update(sources, changed);
-        if let Some(checks) = &mut self.checks {
-            for key in touched
-                .keys
-                .iter()
-                .filter(|key| key.frontend.protocol == Protocol::Tcp)
-            {
-                let server = self.desired.table().virtual_servers.get(key);
-                let endpoints = server.into_iter().flat_map(|s| s.real_servers.keys());
-                checks.set(*key, endpoints.copied().collect(), start, fastrand::f64);
-            }
-            // Those that are gone need no weight any more.
-            self.dead
-                .retain(|endpoint| checks.dead().contains(endpoint));
-        }
-        let has_flows = |key: &Key| key.frontend.protocol != Protocol::Tcp;
-        self.host_due.flows_changed |= touched.keys.iter().any(has_flows);
-        self.due.extend(touched.keys);
-        self.findings_due |= touched.findings;
-        self.health_checks_due |= touched.health_checks;
-        self.derived_in += start.elapsed();
-    }
-
     /// When an endpoint is to be asked whether it answers.
     pub(crate) fn check_at(&self) -> Option<Instant> {
-        self.checks.as_ref()?.next_at()
+        self.wanted.checks.as_ref()?.next_at()
     }
 
     /// The endpoint to be asked now.
     pub(crate) fn next_check(&mut self) -> Option<SocketAddr> {
-        self.checks.as_mut()?.next(Instant::now())
+        self.wanted.checks.as_mut()?.next(Instant::now())
     }
 
     /// What an endpoint answered; none if nothing was learned. Says whether that calls for a pass.
     pub(crate) fn checked(&mut self, endpoint: SocketAddr, is_alive: Option<bool>) -> bool {
-        let Some(checks) = &mut self.checks else {
-            return false;
-        };
-        if !checks.answered(endpoint, is_alive, Instant::now(), fastrand::f64()) {
-            return false;
-        }
-        if checks.dead().contains(&endpoint) {
-            self.dead.insert(endpoint);
-            warn!(%endpoint, "endpoint does not answer and gets no new connections where others do");
-        } else {
-            self.dead.remove(&endpoint);
-            info!(%endpoint, "endpoint answers again");
-        }
-        self.derive(&Changed::liveness([endpoint].into()));
-        true
+        self.wanted.checked(endpoint, is_alive)
     }
 
     /// Tells people and metrics how things are after a pass.
@@ -409,8 +309,8 @@ impl<K: Kernel> Program<K> {
         let Some(mirror) = &self.mirror else {
             return;
         };
-        if std::mem::replace(&mut self.findings_due, false) {
-            let findings = findings::collect(&self.desired, mirror, &self.problems);
+        if std::mem::replace(&mut self.wanted.findings_due, false) {
+            let findings = findings::collect(&self.wanted.desired, mirror, &self.problems);
             findings::log_changes(&self.findings, &findings);
             self.findings = findings;
         }
@@ -425,7 +325,7 @@ impl<K: Kernel> Program<K> {
         self.metrics.real_servers.set(count(mirror.real_servers()));
         self.metrics.draining.set(count(self.drains.len()));
         self.metrics.findings.set(count(self.findings.len()));
-        let none = self.desired.no_local_endpoints();
+        let none = self.wanted.desired.no_local_endpoints();
         for (family, ports) in [
             (AddressFamily::Ipv4, none.ipv4),
             (AddressFamily::Ipv6, none.ipv6),

@@ -181,6 +181,8 @@ pub(crate) struct Observed {
     pub(crate) pods: LocalDetector,
     /// Virtual servers by key, also those of others.
     pub(crate) virtual_servers: BTreeMap<Key, ObservedServer>,
+    /// Another backend carries the traffic until the next steps take it over: so these have to be all there are.
+    pub(crate) is_carried_elsewhere: bool,
 }
 
 /// A virtual server as it was found.

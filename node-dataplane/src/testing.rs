@@ -129,6 +129,7 @@ pub(crate) fn observed(table: &Table, connections: u64) -> Observed {
             .iter()
             .map(|(key, value)| (*key, server(value)))
             .collect(),
+        is_carried_elsewhere: false,
     }
 }
 

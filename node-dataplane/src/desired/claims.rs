@@ -1,11 +1,11 @@
 //! Who claims which place, and who has it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
-use meshlite_snapshot::{Finding, Name, Severity};
+use meshlite_snapshot::{AddressFamily, Finding, Name, Protocol, ServicePort, Severity};
 
 use super::finding;
-use crate::table::{Frontend, Origin, ServicePortName, VipKind};
+use crate::table::{Frontend, Origin, ServicePortName, VipKind, VirtualAddress};
 
 /// A Service port's claim to a place. In order: of the claims to one place the first has it, so cluster IPs come before
 /// external ones, and then Services by name.
@@ -30,6 +30,23 @@ impl Claim {
             service_port: self.service_port.clone(),
             kind: self.kind,
         }
+    }
+
+    /// Whether it is one to an address of this family for this port of its Service.
+    pub(super) fn is_of(&self, port: &ServicePort, family: AddressFamily) -> bool {
+        let number = match self.kind {
+            VipKind::NodePort => port.node_port,
+            VipKind::ClusterIP | VipKind::LoadBalancer | VipKind::ExternalIP => Some(port.port),
+        };
+        let Frontend {
+            address,
+            port: claimed,
+            protocol,
+        } = self.frontend;
+        number == Some(claimed)
+            && protocol == port.protocol
+            && AddressFamily::of(address.ip()) == family
+            && *self.service_port.port == *port.name
     }
 }
 
@@ -71,6 +88,22 @@ impl Claims {
         }
         self.0.remove(&claim.frontend);
         true
+    }
+
+    /// Whether there is a claim to any address between these two, or to every address of the node.
+    pub(super) fn are_any_between(&self, first: IpAddr, last: IpAddr) -> bool {
+        let every = VirtualAddress::EveryNodeAddress(AddressFamily::Ipv4);
+        let from = |address| Frontend {
+            address,
+            port: 0,
+            protocol: Protocol::Tcp,
+        };
+        let first_from = |address| {
+            let next = self.0.range(from(address)..).next();
+            next.map(|(frontend, _)| frontend.address)
+        };
+        first_from(VirtualAddress::Ip(first)).is_some_and(|next| next <= VirtualAddress::Ip(last))
+            || first_from(every).is_some()
     }
 
     /// Claims to the place that another Service port has.

@@ -1,10 +1,6 @@
 //! Which endpoints traffic may use: what kube-proxy's `CategorizeEndpoints` decides, decided alike.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use meshlite_snapshot::{AddressFamily, Endpoint, EndpointGroup, ServicePort};
 
@@ -60,7 +56,7 @@ pub(super) fn candidates<'a>(
             !endpoint.terminating,
         )
     };
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     for group in groups {
         if group.address_family != family {
             continue;
@@ -71,21 +67,13 @@ pub(super) fn candidates<'a>(
             .filter(|p| p.name == port.name && p.protocol == port.protocol)
             .filter_map(|p| p.port);
         for number in numbers {
-            for endpoint in &group.endpoints {
-                let address = SocketAddr::new(endpoint.address, number);
-                match found.entry(address) {
-                    Entry::Vacant(place) => {
-                        place.insert(endpoint);
-                    }
-                    Entry::Occupied(mut place) if merit(endpoint) > merit(place.get()) => {
-                        place.insert(endpoint);
-                    }
-                    Entry::Occupied(_) => {}
-                }
-            }
+            let endpoints = group.endpoints.iter();
+            found.extend(endpoints.map(|it| (SocketAddr::new(it.address, number), it)));
         }
     }
-    found.into_iter().collect()
+    found.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| merit(other).cmp(&merit(one))));
+    found.dedup_by_key(|(address, _)| *address);
+    found
 }
 
 /// Sorts endpoints by what the policies Cluster and Local may use. Each is decided by itself: ready endpoints, and if

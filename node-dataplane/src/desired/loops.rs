@@ -31,7 +31,15 @@ pub(super) fn cut(
 ) {
     let origin = &server.origin;
     let is_loop = |address: &SocketAddr| is_virtual(*address, protocol, claims, facts);
-    if !server.real_servers.keys().any(is_loop) {
+    let (first, last) = (
+        server.real_servers.keys().next(),
+        server.real_servers.keys().next_back(),
+    );
+    // Mostly Pods have a network of their own, where there is nothing to look for.
+    let may_loop = first
+        .zip(last)
+        .is_some_and(|(first, last)| claims.are_any_between(first.ip(), last.ip()));
+    if !may_loop || !server.real_servers.keys().any(is_loop) {
         return;
     }
     server.real_servers.retain(|address, _| {

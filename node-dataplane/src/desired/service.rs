@@ -1,15 +1,15 @@
 //! What one Service asks of this node: its addresses, each with the endpoints that its traffic policy allows.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
 
 use ipnet::IpNet;
 use meshlite_snapshot::{
-    AddressFamily, EndpointGroup, Finding, LoadBalancerIpMode, Name, ObjectRef, Service,
-    ServicePort, Severity, TrafficPolicy, Weights,
+    AddressFamily, Finding, LoadBalancerIpMode, Name, ObjectRef, Service, ServicePort, Severity,
+    Snapshot, TrafficPolicy, Weights,
 };
 
 use super::{
@@ -23,7 +23,7 @@ use crate::{
     facts::Facts,
     kernel::Capabilities,
     table::{
-        Audience, Frontend, LocalDetector, Masquerade, Origin, RealServer, RealServers, Scheduler,
+        Audience, Frontend, LocalDetector, Masquerade, RealServer, RealServers, Scheduler,
         ServicePortName, Settings, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
     },
 };
@@ -36,7 +36,6 @@ const UNLISTED_WEIGHT: u16 = 100;
 pub(super) struct View<'a> {
     pub(super) name: &'a Name,
     pub(super) service: &'a Service,
-    pub(super) groups: Vec<&'a Arc<EndpointGroup>>,
     pub(super) weights: Option<&'a Weights>,
     pub(super) place: Place<'a>,
     pub(super) facts: &'a Facts,
@@ -47,9 +46,7 @@ pub(super) struct View<'a> {
 }
 
 /// What the virtual servers of one Service port and address family have in common.
-struct Shared<'a> {
-    port: &'a ServicePort,
-    name: ServicePortName,
+struct Shared {
     scheduler: Scheduler,
     ranges: Arc<BTreeSet<IpNet>>,
     /// For the policy Cluster.
@@ -61,26 +58,61 @@ struct Shared<'a> {
 }
 
 impl View<'_> {
-    /// What the Service asks for.
-    pub(super) fn wish(&self) -> Wish {
-        let mut share = Share::default();
-        let mut offers = BTreeMap::new();
-        let scheduler = self.scheduler(&mut share.findings);
-        self.check_families(&mut share.findings);
+    /// What it claims, sorted.
+    pub(super) fn claims(&self) -> Vec<Claim> {
         let (namespace, service): (Arc<str>, Arc<str>) = (
             self.service.namespace.as_str().into(),
             self.service.name.as_str().into(),
         );
-        let mut local_ready = BTreeSet::new();
+        let mut claims = Vec::with_capacity(1);
         for port in &self.service.ports {
-            let name = ServicePortName {
+            let service_port = ServicePortName {
                 namespace: Arc::clone(&namespace),
                 service: Arc::clone(&service),
                 port: port.name.as_str().into(),
             };
             for cluster_ip in &self.service.cluster_ips {
+                self.claim_family(*cluster_ip, port, |frontend, kind| {
+                    claims.push(Claim {
+                        frontend,
+                        kind,
+                        service_port: service_port.clone(),
+                        service: self.name.clone(),
+                    });
+                });
+            }
+        }
+        claims.sort_unstable();
+        // One address may be named twice.
+        claims.dedup();
+        claims
+    }
+
+    /// Whether what it claims depends on this host's addresses.
+    pub(super) fn has_node_ports(&self) -> bool {
+        self.service.ports.iter().any(|p| p.node_port.is_some())
+    }
+
+    /// What the Service asks for, which has these claims.
+    pub(super) fn wish(&self, claims: Vec<Claim>, snapshot: &Snapshot) -> Wish {
+        let mut share = Share {
+            has_node_ports: self.has_node_ports(),
+            ..Share::default()
+        };
+        let scheduler = self.scheduler(&mut share.findings);
+        self.check_families(&mut share.findings);
+        let groups = self.name.as_str().split_once('/');
+        let groups: Vec<_> = groups
+            .into_iter()
+            .flat_map(|(namespace, service)| snapshot.endpoint_groups_of(namespace, service))
+            .map(|(_, group)| group)
+            .collect();
+        let mut offers = vec![None; claims.len()];
+        let mut local_ready = BTreeSet::new();
+        for port in &self.service.ports {
+            for cluster_ip in &self.service.cluster_ips {
                 let family = AddressFamily::of(*cluster_ip);
-                let found = candidates(self.groups.iter().copied(), port, family, self.place.node);
+                let found = candidates(groups.iter().copied(), port, family, self.place.node);
                 let endpoints = categorize(&found, self.place);
                 local_ready.extend(endpoints.local_ready.iter().map(SocketAddr::ip));
                 let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
@@ -89,8 +121,6 @@ impl View<'_> {
                 without.external += u32::from(has_none_here && self.is_external_local(port));
                 let real_servers = |of: &[SocketAddr]| self.real_servers(of, &endpoints.here);
                 let shared = Shared {
-                    port,
-                    name: name.clone(),
                     scheduler,
                     ranges: self.source_ranges(family),
                     cluster: real_servers(&endpoints.cluster),
@@ -101,9 +131,19 @@ impl View<'_> {
                     },
                     has_any: endpoints.has_any,
                 };
-                self.claim_family(*cluster_ip, &shared, &mut offers);
+                share
+                    .endpoints
+                    .extend(shared.cluster.keys().chain(shared.local.keys()));
+                for (claim, offer) in claims.iter().zip(&mut offers) {
+                    if claim.is_of(port, family) {
+                        *offer = Some(self.offer(claim, &shared));
+                    }
+                }
             }
         }
+        share.endpoints.sort_unstable();
+        share.endpoints.dedup();
+        share.claims = claims;
         if let Some(port) = self.service.health_check_node_port {
             let check = HealthCheck {
                 namespace: self.service.namespace.clone(),
@@ -112,49 +152,40 @@ impl View<'_> {
             };
             share.health_check = Some((port, check));
         }
-        share.has_node_ports = self.service.ports.iter().any(|p| p.node_port.is_some());
-        Wish::new(share, offers)
+        Wish { share, offers }
     }
 
     /// The addresses of one family.
     fn claim_family(
         &self,
         cluster_ip: IpAddr,
-        shared: &Shared<'_>,
-        offers: &mut BTreeMap<Claim, Offer>,
+        port: &ServicePort,
+        mut claim: impl FnMut(Frontend, VipKind),
     ) {
         let family = AddressFamily::of(cluster_ip);
         let in_family = |ip: &IpAddr| AddressFamily::of(*ip) == family;
+        let protocol = port.protocol;
         let mut add = |address, port, kind| {
             let frontend = Frontend {
                 address,
                 port,
-                protocol: shared.port.protocol,
+                protocol,
             };
-            let claim = Claim {
-                frontend,
-                kind,
-                service_port: shared.name.clone(),
-                service: self.name.clone(),
-            };
-            // One address may be named twice.
-            offers
-                .entry(claim)
-                .or_insert_with(|| self.offer(address, kind, shared));
+            claim(frontend, kind);
         };
-        let port = shared.port.port;
-        add(VirtualAddress::Ip(cluster_ip), port, VipKind::ClusterIP);
+        let number = port.port;
+        add(VirtualAddress::Ip(cluster_ip), number, VipKind::ClusterIP);
         for ip in self.service.external_ips.iter().copied().filter(in_family) {
-            add(VirtualAddress::Ip(ip), port, VipKind::ExternalIP);
+            add(VirtualAddress::Ip(ip), number, VipKind::ExternalIP);
         }
         for ip in self.vips().filter(in_family) {
-            add(VirtualAddress::Ip(ip), port, VipKind::LoadBalancer);
+            add(VirtualAddress::Ip(ip), number, VipKind::LoadBalancer);
         }
-        if let Some(node_port) = shared.port.node_port {
+        if let Some(node_port) = port.node_port {
             let can_wildcard = &self.capabilities.every_node_address;
             let addresses = self
                 .facts
-                .node_port_addresses(family, can_wildcard.contains(&shared.port.protocol));
+                .node_port_addresses(family, can_wildcard.contains(&protocol));
             let is_served = |address: &VirtualAddress| {
                 self.facts.loopback_node_ports || !address.ip().is_loopback()
             };
@@ -165,7 +196,8 @@ impl View<'_> {
     }
 
     /// One address, with the endpoints that its traffic policy allows.
-    fn offer(&self, address: VirtualAddress, kind: VipKind, shared: &Shared<'_>) -> Offer {
+    fn offer(&self, claim: &Claim, shared: &Shared) -> Offer {
+        let kind = claim.kind;
         let policy = match kind {
             VipKind::ClusterIP => self.service.internal_traffic_policy,
             VipKind::NodePort | VipKind::LoadBalancer | VipKind::ExternalIP => {
@@ -174,15 +206,14 @@ impl View<'_> {
         };
         let is_local = policy == TrafficPolicy::Local;
         let server = |audience, real_servers: &RealServers, is_local: bool| VirtualServer {
-            origin: Origin {
-                service_port: shared.name.clone(),
-                kind,
-            },
+            origin: claim.origin(),
             settings: Settings {
                 scheduler: shared.scheduler,
                 persistence: self.service.session_affinity_seconds,
                 source_ranges: match kind {
-                    VipKind::LoadBalancer => self.with_host(&shared.ranges, address.ip()),
+                    VipKind::LoadBalancer => {
+                        self.with_host(&shared.ranges, claim.frontend.address.ip())
+                    }
                     VipKind::ClusterIP | VipKind::NodePort | VipKind::ExternalIP => Arc::default(),
                 },
                 when_empty: if is_local && shared.has_any {

@@ -1,6 +1,6 @@
 //! What is remembered of a Service, so that a change of it is told from the whole.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use meshlite_snapshot::Finding;
 
@@ -11,8 +11,8 @@ use crate::table::VirtualServer;
 #[derive(Debug, Default)]
 pub(super) struct Wish {
     pub(super) share: Share,
-    /// What it would serve where.
-    pub(super) offers: BTreeMap<Claim, Offer>,
+    /// What it would serve where, for each of its claims.
+    pub(super) offers: Vec<Option<Offer>>,
 }
 
 /// What is remembered of a Service.
@@ -32,24 +32,8 @@ pub(super) struct Share {
 }
 
 /// What a Service would serve at a place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Offer {
     pub(super) everyone: VirtualServer,
     pub(super) inside: Option<VirtualServer>,
-}
-
-// === impl Wish ===
-
-impl Wish {
-    pub(super) fn new(mut share: Share, offers: BTreeMap<Claim, Offer>) -> Self {
-        let servers = offers
-            .values()
-            .flat_map(|offer| offer.inside.iter().chain([&offer.everyone]));
-        let endpoints = servers.flat_map(|server| server.real_servers.keys().copied());
-        share.endpoints = endpoints.collect();
-        share.endpoints.sort_unstable();
-        share.endpoints.dedup();
-        share.claims = offers.keys().cloned().collect();
-        Self { share, offers }
-    }
 }

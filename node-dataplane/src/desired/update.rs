@@ -1,4 +1,5 @@
-//! One change of what a table is derived from, with all that follows from it.
+//! A change of what a table is derived from, with all that follows from it: who claims which place at once, and then,
+//! some Services at a time, what is served there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,6 @@ use meshlite_snapshot::{Name, Protocol};
 
 use super::{
     Changed, Desired, Sources, Touched,
-    claims::Claim,
     endpoints::Place,
     fit, loops,
     service::View,
@@ -19,78 +19,115 @@ use super::{
 };
 use crate::table::{Frontend, Key, VirtualServer};
 
-/// What has to be looked at because of a change.
-#[derive(Debug, Default)]
-struct Work {
-    /// What Services that were looked at would serve.
-    offers: BTreeMap<Claim, Offer>,
-    looked_at: BTreeSet<Name>,
-    /// Places whose virtual servers may be others.
-    places: BTreeSet<Frontend>,
-    /// Places whose claims are others.
-    contested: BTreeSet<Frontend>,
-    /// Places that have their first claim, or have lost their last.
-    turned: BTreeSet<Frontend>,
+/// What is not derived yet.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Due {
+    /// Services to be looked at.
+    services: BTreeSet<Name>,
+    /// Places that nobody claims any more.
+    left: BTreeSet<Frontend>,
+    /// What became different so far.
     touched: Touched,
 }
 
+/// Places whose claims are others.
+#[derive(Debug, Default)]
+struct Moves {
+    /// All of them.
+    contested: BTreeSet<Frontend>,
+    /// Those that have their first claim, or have lost their last.
+    turned: BTreeSet<Frontend>,
+}
+
 impl Desired {
-    /// Brings everything up to date with the sources, of which only these have changed since it was.
-    pub(crate) fn update(&mut self, sources: Sources<'_>, changed: &Changed) -> Touched {
-        let mut work = Work::default();
+    /// Takes note that these of the sources have changed. What follows from it is derived by [`advance`](Self::advance).
+    pub(crate) fn note(&mut self, sources: Sources<'_>, changed: &Changed) {
+        if self.endpoints.is_none() && !self.shares.is_empty() {
+            self.index();
+        }
         let mut services = changed.services.clone();
-        for address in &changed.endpoints {
-            services.extend(self.endpoints.with(address.ip()).cloned());
+        if let Some(endpoints) = &self.endpoints {
+            let changed = changed.endpoints.iter();
+            services.extend(changed.flat_map(|it| endpoints.with(it.ip())).cloned());
         }
         let mut everything = changed.everything;
         if everything || changed.surroundings {
-            everything |= self.surround(sources, &mut services, &mut work.touched);
+            everything |= self.surround(sources, &mut services);
         }
         if everything {
             services.extend(self.shares.keys().cloned());
             services.extend(sources.snapshot.services.keys().cloned());
         }
-        let is_first = self.shares.is_empty();
-        for name in services {
-            let wish = self.wish(&name, sources);
-            if !is_first {
-                self.replace_endpoints(&name, &wish.share);
+        let mut moves = Moves::default();
+        for name in &services {
+            self.claim(name, sources, &mut moves);
+        }
+        for frontend in &moves.contested {
+            let after = self.claims.conflicts(frontend);
+            let before = put(&mut self.contested, *frontend, &after);
+            self.due.touched.findings |= self.findings.replace(&before, &after);
+        }
+        services.extend(self.neighbours(sources, &moves));
+        self.due.services.append(&mut services);
+        for frontend in moves.turned {
+            if !self.claims.is_claimed(&frontend) {
+                self.due.left.insert(frontend);
             }
-            self.replace(&name, wish, &mut work);
         }
-        if is_first {
-            let all = self.shares.iter();
-            self.endpoints = all
-                .map(|(name, share)| (name, &share.endpoints[..]))
-                .collect();
+    }
+
+    /// Derives what is due of at most so many Services, and tells what became different; `None` once nothing is due.
+    pub(crate) fn advance(&mut self, sources: Sources<'_>, at_most: usize) -> Option<Touched> {
+        if self.due == Due::default() {
+            return None;
         }
-        self.look_at_neighbours(sources, &mut work);
-        for frontend in std::mem::take(&mut work.contested) {
-            let after = self.claims.conflicts(&frontend);
-            let before = put(&mut self.contested, frontend, &after);
-            work.touched.findings |= self.findings.replace(&before, &after);
+        let mut touched = std::mem::take(&mut self.due.touched);
+        for frontend in std::mem::take(&mut self.due.left) {
+            // Another Service may have come there since.
+            if !self.claims.is_claimed(&frontend) {
+                self.serve(frontend, None, sources, &mut touched);
+            }
         }
-        for frontend in std::mem::take(&mut work.places) {
-            self.serve(frontend, sources, &mut work);
+        for _ in 0..at_most {
+            let Some(name) = self.due.services.pop_first() else {
+                break;
+            };
+            self.look_at(&name, sources, &mut touched);
         }
-        work.touched
+        if self.due.services.is_empty() && self.endpoints.is_none() {
+            self.index();
+        }
+        Some(touched)
+    }
+
+    /// Brings everything up to date with the sources, of which only these have changed since it was.
+    #[cfg(test)]
+    pub(crate) fn update(&mut self, sources: Sources<'_>, changed: &Changed) -> Touched {
+        self.note(sources, changed);
+        let mut all = Touched::default();
+        while let Some(touched) = self.advance(sources, 1) {
+            all.extend(touched);
+        }
+        all
+    }
+
+    /// Remembers where all endpoints are, which is far sooner done at once than one by one.
+    fn index(&mut self) {
+        let all = self.shares.iter();
+        let all = all.map(|(name, share)| (name, &share.endpoints[..]));
+        self.endpoints = Some(all.collect());
     }
 
     /// Takes note of this node and of who is inside. Says whether every Service has to be looked at; otherwise those
     /// that have to are added.
-    fn surround(
-        &mut self,
-        sources: Sources<'_>,
-        services: &mut BTreeSet<Name>,
-        touched: &mut Touched,
-    ) -> bool {
+    fn surround(&mut self, sources: Sources<'_>, services: &mut BTreeSet<Name>) -> bool {
         let now = Surroundings::new(sources.snapshot, sources.facts);
         if now == self.surroundings {
             return false;
         }
         let before = std::mem::replace(&mut self.surroundings, now);
         let now = &self.surroundings;
-        touched.inside = before.inside != now.inside || before.pods != now.pods;
+        self.due.touched.inside |= before.inside != now.inside || before.pods != now.pods;
         self.table.inside = Arc::clone(&now.inside);
         self.table.pods = now.pods.clone();
         if now.local_addresses != before.local_addresses
@@ -101,33 +138,25 @@ impl Desired {
             let moved = before
                 .local_addresses
                 .symmetric_difference(&now.local_addresses);
-            services.extend(moved.flat_map(|ip| self.endpoints.with(*ip)).cloned());
+            if let Some(endpoints) = &self.endpoints {
+                services.extend(moved.flat_map(|ip| endpoints.with(*ip)).cloned());
+            }
         }
         now.moves_services(&before)
     }
 
-    /// What a Service asks for; nothing if it is gone, or another proxy's.
-    fn wish(&self, name: &Name, sources: Sources<'_>) -> Wish {
+    /// A Service as this node sees it; none if it is gone, or another proxy's.
+    fn view<'a>(&'a self, name: &'a Name, sources: Sources<'a>) -> Option<View<'a>> {
         let Sources {
             snapshot,
             facts,
             capabilities,
             ..
         } = sources;
-        let service = snapshot.services.get(name).filter(|service| service.l4);
-        let Some(service) = service else {
-            return Wish::default();
-        };
-        let view = View {
+        let service = snapshot.services.get(name).filter(|service| service.l4)?;
+        Some(View {
             name,
             service,
-            groups: match name.as_str().split_once('/') {
-                Some((namespace, service)) => snapshot
-                    .endpoint_groups_of(namespace, service)
-                    .map(|(_, group)| group)
-                    .collect(),
-                None => Vec::new(),
-            },
             weights: snapshot.weights.get(name).map(AsRef::as_ref),
             place: Place {
                 node: &facts.node_name,
@@ -137,92 +166,97 @@ impl Desired {
             pods: &self.surroundings.pods,
             primary_addresses: &self.surroundings.primary_addresses,
             capabilities,
-        };
-        view.wish()
+        })
+    }
+
+    /// Remembers what a Service claims from now on.
+    fn claim(&mut self, name: &Name, sources: Sources<'_>, moves: &mut Moves) {
+        let view = self.view(name, sources);
+        let has_node_ports = view.as_ref().is_some_and(View::has_node_ports);
+        let after = view.map_or_else(Vec::new, |view| view.claims());
+        let share = self.shares.get_mut(name);
+        let before = share.map_or_else(Vec::new, |share| std::mem::take(&mut share.claims));
+        for claim in &before {
+            if after.binary_search(claim).is_err() {
+                moves.contested.insert(claim.frontend);
+                if self.claims.remove(claim) {
+                    moves.turned.insert(claim.frontend);
+                }
+            }
+        }
+        for claim in &after {
+            if before.binary_search(claim).is_err() {
+                if self.claims.insert(claim.clone()) {
+                    moves.turned.insert(claim.frontend);
+                } else {
+                    moves.contested.insert(claim.frontend);
+                }
+            }
+        }
+        if !after.is_empty() || has_node_ports || self.shares.contains_key(name) {
+            let share = self.shares.entry(name.clone()).or_default();
+            share.claims = after;
+            share.has_node_ports = has_node_ports;
+        }
+    }
+
+    /// Services that did not change themselves and have to be looked at: those that now have a place which another has
+    /// left, and those with an endpoint that became a virtual address, or is none any more.
+    fn neighbours(&self, sources: Sources<'_>, moves: &Moves) -> BTreeSet<Name> {
+        let contested = moves.contested.iter();
+        let holders = contested.filter_map(|frontend| self.claims.holder(frontend));
+        let mut all: BTreeSet<Name> = holders.map(|claim| claim.service.clone()).collect();
+        if let Some(endpoints) = &self.endpoints {
+            let turned = moves.turned.iter();
+            all.extend(
+                turned
+                    .flat_map(|frontend| endpoints.at(frontend, sources.facts))
+                    .cloned(),
+            );
+        }
+        all
+    }
+
+    /// Derives what a Service asks for, and serves it where it has the place.
+    fn look_at(&mut self, name: &Name, sources: Sources<'_>, touched: &mut Touched) {
+        let share = self.shares.get_mut(name);
+        let claims = share.map_or_else(Vec::new, |share| std::mem::take(&mut share.claims));
+        let wish = self
+            .view(name, sources)
+            .map(|view| view.wish(claims, sources.snapshot));
+        let Wish { share, offers } = wish.unwrap_or_default();
+        for (claim, offer) in share.claims.iter().zip(offers) {
+            if self.claims.holder(&claim.frontend) == Some(claim) {
+                self.serve(claim.frontend, offer, sources, touched);
+            }
+        }
+        self.replace(name, share, touched);
     }
 
     /// Remembers what a Service asks for from now on.
-    fn replace(&mut self, name: &Name, wish: Wish, work: &mut Work) {
-        let Wish { share, offers } = wish;
+    fn replace(&mut self, name: &Name, share: Share, touched: &mut Touched) {
         let before = self.shares.remove(name).unwrap_or_default();
-        self.replace_claims(&before, &share, work);
-        work.touched.findings |= self.findings.replace(&before.findings, &share.findings);
+        if let Some(endpoints) = &mut self.endpoints {
+            endpoints.replace(name, &before.endpoints, &share.endpoints);
+        }
+        touched.findings |= self.findings.replace(&before.findings, &share.findings);
         let (old, new) = (before.health_check.as_ref(), share.health_check.as_ref());
-        work.touched.health_checks |= self.health_checks.replace(name, old, new);
+        touched.health_checks |= self.health_checks.replace(name, old, new);
         self.no_local_endpoints
             .replace(before.no_local_endpoints, share.no_local_endpoints);
-        work.offers.extend(offers);
-        work.looked_at.insert(name.clone());
         if share != Share::default() {
             self.shares.insert(name.clone(), share);
         }
     }
 
-    /// Remembers where a Service's endpoints are from now on.
-    fn replace_endpoints(&mut self, name: &Name, after: &Share) {
-        let before = self.shares.get(name);
-        let before = before.map_or(&[][..], |before| &before.endpoints);
-        self.endpoints.replace(name, before, &after.endpoints);
-    }
-
-    fn replace_claims(&mut self, before: &Share, after: &Share, work: &mut Work) {
-        let is_in = |claim: &Claim, share: &Share| share.claims.binary_search(claim).is_ok();
-        for claim in &before.claims {
-            work.places.insert(claim.frontend);
-            if !is_in(claim, after) {
-                work.contested.insert(claim.frontend);
-                if self.claims.remove(claim) {
-                    work.turned.insert(claim.frontend);
-                }
-            }
-        }
-        for claim in &after.claims {
-            if !is_in(claim, before) {
-                work.places.insert(claim.frontend);
-                work.contested.insert(claim.frontend);
-                if self.claims.insert(claim.clone()) {
-                    work.turned.insert(claim.frontend);
-                }
-            }
-        }
-    }
-
-    /// Looks at Services that did not change themselves: those that now have a place which another has left, and those
-    /// with an endpoint that became a virtual address, or is none any more.
-    fn look_at_neighbours(&self, sources: Sources<'_>, work: &mut Work) {
-        let looped = work
-            .turned
-            .iter()
-            .flat_map(|frontend| self.endpoints.at(frontend, sources.facts));
-        let looped: BTreeSet<&Name> = looped.collect();
-        for name in &looped {
-            let claims = self
-                .shares
-                .get(*name)
-                .map_or(&[][..], |share| &share.claims);
-            work.places
-                .extend(claims.iter().map(|claim| claim.frontend));
-        }
-        let holders = work
-            .contested
-            .iter()
-            .filter_map(|frontend| self.claims.holder(frontend));
-        let holders = holders.map(|claim| &claim.service);
-        for name in holders.chain(looped).collect::<BTreeSet<_>>() {
-            if work.looked_at.insert(name.clone()) {
-                work.offers.extend(self.wish(name, sources).offers);
-            }
-        }
-    }
-
-    /// Serves at a place what who has it offers.
-    fn serve(&mut self, frontend: Frontend, sources: Sources<'_>, work: &mut Work) {
-        let holder = self.claims.holder(&frontend);
-        if holder.is_some_and(|claim| !work.looked_at.contains(&claim.service)) {
-            // Another Service claims it too, and that one has changed: in vain.
-            return;
-        }
-        let offer = holder.and_then(|claim| work.offers.remove(claim));
+    /// Serves at a place what is offered for it, if anything is.
+    fn serve(
+        &mut self,
+        frontend: Frontend,
+        offer: Option<Offer>,
+        sources: Sources<'_>,
+        touched: &mut Touched,
+    ) {
         let (everyone, inside) = match offer {
             Some(Offer { everyone, inside }) => (Some(everyone), inside),
             None => (None, None),
@@ -246,9 +280,9 @@ impl Desired {
         let (everyone, inside) = (everyone.and_then(&mut trim), inside.and_then(&mut trim));
         let after: Vec<_> = findings.into_iter().collect();
         let before = put(&mut self.trimmed, frontend, &after);
-        work.touched.findings |= self.findings.replace(&before, &after);
-        self.set(Key::everyone(frontend), everyone, &mut work.touched);
-        self.set(Key::inside(frontend), inside, &mut work.touched);
+        touched.findings |= self.findings.replace(&before, &after);
+        self.set(Key::everyone(frontend), everyone, touched);
+        self.set(Key::inside(frontend), inside, touched);
     }
 
     fn set(&mut self, key: Key, server: Option<VirtualServer>, touched: &mut Touched) {

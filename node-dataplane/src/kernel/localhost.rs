@@ -99,6 +99,7 @@ impl<K: Kernel> Kernel for Localhost<K> {
             inside: Arc::clone(&observed.inside),
             pods: observed.pods.clone(),
             virtual_servers: node_ports.map(|(key, it)| (*key, it.clone())).collect(),
+            is_carried_elsewhere: false,
         };
         self.follow().await;
         Ok(observed)

@@ -137,6 +137,7 @@ fn observe(rules: &Rules<Balanced>) -> Observed {
             .iter()
             .map(|(key, entry)| (*key, entry.observed()))
             .collect(),
+        is_carried_elsewhere: false,
     }
 }
 

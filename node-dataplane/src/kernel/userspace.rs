@@ -186,6 +186,7 @@ impl Kernel for Userspace {
             inside: Arc::clone(&self.inside),
             pods: self.pods.clone(),
             virtual_servers: self.places.values().flat_map(Place::observe).collect(),
+            is_carried_elsewhere: false,
         })
     }
 

@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
@@ -12,21 +11,23 @@ use tracing::{debug, warn};
 
 use super::{Program, Reading, mirror::Mirror};
 use crate::{
-    kernel::{Kernel, KernelError, print},
-    metrics::OutcomeLabel,
-    plan::{Plan, Step, idlers, plan, plan_keys},
+    kernel::{Kernel, KernelError},
+    metrics::{Metrics, OutcomeLabel},
+    plan::{Plan, Step, arrivals, idlers, plan_keys, set_inside},
     table::Key,
 };
 
 /// Attempts in a row that find the kernel changed under the plan, before the retry timer takes over.
 const MAX_RESYNCS: usize = 3;
 
-/// What came of carrying out a plan.
+/// What came of carrying out steps.
 #[derive(Debug, Default)]
 struct Outcome {
     failures: BTreeMap<Key, KernelError>,
     /// A failure that is about no virtual server.
     global: Option<KernelError>,
+    /// What was done could not be noted.
+    is_in_doubt: bool,
 }
 
 impl<K: Kernel> Program<K> {
@@ -37,6 +38,8 @@ impl<K: Kernel> Program<K> {
             if done.is_err() {
                 // Nobody knows what of it is done.
                 self.reading = Reading::Due;
+                // Health checks answer for what is wanted all the same.
+                while self.wanted.advance().is_some() {}
             }
             done?;
             if self.reading == Reading::NotDue {
@@ -49,56 +52,139 @@ impl<K: Kernel> Program<K> {
 
     async fn attempt(&mut self) -> Result<(), KernelError> {
         let now = Instant::now();
-        let (mut mirror, plan, keys) = if self.is_reading_due() {
-            let mirror = Mirror::new(self.kernel.read().await?);
-            let plan = plan(
-                self.desired.table(),
-                mirror.observed(),
-                &self.drains,
-                self.drain_timeout,
-                now,
-            );
-            self.heed_repairs(&plan);
-            self.reading = Reading::NotDue;
-            self.findings_due = true;
-            (mirror, plan, None)
+        let mut outcome = Outcome::default();
+        let is_first = self.mirror.is_none();
+        let mut is_full = is_first || self.reading == Reading::Due;
+        let mut mirror = if is_full {
+            Mirror::new(self.kernel.read().await?)
         } else {
-            let mut keys = self.due.clone();
-            if self.look_at.is_some_and(|at| at <= now) {
-                keys.extend(self.drains.keys().map(|(key, _)| *key));
+            self.mirror.take().unwrap_or_default()
+        };
+        let welcomed = self.welcome(&mut mirror, is_full, &mut outcome).await;
+        if !is_full && self.is_in_doubt_of_due() {
+            is_full = true;
+            mirror = Mirror::new(self.kernel.read().await?);
+        }
+        let mut keys = BTreeSet::new();
+        let mut plan = Plan::default();
+        if outcome.global.is_none() {
+            keys = self.due(&mirror, is_full, now);
+            let is_open = |key: &&Key| !welcomed.contains(*key);
+            let open: BTreeSet<Key> = keys.iter().filter(is_open).copied().collect();
+            if !is_full {
+                self.ask_after_idlers(&open, &mut mirror).await?;
             }
-            let mut mirror = self.mirror.take().unwrap_or_default();
-            self.ask_after_idlers(&keys, &mut mirror).await?;
-            let plan = plan_keys(
-                &keys,
-                self.desired.table(),
+            plan = plan_keys(
+                &open,
+                self.wanted.desired.table(),
                 mirror.observed(),
                 &self.drains,
                 self.drain_timeout,
                 now,
             );
-            (mirror, plan, Some(keys))
-        };
-        self.print(&plan);
-        let outcome = self.carry_out(&plan, &mut mirror).await;
+            if is_full && !is_first {
+                self.heed_repairs(&plan);
+            }
+            self.carry_out(&plan, &mut mirror, &mut outcome).await;
+        }
+        if let Some(printer) = &mut self.printer {
+            printer.print(self.wanted.desired.table());
+        }
         self.mirror = Some(mirror);
         if let Some(error) = outcome.global {
             return Err(error);
         }
-        self.due.clear();
+        self.wanted.due.clear();
         let is_resync = |error| matches!(error, &KernelError::Resync(_));
-        if outcome.failures.values().any(is_resync) {
-            self.reading = Reading::Due;
-        }
-        self.remember(plan, outcome.failures, keys);
+        let is_in_doubt = outcome.is_in_doubt || outcome.failures.values().any(is_resync);
+        self.reading = if is_in_doubt {
+            Reading::Due
+        } else {
+            Reading::NotDue
+        };
+        self.wanted.findings_due |= is_full;
+        self.remember(plan, outcome.failures, (!is_full).then_some(keys));
         Ok(())
     }
 
-    /// Whether nobody knows what there is, of all virtual servers or of one that may not be as it should: a failed step may
-    /// have been done in part.
-    fn is_reading_due(&self) -> bool {
+    /// Virtual servers to be planned for.
+    fn due(&self, mirror: &Mirror, is_full: bool, now: Instant) -> BTreeSet<Key> {
+        let wanted = &self.wanted.desired.table().virtual_servers;
+        if is_full {
+            let found = mirror.observed().virtual_servers.keys();
+            return wanted.keys().chain(found).copied().collect();
+        }
+        let mut keys = self.wanted.due.clone();
+        if self.look_at.is_some_and(|at| at <= now) {
+            keys.extend(self.drains.keys().map(|(key, _)| *key));
+        }
+        keys
+    }
+
+    /// Whether nobody knows what there is of a virtual server that may not be as it should: a failed step may have been
+    /// done in part.
+    fn is_in_doubt_of_due(&self) -> bool {
         let has_failed = |key| self.problems.failures.contains_key(key);
-        self.reading == Reading::Due || self.mirror.is_none() || self.due.iter().any(has_failed)
+        self.wanted.due.iter().any(has_failed)
+    }
+
+    /// Derives what is due, and meanwhile adds the virtual servers of it that are not there yet. Names these.
+    ///
+    /// The kernel adds some while the next are derived, and what came of those before is noted. Nothing that is there is
+    /// changed before all is derived, and a kernel to which all has to be told at once is told nothing here.
+    async fn welcome(
+        &mut self,
+        mirror: &mut Mirror,
+        is_full: bool,
+        outcome: &mut Outcome,
+    ) -> BTreeSet<Key> {
+        let Self {
+            kernel,
+            wanted,
+            problems,
+            metrics,
+            printer,
+            ..
+        } = self;
+        let is_whole =
+            wanted.capabilities.is_atomic || (is_full && mirror.observed().is_carried_elsewhere);
+        let mut welcomed = BTreeSet::new();
+        let mut next = |mirror: &Mirror, has_failed: bool| -> Option<Vec<Step>> {
+            let is_whole = is_whole || has_failed;
+            loop {
+                let keys = wanted.advance()?;
+                let is_new =
+                    |key: &Key| !is_whole && (is_full || !problems.failures.contains_key(key));
+                let table = wanted.desired.table();
+                let mut steps = arrivals(keys.into_iter().filter(is_new), table, mirror.observed());
+                if steps.is_empty() {
+                    continue;
+                }
+                if welcomed.is_empty() {
+                    steps.splice(..0, set_inside(table, mirror.observed()));
+                }
+                welcomed.extend(steps.iter().filter_map(Step::key));
+                if let Some(printer) = printer {
+                    printer.add(&steps);
+                }
+                return Some(steps);
+            }
+        };
+        let mut arriving = next(mirror, false);
+        let mut arrived: Option<(Vec<Step>, _)> = None;
+        while let Some(steps) = arriving {
+            let (results, after) = tokio::join!(biased; kernel.apply(&steps), async {
+                if let Some((steps, results)) = arrived.take() {
+                    outcome.take(&steps, results, mirror, metrics);
+                }
+                next(mirror, outcome.global.is_some())
+            });
+            (arrived, arriving) = (Some((steps, results)), after);
+        }
+        if let Some((steps, results)) = arrived {
+            outcome.take(&steps, results, mirror, metrics);
+        }
+        welcomed
     }
 
     /// Connections of those that may go once they have none are the one thing that changes without a step.
@@ -107,7 +193,7 @@ impl<K: Kernel> Program<K> {
         keys: &BTreeSet<Key>,
         mirror: &mut Mirror,
     ) -> Result<(), KernelError> {
-        let idlers = idlers(keys, self.desired.table(), mirror.observed());
+        let idlers = idlers(keys, self.wanted.desired.table(), mirror.observed());
         if idlers.is_empty() {
             return Ok(());
         }
@@ -116,11 +202,13 @@ impl<K: Kernel> Program<K> {
         Ok(())
     }
 
-    /// Phase by phase, where the kernel has no transactions. A virtual server with a failed step is left as it is: what comes later relies on what came
-    /// before.
-    async fn carry_out(&mut self, plan: &Plan, mirror: &mut Mirror) -> Outcome {
-        let mut outcome = Outcome::default();
-        let is_atomic = self.capabilities.is_atomic;
+    /// Phase by phase, where the kernel has no transactions. A virtual server with a failed step is left as it is: what
+    /// comes later relies on what came before.
+    async fn carry_out(&mut self, plan: &Plan, mirror: &mut Mirror, outcome: &mut Outcome) {
+        if let Some(printer) = &mut self.printer {
+            printer.add(&plan.steps);
+        }
+        let is_atomic = self.wanted.capabilities.is_atomic;
         let is_together = |a: &Step, b: &Step| is_atomic || a.phase() == b.phase();
         for phase in plan.steps.chunk_by(is_together) {
             let is_due = |step: &&Step| {
@@ -133,30 +221,11 @@ impl<K: Kernel> Program<K> {
                 phase.iter().filter(is_due).cloned().collect()
             };
             let results = self.kernel.apply(&steps).await;
-            let failed = results.iter().filter(|result| result.is_err()).count();
-            self.count("ok", steps.len() - failed);
-            self.count("failed", failed);
-            for (step, result) in steps.iter().zip(results) {
-                match (result, step.key()) {
-                    (Ok(()), _) => {
-                        debug!(%step, "programmed");
-                        // Where it cannot be noted, the next attempt reads what there is.
-                        if mirror.apply(step).is_err() {
-                            self.reading = Reading::Due;
-                        }
-                    }
-                    (Err(error), Some(key)) => {
-                        debug!(%step, %error, "step failed");
-                        outcome.failures.entry(*key).or_insert(error);
-                    }
-                    (Err(error), None) => outcome.global = Some(error),
-                }
-            }
+            outcome.take(&steps, results, mirror, &self.metrics);
             if outcome.global.is_some() {
                 break;
             }
         }
-        outcome
     }
 
     /// Takes note of what a plan and its failures say about these virtual servers; about all of them if none are named.
@@ -188,26 +257,18 @@ impl<K: Kernel> Program<K> {
             }
         }
         let after = (problems.failures.len(), problems.conflicts.len());
-        self.findings_due |= before != after || !failures.is_empty() || !plan.conflicts.is_empty();
+        self.wanted.findings_due |=
+            before != after || !failures.is_empty() || !plan.conflicts.is_empty();
         self.drains.extend(plan.drains);
         problems.failures.extend(failures);
         problems.conflicts.extend(plan.conflicts);
     }
 
-    fn count(&self, outcome: &'static str, steps: usize) {
-        let label = OutcomeLabel { outcome };
-        let counter = self.metrics.steps.get_or_create(&label);
-        counter.inc_by(steps.try_into().unwrap_or(u64::MAX));
-    }
-
     /// Steps that nothing explains but that somebody has changed the kernel.
     fn heed_repairs(&self, plan: &Plan) {
-        if self.mirror.is_none() {
-            return;
-        }
         let draining: BTreeSet<&Key> = self.drains.keys().map(|(key, _)| key).collect();
         let is_explained = |key: &Key| {
-            self.due.contains(key)
+            self.wanted.due.contains(key)
                 || draining.contains(key)
                 || self.problems.failures.contains_key(key)
         };
@@ -223,20 +284,40 @@ impl<K: Kernel> Program<K> {
             warn!(steps, "kernel was changed by somebody else and is repaired");
         }
     }
+}
 
-    fn print(&mut self, plan: &Plan) {
-        let Some(printer) = self.printer.as_mut().filter(|_| !plan.steps.is_empty()) else {
-            return;
-        };
-        let mut text = String::new();
-        for step in &plan.steps {
-            if writeln!(text, "# {step}").is_err() {
-                break;
+// === impl Outcome ===
+
+impl Outcome {
+    /// Takes note of what became of steps.
+    fn take(
+        &mut self,
+        steps: &[Step],
+        results: Vec<Result<(), KernelError>>,
+        mirror: &mut Mirror,
+        metrics: &Metrics,
+    ) {
+        let failed = results.iter().filter(|result| result.is_err()).count();
+        count(metrics, "ok", steps.len() - failed);
+        count(metrics, "failed", failed);
+        for (step, result) in steps.iter().zip(results) {
+            match (result, step.key()) {
+                (Ok(()), _) => {
+                    debug!(%step, "programmed");
+                    // Where it cannot be noted, the next attempt reads what there is.
+                    self.is_in_doubt |= mirror.apply(step).is_err();
+                }
+                (Err(error), Some(key)) => {
+                    debug!(%step, %error, "step failed");
+                    self.failures.entry(*key).or_insert(error);
+                }
+                (Err(error), None) => self.global = Some(error),
             }
         }
-        text.push_str(&print::table(self.desired.table()));
-        if let Err(error) = printer.write_all(text.as_bytes()) {
-            warn!(%error, "plan cannot be printed");
-        }
     }
+}
+
+fn count(metrics: &Metrics, outcome: &'static str, steps: usize) {
+    let counter = metrics.steps.get_or_create(&OutcomeLabel { outcome });
+    counter.inc_by(steps.try_into().unwrap_or(u64::MAX));
 }

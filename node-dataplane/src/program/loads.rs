@@ -43,7 +43,7 @@ impl<K: Kernel> Program<K> {
     pub(super) async fn loads(&mut self, of: &Balanced) -> Result<Vec<EndpointLoad>, KernelError> {
         let (mut services, mut asked) = (Vec::new(), Vec::new());
         for service in &of.0 {
-            for (key, server) in self.desired.servers_of(service) {
+            for (key, server) in self.wanted.desired.servers_of(service) {
                 for address in server.real_servers.keys() {
                     services.push(service);
                     asked.push((key, *address));

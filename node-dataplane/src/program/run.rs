@@ -177,8 +177,9 @@ impl<K: Kernel> Runner<K> {
     }
 
     async fn pass(&mut self, course: &mut Course) {
-        self.serve_health().await;
         let is_done = self.program.pass(self.others()).await;
+        self.serve_health().await;
+        self.program.note(self.others());
         course.pending_at = None;
         course.rests_until = Instant::now() + self.min_sync_period;
         if is_done {

@@ -7,14 +7,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use meshlite_snapshot::{Name, Resource, ResourceType, Snapshot};
+use meshlite_snapshot::{Name, Protocol, Resource, ResourceType, Snapshot};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    kernel::{memory::Memory, print},
+    kernel::{Capabilities, memory::Memory, print},
     plan::Step,
-    table::{Observed, Owner, RealServer, Table},
+    program::checks::Checks,
+    table::{Key, Observed, Owner, RealServer, Table},
     testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
 
@@ -67,16 +68,16 @@ impl Kernel for TransactionalMemory {
 /// A program that wants this table.
 async fn wanting(kernel: Memory, table: Table) -> Program<Memory> {
     let mut program = mk_program(kernel).await;
-    program.snapshot = Some((1, Snapshot::default()));
+    program.wanted.snapshot = Some((1, Snapshot::default()));
     want(&mut program, table);
     program
 }
 
 fn want(program: &mut Program<Memory>, table: Table) {
-    let before = program.desired.table().virtual_servers.keys();
-    program.due.extend(before.copied());
-    program.due.extend(table.virtual_servers.keys());
-    program.desired = Desired::of_table(table);
+    let before = program.wanted.desired.table().virtual_servers.keys();
+    program.wanted.due.extend(before.copied());
+    program.wanted.due.extend(table.virtual_servers.keys());
+    program.wanted.desired = Desired::of_table(table);
 }
 
 fn web(endpoints: &[(&str, u16)]) -> Table {
@@ -248,12 +249,69 @@ async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
     assert_eq!(program.kernel.log, []);
 }
 
+/// A first pass of five Services.
+async fn first_pass<K: Kernel>(kernel: K) -> Program<K> {
+    let mut program = mk_program_of(kernel).await;
+    let names = ["a", "b", "c", "d", "e"];
+    let services = (1..).zip(names);
+    let services = services.map(|(n, name)| mk_service(name, &format!("10.96.0.{n}")));
+    let groups = names.map(|name| mk_group(name, &[("10.244.0.1", "n1")]));
+    let snapshot = mk_snapshot(services.collect(), groups.into());
+    program.set_snapshot(1, snapshot, &Changed::default());
+    assert!(program.pass(vec![]).await);
+    program
+}
+
+#[tokio::test]
+async fn many_new_services_come_some_at_a_time_after_who_is_inside_and_end_as_all_at_once() {
+    let program = first_pass(Memory::default()).await;
+    assert_eq!(program.kernel.calls, [3, 2, 1]);
+    let first = program.kernel.log.first().map(Step::to_string);
+    assert!(first.is_some_and(|step| step.starts_with("set inside")));
+    let at_once = first_pass(TransactionalMemory(Memory::default())).await;
+    assert_eq!(at_once.kernel.0.calls, [6]);
+    assert_eq!(programmed(&program), as_table(&at_once.kernel.0.observed));
+}
+
+#[tokio::test]
+async fn what_another_backend_carries_is_taken_over_with_all_at_once() {
+    let mut kernel = Memory::default();
+    kernel.observed.is_carried_elsewhere = true;
+    let program = first_pass(kernel).await;
+    assert_eq!(program.kernel.calls, [6]);
+}
+
+#[tokio::test]
+async fn a_new_virtual_server_that_fails_is_not_tried_again_in_its_pass_and_keeps_no_other_away() {
+    let mut kernel = Memory::default();
+    kernel.fail_step(1, KernelError::Unsupported("no such scheduler".into()));
+    let program = first_pass(kernel).await;
+    assert_eq!(program.kernel.calls, [3, 2, 1]);
+    let there: Vec<_> = programmed(&program).virtual_servers.into_keys().collect();
+    let others = (2..=5).map(|n| key(&format!("TCP 10.96.0.{n}:80")));
+    assert_eq!(there, others.collect::<Vec<_>>());
+    assert_eq!(reasons(&program), ["NotProgrammed"]);
+}
+
+#[tokio::test]
+async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
+    let mut kernel = Memory::default();
+    kernel.fail_step(0, KernelError::Retry("busy".into()));
+    let mut program = mk_program_of(kernel).await;
+    let services = (1..=9).map(|n| mk_service(&format!("s{n}"), &format!("10.96.0.{n}")));
+    let snapshot = mk_snapshot(services.collect(), vec![]);
+    program.set_snapshot(1, snapshot, &Changed::default());
+    assert!(!program.pass(vec![]).await);
+    assert_eq!(program.kernel.calls, [3, 2], "the second was on its way");
+    assert!(program.wake_at().is_some());
+}
+
 #[tokio::test]
 async fn a_kernel_with_transactions_gets_a_change_whole_and_drains_nothing() {
     let transactional = TransactionalMemory(holding(&web(&[OLD])));
     let mut program = mk_program_of(transactional).await;
-    program.snapshot = Some((1, Snapshot::default()));
-    program.desired = Desired::of_table(web(&[NEW]));
+    program.wanted.snapshot = Some((1, Snapshot::default()));
+    program.wanted.desired = Desired::of_table(web(&[NEW]));
     program.pass(vec![]).await;
     assert_eq!(as_table(&program.kernel.0.observed), web(&[NEW]));
     assert_eq!(program.kernel.0.calls, [2]);
@@ -302,7 +360,7 @@ impl Write for Page {
 async fn a_dry_run_prints_each_plan_once_with_the_table_that_it_leads_to() {
     let page = Page::default();
     let mut program = wanting(Memory::default(), web(&[OLD])).await;
-    program.printer = Some(Box::new(page.clone()));
+    program.printer = Some(Printer::new(Box::new(page.clone())));
     program.pass(vec![]).await;
     program.pass(vec![]).await;
     let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
@@ -381,7 +439,7 @@ async fn check_both(program: &mut Program<Memory>, dead: &[&str]) {
 #[tokio::test(start_paused = true)]
 async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_be_left() {
     let mut program = mk_program(Memory::default()).await;
-    program.checks = Some(Checks::default());
+    program.wanted.checks = Some(Checks::default());
     let (one, two) = ("10.244.0.1:8080", "10.244.0.2:8080");
     let snapshot = mk_snapshot(
         vec![mk_service("web", "10.96.0.1")],

@@ -121,6 +121,7 @@ impl<D: Door> Backend<D> {
             inside: Arc::clone(&clients.inside),
             pods: clients.pods.clone(),
             virtual_servers,
+            is_carried_elsewhere: self.is_takeover,
         })
     }
 

@@ -34,6 +34,7 @@ impl<'a> Draft<'a> {
                 inside: Arc::clone(&clients.inside),
                 pods: clients.pods.clone(),
                 virtual_servers: BTreeMap::new(),
+                is_carried_elsewhere: false,
             },
             touched: BTreeSet::new(),
             latest: None,

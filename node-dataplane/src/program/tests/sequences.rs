@@ -17,7 +17,7 @@ impl Follower {
     async fn new() -> Self {
         let world = World::new();
         let mut program = mk_program(Memory::default()).await;
-        program.facts = world.facts.clone();
+        program.wanted.facts = world.facts.clone();
         program.set_snapshot(0, world.snapshot.clone(), &Changed::default());
         let mut follower = Self { world, program };
         follower.pass().await;
@@ -27,8 +27,8 @@ impl Follower {
     async fn follow(&mut self, change: Change) {
         let changed = self.world.apply(change);
         let (program, world) = (&mut self.program, &self.world);
-        program.facts = world.facts.clone();
-        program.dead.clone_from(&world.dead);
+        program.wanted.facts = world.facts.clone();
+        program.wanted.dead.clone_from(&world.dead);
         program.set_snapshot(1, world.snapshot.clone(), &changed);
         self.pass().await;
     }
@@ -38,7 +38,7 @@ impl Follower {
         let before = self.program.kernel.observed.clone();
         let from = self.program.kernel.log.len();
         self.program.pass(vec![]).await;
-        let wanted = &self.program.desired.table().virtual_servers;
+        let wanted = &self.program.wanted.desired.table().virtual_servers;
         let is_wanted_live = |key: &Key| {
             wanted
                 .get(key)
@@ -81,8 +81,8 @@ fn is_live(observed: &Observed, key: &Key) -> bool {
 /// What a node programs that starts with the world as it is.
 async fn fresh(world: &World) -> Table {
     let mut program = mk_program(Memory::default()).await;
-    program.facts = world.facts.clone();
-    program.dead.clone_from(&world.dead);
+    program.wanted.facts = world.facts.clone();
+    program.wanted.dead.clone_from(&world.dead);
     program.set_snapshot(1, world.snapshot.clone(), &Changed::default());
     program.pass(vec![]).await;
     programmed(&program)
