@@ -122,7 +122,8 @@ pub(crate) struct Settings {
 /// Whose source address is replaced by this node's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) enum Masquerade {
-    /// Nobody's: real servers see who connects.
+    /// Nobody's: real servers see who connects. It is for clients outside: where a virtual server for everyone has it,
+    /// and nowhere else, those inside have one of their own.
     Never,
     /// Everybody's but that of Pods, which is routed back through here; nobody's where [`LocalDetector::None`] cannot
     /// tell who is a Pod.

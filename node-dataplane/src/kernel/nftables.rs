@@ -1,12 +1,17 @@
 //! nftables as a kernel of virtual servers: flat maps, one transaction for each apply, nothing listens.
 //!
 //! ```text
-//! prerouting, output −100 ──> balance[-inside]-ip ── servers: place → number ── ways: number → chain
+//! prerouting, output −100 ──> balance-ip ── servers: place → number ── ways: number → chain
 //!   any-ip-K ───── slots: place . random mod K → endpoint ──────────────────────────────> destination NAT
 //!   same-ip-K-S ── groups: place → Service port, clients: Service port . client → number ┐
 //!                  or choices: place . random mod K → number, kept for S seconds ────────┴ members: place . number
 //!                                                                                            → endpoint ──> NAT
+//!   checked-… ──── check-ip ── if from inside: servers-inside, ways-inside; then drop, refuse, guard; then as above
+//!   none ───────── vips ── closed-ip: ports are refused, pings answered
 //! ```
+//!
+//! A first packet of a plain virtual server is looked up three times here, and four times more when it leaves: whose
+//! source address is replaced. One whose number says `checked` may be for some clients only, or another for those inside.
 //!
 //! There is a chain for each distinct number of slots, not for each Service: what grows are maps. The rest of the table
 //! is in [`rules`](super::rules). Established connections are the connection tracking's: they need no real server any

@@ -1,11 +1,11 @@
 //! The one nft table, `inet meshlite`: what all backends in the kernel have alike, and the way in and out of it.
 //!
 //! ```text
-//!            prerouting                                output            forward         postrouting
-//!  −150      (IPVS: marks)                             (IPVS: marks)
-//!  −110      check: source ranges, drop, refuse        check             invalid: drop
-//!  −100      (nftables: destination NAT)               (nftables: NAT)
-//!   100                                                                                  masquerade
+//!            prerouting                   output                  forward         postrouting
+//!  −150      IPVS: marks                  IPVS: marks
+//!  −110      IPVS: drop, refuse, guard    IPVS: the same          invalid: drop
+//!  −100      nftables: the same, NAT      nftables: the same, NAT
+//!   100                                                                           masquerade
 //!
 //!  backend ── entries: Key → what is kept of a virtual server ──> Rules ── one transaction ──> kernel
 //!  kernel ──> the same, and what is broken ──> backend
@@ -31,7 +31,7 @@ pub(crate) mod helper;
 mod kube_proxy;
 mod listing;
 pub(crate) mod name;
-mod networks;
+pub(crate) mod networks;
 mod read;
 mod refusal;
 mod skeleton;

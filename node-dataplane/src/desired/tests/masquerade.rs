@@ -227,3 +227,26 @@ fn endpoints_on_this_node_are_marked_so_that_one_can_be_its_own_client() {
         }
     }
 }
+
+#[test]
+fn clients_inside_have_a_virtual_server_of_their_own_where_nobody_else_is_masqueraded_and_nowhere_else()
+ {
+    for (detector, all) in detectors()
+        .map(|it| (it, true))
+        .into_iter()
+        .chain([(DetectLocal::Snapshot, false)])
+    {
+        let table = table(detector, all);
+        let servers = &table.virtual_servers;
+        for (key, server) in servers
+            .iter()
+            .filter(|(key, _)| **key == Key::everyone(key.frontend))
+        {
+            let is_never = server.settings.masquerade == Masquerade::Never;
+            let has_inside = servers.contains_key(&Key::inside(key.frontend));
+            assert_eq!(is_never, has_inside, "{key}");
+        }
+        let of_everyone = |key: &&Key| servers.contains_key(&Key::everyone(key.frontend));
+        assert!(servers.keys().all(|key| of_everyone(&key)));
+    }
+}

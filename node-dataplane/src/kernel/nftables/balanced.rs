@@ -17,6 +17,7 @@ use crate::{
     kernel::rules::{
         Branch, ChainOfRules, Content, Detector, Entry, Helper, Placed, family_of,
         name::{Place, Shape},
+        networks::of_family,
         value::{endpoint, read_endpoint, read_number, split_vip, vip, vip_and},
     },
     table::{
@@ -118,9 +119,28 @@ impl Balanced {
         })
     }
 
+    /// The way to its real servers, if it has any for new connections.
+    fn way(&self, key: &Key) -> Option<Way> {
+        let family = family_of(key);
+        let ranges = &self.settings.source_ranges;
+        let is_guarded = of_family(ranges, family).next().is_some();
+        // Nobody else's clients inside have a virtual server of their own.
+        let is_outside = self.settings.masquerade == Masquerade::Never;
+        Some(Way {
+            family,
+            audience: key.audience,
+            place: match key.frontend.address {
+                VirtualAddress::Ip(_) => Place::Vip,
+                VirtualAddress::EveryNodeAddress(_) => Place::Node,
+            },
+            is_checked: is_guarded || is_outside,
+            kind: self.kind()?,
+        })
+    }
+
     /// What becomes of it: its number, and what is not in other elements.
-    fn record(&self, key: &Key, kind: Option<Kind>) -> Placed {
-        let number = Field::Mark(kind.map_or(0, Kind::number));
+    fn record(&self, key: &Key, way: Option<Way>) -> Placed {
+        let number = Field::Mark(way.map_or(0, Way::number));
         let element = Element {
             user_data: settings_data(&self.settings),
             ..Element::mapping(vip(&key.frontend), Data::Value(number.into()))
@@ -245,22 +265,13 @@ impl Entry for Balanced {
     }
 
     fn content(&self, key: &Key) -> Content<Way> {
-        let kind = self.kind();
-        let mut content = self.helper(kind.is_some()).content(key);
-        content.own.push(self.record(key, kind));
+        let way = self.way(key);
+        let mut content = self.helper(way.is_some()).content(key);
+        content.own.push(self.record(key, way));
         content.own.extend(self.slot_elements(key));
         if self.stays().is_some() {
             content.own.extend(self.member_elements(key));
         }
-        let way = kind.map(|kind| Way {
-            family: family_of(key),
-            audience: key.audience,
-            place: match key.frontend.address {
-                VirtualAddress::Ip(_) => Place::Vip,
-                VirtualAddress::EveryNodeAddress(_) => Place::Node,
-            },
-            kind,
-        });
         Content {
             own: content.own,
             shared: content.shared,

@@ -1,4 +1,7 @@
 //! The maps of balancing, and the chains that all ways to real servers begin from.
+//!
+//! Only what begins a connection comes here, and on the way that most take each look-up counts: clients are told apart,
+//! turned away or refused where the number of a virtual server says that it may be so, and where there is none.
 
 use meshlite_nft::{ChainKind, Data, Element, Expression, Field, Hook, NatFlags, Type, Verdict};
 use meshlite_snapshot::AddressFamily;
@@ -6,11 +9,14 @@ use meshlite_snapshot::AddressFamily;
 use crate::{
     kernel::rules::{
         ChainOfRules, Detector, Placed,
-        chains::{Usable, base, chain_name, regular, to, usable},
+        chains::{base, chain_name, filter, inside, regular, to},
         helper::{VIPS, vip_type},
-        name::{AUDIENCES, Elements, FAMILIES, Maps, Place, SetId, Shape, Spread},
+        name::{
+            AUDIENCES, Elements, FAMILIES, Maps, Place, SetId, Shape, Spread, Suffix, family_name,
+            name,
+        },
         steps::{
-            address_words, decide, is_family, is_in, is_to_this_node, load_destination,
+            address_words, decide, goto, is_family, is_in, is_to_this_node, load_destination,
             load_node_place, load_vip, word,
         },
     },
@@ -106,65 +112,84 @@ const fn endpoint_type(is_ipv6: bool) -> Type {
 }
 
 pub(super) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
-    let (mut arriving, mut leaving) = (Vec::new(), Vec::new());
-    for family in FAMILIES {
-        arriving.push(to("balance", Audience::Everyone, family));
-        leaving.push(to("balance", Audience::Inside, family));
-    }
-    let nat = ChainKind::Nat;
+    let to = |family| to("balance", Audience::Everyone, family);
+    let nat = |name, hook| {
+        base(
+            name,
+            ChainKind::Nat,
+            hook,
+            PRIORITY,
+            FAMILIES.map(to).into(),
+        )
+    };
     let mut chains = vec![
-        base("nat-prerouting", nat, Hook::PREROUTING, PRIORITY, arriving),
-        base("nat-output", nat, Hook::OUTPUT, PRIORITY, leaving),
+        nat("nat-prerouting", Hook::PREROUTING),
+        nat("nat-output", Hook::OUTPUT),
     ];
     for family in FAMILIES {
+        chains.extend([balance(family), closed(family)]);
         for audience in AUDIENCES {
-            chains.push(balance(audience, family, detector));
+            for place in [Place::Vip, Place::Node] {
+                chains.push(check(family, audience, place, detector));
+            }
         }
     }
     chains
 }
 
-/// What always leads somewhere: a virtual server without slots, whose clients were turned away before.
+/// What always leads somewhere: a virtual server without slots, whose clients are turned away.
 pub(super) fn constants() -> Vec<Placed> {
     let ways = SHAPES.iter().filter(|shape| shape.name == WAYS);
-    let accept = |set| Placed {
-        set,
-        element: Element::mapping(Field::Mark(0).into(), Data::Verdict(Verdict::Accept)),
+    let check = |set: SetId| {
+        let check = name(&check_name(set.family, set.audience, set.place));
+        Placed {
+            set,
+            element: Element::mapping(Field::Mark(0).into(), Data::Verdict(Verdict::Goto(check))),
+        }
     };
-    ways.flat_map(Shape::ids).map(accept).collect()
+    ways.flat_map(Shape::ids).map(check).collect()
 }
 
-/// The virtual server at the very address comes first, the one on every address of this node last.
-fn balance(audience: Audience, family: AddressFamily, detector: &Detector) -> ChainOfRules {
-    let usable = usable(audience, family, detector);
-    let mut rules = Vec::new();
-    for of in &usable {
-        rules.push([load_vip(family), server(family, of, Place::Vip)].concat());
-    }
-    rules.push(answer_echo(family));
-    for of in &usable {
-        let steps = [
+/// The virtual server at the very address comes first, the one on every address of this node last, and between the two
+/// what is closed.
+fn balance(family: AddressFamily) -> ChainOfRules {
+    let server = |place| server(family, Audience::Everyone, place, &[]);
+    let is_vip = vec![
+        load_destination(family, 0),
+        is_in(SetId::of(VIPS, family), 0),
+        goto(&closed_name(family)),
+    ];
+    let rules = vec![
+        [load_vip(family), server(Place::Vip)].concat(),
+        [is_family(family), is_vip].concat(),
+        [
             is_to_this_node(family),
             load_node_place(family),
-            server(family, of, Place::Node),
-        ];
-        rules.push(steps.concat());
-    }
-    regular(chain_name("balance", audience, family), rules)
+            server(Place::Node),
+        ]
+        .concat(),
+    ];
+    regular(chain_name("balance", Audience::Everyone, family), rules)
 }
 
-fn server(family: AddressFamily, of: &Usable, place: Place) -> Vec<Expression> {
-    let servers = SetId::for_audience(SERVERS, family, of.audience);
+fn server(
+    family: AddressFamily,
+    audience: Audience,
+    place: Place,
+    condition: &[Expression],
+) -> Vec<Expression> {
+    let servers = SetId::for_audience(SERVERS, family, audience);
     let ways = SetId {
         name: WAYS,
         place,
         ..servers
     };
-    decide(servers, &of.condition, ways)
+    decide(servers, condition, ways)
 }
 
-/// This host answers whoever pings a virtual address, though it has none: what is new of ICMP are echo requests.
-fn answer_echo(family: AddressFamily) -> Vec<Expression> {
+/// What is not balanced of a virtual address: this host answers whoever pings it, though it has none, as what is new of
+/// ICMP are echo requests; and ports that are no Service's are refused.
+fn closed(family: AddressFamily) -> ChainOfRules {
     const ICMP: u8 = 1;
     const ICMPV6: u8 = 58;
     let protocol = match family {
@@ -172,16 +197,52 @@ fn answer_echo(family: AddressFamily) -> Vec<Expression> {
         AddressFamily::Ipv6 => ICMPV6,
     };
     let at = word(address_words(family));
-    let mut steps = is_family(family);
-    steps.extend([
+    let answer = vec![
         Expression::transport_protocol(at),
         Expression::equal(at, Field::Protocol(protocol).into()),
-        load_destination(family, 0),
-        is_in(SetId::of(VIPS, family), 0),
         Expression::Redirect {
             port: None,
             flags: NatFlags::empty(),
         },
-    ]);
-    steps
+    ];
+    let answer = [is_family(family), answer].concat();
+    let refuse = filter::refuse_ports(family, &[]);
+    regular(
+        closed_name(family),
+        [answer].into_iter().chain(refuse).collect(),
+    )
+}
+
+fn closed_name(family: AddressFamily) -> String {
+    format!("closed-{}", family_name(family))
+}
+
+/// Where a virtual server may be for some clients only, or has nobody to serve them: who is inside goes to the one of
+/// their own, if there is one, and who is not let in goes no further.
+fn check(
+    family: AddressFamily,
+    audience: Audience,
+    place: Place,
+    detector: &Detector,
+) -> ChainOfRules {
+    let load = match place {
+        Place::Vip => load_vip(family),
+        Place::Node => load_node_place(family),
+    };
+    let inside = match audience {
+        Audience::Inside => Vec::new(),
+        Audience::Everyone => inside(family, detector),
+    };
+    let own = inside.into_iter().map(|condition| {
+        let server = server(family, Audience::Inside, place, &condition);
+        [load.clone(), server].concat()
+    });
+    let decide = filter::frontend(family, audience, place, &[]);
+    let rules = own.chain([[load.clone(), decide].concat()]);
+    regular(check_name(family, audience, place), rules.collect())
+}
+
+/// The chain that checks clients of virtual servers at a kind of place.
+pub(super) fn check_name(family: AddressFamily, audience: Audience, place: Place) -> String {
+    format!("check{}-{}", Suffix(audience, place), family_name(family))
 }

@@ -141,14 +141,16 @@ fn a_way_is_known_by_the_name_of_its_chain() {
         Kind::same(1, 86_400),
         Kind::same(Kind::MOST_SAME, u32::MAX),
     ];
+    let kinds = kinds.map(|kind| [(kind, false), (kind, true)]).concat();
     for family in FAMILIES {
         for audience in AUDIENCES {
             for place in [Place::Vip, Place::Node] {
-                for kind in kinds {
+                for &(kind, is_checked) in &kinds {
                     let way = Way {
                         family,
                         audience,
                         place,
+                        is_checked,
                         kind,
                     };
                     let chain = way.branch().chain.name;
@@ -163,6 +165,7 @@ fn a_way_is_known_by_the_name_of_its_chain() {
         "any-ip-03",
         "same-ip-3",
         "check-ip-3",
+        "checked-ip-3",
         "",
     ] {
         assert_eq!(Way::named(other), None, "{other}");

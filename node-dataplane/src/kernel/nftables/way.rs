@@ -8,14 +8,14 @@ use meshlite_nft::{
 };
 use meshlite_snapshot::AddressFamily;
 
-use super::maps::{CHOICES, CLIENTS, GROUPS, MEMBERS, SLOTS, WAYS};
+use super::maps::{CHOICES, CLIENTS, GROUPS, MEMBERS, SLOTS, WAYS, check_name};
 use crate::{
     kernel::rules::{
         Branch, Placed,
         chains::{masquerade::NODE_ADDRESSES, regular},
         name::{AUDIENCES, FAMILIES, Place, SetId, Suffix, family_name, name},
         steps::{
-            FOUND, address_words, after_vip, is_family, load_destination, load_node_place,
+            FOUND, address_words, after_vip, is_family, jump, load_destination, load_node_place,
             load_source, load_vip, look_up, look_up_number, nft_family, word,
         },
     },
@@ -28,6 +28,8 @@ pub(crate) struct Way {
     pub(super) family: AddressFamily,
     pub(super) audience: Audience,
     pub(super) place: Place,
+    /// Not all clients may go it, or not all of them this one.
+    pub(super) is_checked: bool,
     pub(super) kind: Kind,
 }
 
@@ -43,6 +45,7 @@ pub(super) enum Kind {
 /// Bits for slots in the number of [`Kind::Same`].
 const SLOT_BITS: u32 = 13;
 const SECOND_BITS: u32 = 17;
+const CHECKED: u32 = 1 << 30;
 const SAME: u32 = 1 << 31;
 
 impl Kind {
@@ -61,8 +64,7 @@ impl Kind {
         }
     }
 
-    /// The number that maps have for it: never 0.
-    pub(super) const fn number(self) -> u32 {
+    const fn number(self) -> u32 {
         match self {
             Self::Any { slots } => slots,
             Self::Same { slots, seconds } => SAME | (seconds << SLOT_BITS) | slots,
@@ -77,12 +79,14 @@ impl Way {
             family: AddressFamily::Ipv4,
             audience: Audience::Inside,
             place: Place::Node,
+            is_checked: false,
             kind: Kind::Any { slots: 1 },
         },
         Self {
             family: AddressFamily::Ipv6,
             audience: Audience::Everyone,
             place: Place::Vip,
+            is_checked: true,
             kind: Kind::Same {
                 slots: 2,
                 seconds: 1,
@@ -90,15 +94,25 @@ impl Way {
         },
     ];
 
+    /// The number that maps have for it: never 0.
+    pub(super) const fn number(self) -> u32 {
+        let checked = if self.is_checked { CHECKED } else { 0 };
+        self.kind.number() | checked
+    }
+
     /// Its chain, and what leads there.
     pub(super) fn branch(self) -> Branch {
         let Self {
             family,
             audience,
             place,
+            is_checked,
             kind,
         } = self;
         let mut rules = Vec::new();
+        if is_checked {
+            rules.push(vec![jump(&check_name(family, audience, place))]);
+        }
         if place == Place::Node {
             rules.push(learn_address(family));
         }
@@ -122,7 +136,7 @@ impl Way {
             place,
         };
         let go = Data::Verdict(Verdict::Goto(name(&chain)));
-        let element = Element::mapping(Field::Mark(kind.number()).into(), go);
+        let element = Element::mapping(Field::Mark(self.number()).into(), go);
         Branch {
             chain: regular(chain, rules),
             way: Placed { set, element },
@@ -132,14 +146,19 @@ impl Way {
     fn chain_name(self) -> String {
         let start = self.start();
         match self.kind {
-            Kind::Any { slots } => format!("any{start}-{slots}"),
-            Kind::Same { slots, seconds } => format!("same{start}-{slots}-{seconds}"),
+            Kind::Any { slots } => format!("{start}-{slots}"),
+            Kind::Same { slots, seconds } => format!("{start}-{slots}-{seconds}"),
         }
     }
 
     fn start(self) -> String {
+        let kind = match self.kind {
+            Kind::Any { .. } => "any",
+            Kind::Same { .. } => "same",
+        };
         format!(
-            "{}-{}",
+            "{}{kind}{}-{}",
+            if self.is_checked { "checked-" } else { "" },
             Suffix(self.audience, self.place),
             family_name(self.family)
         )
@@ -147,42 +166,36 @@ impl Way {
 
     /// The way whose chain has this name.
     pub(super) fn named(text: &str) -> Option<Self> {
-        let numbers = |text: &str| -> Option<Kind> {
-            let (slots, seconds) = match text.split_once('-') {
-                Some((slots, seconds)) => (slots, Some(seconds)),
-                None => (text, None),
-            };
-            let slots = slots.parse().ok()?;
-            Some(match seconds {
-                Some(seconds) => Kind::Same {
-                    slots,
-                    seconds: seconds.parse().ok()?,
-                },
-                None => Kind::Any { slots },
+        let is_checked = text.starts_with("checked-");
+        let kinds = Self::kinds_named(text);
+        let families = FAMILIES.into_iter();
+        let sets = families.flat_map(|family| AUDIENCES.map(|audience| (family, audience)));
+        let places = sets.flat_map(|set| [Place::Vip, Place::Node].map(|place| (set, place)));
+        let mut ways = places.flat_map(|((family, audience), place)| {
+            let kinds = kinds.iter().copied();
+            kinds.map(move |kind| Self {
+                family,
+                audience,
+                place,
+                is_checked,
+                kind,
             })
+        });
+        ways.find(|way| way.chain_name() == text)
+    }
+
+    /// Kinds of which the way may be whose chain has this name: it ends in their numbers.
+    fn kinds_named(text: &str) -> Vec<Kind> {
+        let mut numbers = text.rsplit('-').map_while(|word| word.parse().ok());
+        let Some(last) = numbers.next() else {
+            return Vec::new();
         };
-        let rest = text
-            .strip_prefix("any")
-            .or_else(|| text.strip_prefix("same"))?;
-        for family in FAMILIES {
-            for audience in AUDIENCES {
-                for place in [Place::Vip, Place::Node] {
-                    let way = |kind| Self {
-                        family,
-                        audience,
-                        place,
-                        kind,
-                    };
-                    let start = format!("{}-", way(Kind::Any { slots: 1 }).start());
-                    let kind = rest.strip_prefix(&start).and_then(numbers);
-                    let named = kind.map(way).filter(|way| way.chain_name() == text);
-                    if named.is_some() {
-                        return named;
-                    }
-                }
-            }
-        }
-        None
+        let any = Kind::Any { slots: last };
+        let same = numbers.next().map(|slots| Kind::Same {
+            slots,
+            seconds: last,
+        });
+        [any].into_iter().chain(same).collect()
     }
 
     fn set(self, name: &'static str) -> SetId {

@@ -1,17 +1,18 @@
 //! Chains that all backends have, and pieces of theirs.
 
+pub(super) mod check;
 pub(crate) mod filter;
 pub(super) mod marks;
 pub(crate) mod masquerade;
 
-use meshlite_nft::{Base, ChainKind, Expression, Hook, Policy};
+use meshlite_nft::{Base, ChainKind, Expression, FibFlags, Hook, Policy};
 use meshlite_snapshot::AddressFamily;
 
 use super::{
     detect::{Detector, INSIDE},
     entry::ChainOfRules,
     name::{SetId, Suffix, family_name},
-    steps::{goto, is_family, is_in, load_source},
+    steps::{goto, is_family, is_in, is_local, load_source},
 };
 use crate::table::Audience;
 
@@ -52,34 +53,45 @@ pub(crate) fn chain_name(name: &str, audience: Audience, family: AddressFamily) 
 
 /// Virtual servers that a client may use, if it is one of those who may.
 #[derive(Clone, Debug)]
-pub(crate) struct Usable {
+struct Usable {
     /// Whose they are.
-    pub(crate) audience: Audience,
+    audience: Audience,
     /// Ends a rule unless the client may. It overwrites the place.
-    pub(crate) condition: Vec<Expression>,
+    condition: Vec<Expression>,
 }
 
 /// What clients may use who come to the chain of an audience, in the order of precedence: all who are inside come to the
 /// chain for them where a packet begins here, while among those that come in nobody has told yet who is inside. That is
 /// asked last: few places have a virtual server of their own for who is inside.
-pub(crate) fn usable(chain: Audience, family: AddressFamily, detector: &Detector) -> Vec<Usable> {
+fn usable(chain: Audience, family: AddressFamily, detector: &Detector) -> Vec<Usable> {
     let usable = |audience, condition| Usable {
         audience,
         condition,
     };
-    let mut all = match chain {
-        Audience::Inside => vec![usable(Audience::Inside, Vec::new())],
-        Audience::Everyone => {
-            let by_network = vec![load_source(family, 0), is_in(SetId::of(INSIDE, family), 0)];
-            let from_pod = detector.came_from_pod(family);
-            let conditions = [by_network].into_iter().chain(from_pod);
-            conditions
-                .map(|condition| usable(Audience::Inside, condition))
-                .collect()
-        }
+    let inside = match chain {
+        Audience::Inside => vec![Vec::new()],
+        Audience::Everyone => came_from_inside(family, detector),
     };
-    all.push(usable(Audience::Everyone, Vec::new()));
-    all
+    let inside = inside.into_iter();
+    let inside = inside.map(|condition| usable(Audience::Inside, condition));
+    inside
+        .chain([usable(Audience::Everyone, Vec::new())])
+        .collect()
+}
+
+/// What tells that a client is inside, wherever its packet is, each by itself: they end a rule unless it does, and
+/// overwrite the place. To ask the routing table takes longest.
+pub(crate) fn inside(family: AddressFamily, detector: &Detector) -> Vec<Vec<Expression>> {
+    let mut conditions = came_from_inside(family, detector);
+    conditions.push(is_local(FibFlags::SOURCE).to_vec());
+    conditions
+}
+
+/// The same of packets that come in.
+fn came_from_inside(family: AddressFamily, detector: &Detector) -> Vec<Vec<Expression>> {
+    let by_network = vec![load_source(family, 0), is_in(SetId::of(INSIDE, family), 0)];
+    let from_pod = detector.came_from_pod(family);
+    [by_network].into_iter().chain(from_pod).collect()
 }
 
 /// A rule that sends all clients to the chain of an audience.

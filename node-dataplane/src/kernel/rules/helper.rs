@@ -13,7 +13,7 @@ use meshlite_snapshot::AddressFamily;
 
 use super::{
     behaviour::Behaviour,
-    chains::marks,
+    chains::{check, marks},
     detect::Detector,
     entry::{Branch, ChainOfRules, Content, Entry, Placed},
     name::{Elements, Maps, SetId, Shape, Spread},
@@ -212,7 +212,7 @@ impl Entry for Helper {
     }];
 
     fn chains(detector: &Detector) -> Vec<ChainOfRules> {
-        marks::chains(detector)
+        [check::chains(detector), marks::chains(detector)].concat()
     }
 
     fn constants() -> Vec<Placed> {

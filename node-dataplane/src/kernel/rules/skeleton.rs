@@ -39,7 +39,7 @@ impl Skeleton {
             ids.map(move |id| (id, shape, shape.set(id)))
         });
         let chains = [
-            filter::chains(detector),
+            filter::chains(),
             masquerade::chains(detector),
             E::chains(detector),
         ];

@@ -276,6 +276,10 @@ pub(crate) fn drop() -> Expression {
     Expression::Verdict(Verdict::Drop)
 }
 
+pub(crate) fn jump(chain: &str) -> Expression {
+    Expression::Verdict(Verdict::Jump(name(chain)))
+}
+
 pub(crate) fn goto(chain: &str) -> Expression {
     Expression::Verdict(Verdict::Goto(name(chain)))
 }

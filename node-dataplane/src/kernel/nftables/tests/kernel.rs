@@ -112,7 +112,7 @@ fn damage_by_others_is_read_and_made_good() {
         settle(&mut kernel, &table).await;
         for damage in [
             "delete table inet meshlite",
-            "flush chain inet meshlite same-ip-4-10800",
+            "flush chain inet meshlite checked-same-ip-4-10800",
             "flush map inet meshlite ways-ip",
             "flush set inet meshlite hairpins-ip",
             "delete element inet meshlite servers-ip { 10.96.0.1 . 6 . 80 }",

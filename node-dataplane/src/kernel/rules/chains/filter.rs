@@ -1,9 +1,8 @@
-//! Before translation: new connections that are not to be are refused or dropped.
+//! What becomes of new connections that are not to be served as they come: they are refused or dropped, or only some
+//! clients are let in. A backend leads there where it finds out, before it balances.
 //!
 //! ```text
-//! prerouting −110 ──> check-ip ──────┬─ frontends-inside, if from inside, then frontends: place → number
-//! output −110 ─────> check-inside-ip ┘  checks: number → accept, drop, refuse, guard-…
-//!                                                         then: address in vips ──> refuse
+//! frontends: place → number ── checks: number → return, drop, refuse, guard-… ── ranges: place . client, or drop
 //! forward −110: packets of no connection are dropped, which their receivers would answer with a reset
 //! ```
 
@@ -12,27 +11,27 @@ use meshlite_nft::{
 };
 use meshlite_snapshot::{AddressFamily, Protocol};
 
-use super::{Usable, base, chain_name, regular, to, usable};
+use super::{base, regular};
 use crate::{
     kernel::rules::{
         behaviour::Behaviour,
-        detect::Detector,
         entry::{ChainOfRules, Placed},
-        helper::{FRONTENDS, RANGES, VIPS},
+        helper::{FRONTENDS, RANGES},
         name::{
             AUDIENCES, Elements, FAMILIES, Maps, Place, SetId, Shape, Spread, Suffix, family_name,
             name,
         },
         steps::{
-            accept, after_vip, decide, drop, has_state, is_in, is_new, is_to_this_node,
-            load_destination, load_node_place, load_source, load_vip, look_up, reject, word,
+            after_vip, decide, drop, has_state, is_family, load_node_place, load_source, load_vip,
+            look_up, reject, word,
         },
+        value::number_of,
     },
     table::{Audience, WhenEmpty},
 };
 
 /// Ahead of destination NAT, which is at −100, and of what IPVS takes on output at −99.
-pub(crate) const PRIORITY: i32 = -110;
+pub(super) const PRIORITY: i32 = -110;
 /// Number of a [`Behaviour`] → what becomes of new connections.
 const CHECKS: &str = "checks";
 
@@ -45,32 +44,16 @@ pub(in crate::kernel::rules) const SHAPES: [Shape; 1] = [Shape {
     elements: Elements::Keys,
 }];
 
-pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
-    let established = || [is_new(false).to_vec(), vec![accept()]].concat();
-    let mut arriving = vec![established()];
-    let mut leaving = vec![established()];
-    for family in FAMILIES {
-        arriving.push(to("check", Audience::Everyone, family));
-        leaving.push(to("check", Audience::Inside, family));
-    }
+pub(in crate::kernel::rules) fn chains() -> Vec<ChainOfRules> {
     let invalid = [
         has_state(ConntrackState::INVALID, true).to_vec(),
         vec![drop()],
     ]
     .concat();
-    let filter = ChainKind::Filter;
     let mut chains = vec![
         base(
-            "filter-prerouting",
-            filter,
-            Hook::PREROUTING,
-            PRIORITY,
-            arriving,
-        ),
-        base("filter-output", filter, Hook::OUTPUT, PRIORITY, leaving),
-        base(
             "filter-forward",
-            filter,
+            ChainKind::Filter,
             Hook::FORWARD,
             PRIORITY,
             vec![invalid],
@@ -79,7 +62,6 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     ];
     for family in FAMILIES {
         for audience in AUDIENCES {
-            chains.push(check(audience, family, detector));
             for place in [Place::Vip, Place::Node] {
                 for then in [Then::Serve, Then::Refuse] {
                     chains.push(guard(family, audience, place, then));
@@ -111,6 +93,7 @@ enum Then {
     Refuse,
 }
 
+/// Whoever is served goes back to where the backend led here.
 fn verdict(behaviour: Behaviour, set: SetId) -> Verdict {
     let then = match behaviour {
         Behaviour {
@@ -130,52 +113,42 @@ fn verdict(behaviour: Behaviour, set: SetId) -> Verdict {
         return Verdict::Goto(name(&guard));
     }
     match then {
-        Then::Serve => Verdict::Accept,
+        Then::Serve => Verdict::Return,
         Then::Refuse => Verdict::Goto(name("refuse")),
     }
 }
 
-/// The virtual server at the very address comes first, the one on every address of this node last, and between the two
-/// what is closed.
-fn check(audience: Audience, family: AddressFamily, detector: &Detector) -> ChainOfRules {
-    let usable = usable(audience, family, detector);
-    let mut rules = Vec::new();
-    for of in &usable {
-        rules.push([load_vip(family), frontend(family, of, Place::Vip)].concat());
-    }
-    for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::Sctp] {
-        let is_it = Expression::equal(
-            word(after_vip(family)),
-            Field::Protocol(super::super::value::number_of(protocol)).into(),
-        );
-        let steps = vec![
-            Expression::transport_protocol(word(after_vip(family))),
-            is_it,
-            load_destination(family, 0),
-            is_in(SetId::of(VIPS, family), 0),
-            reject(),
-        ];
-        rules.push([super::is_family(family), steps].concat());
-    }
-    for of in &usable {
-        let steps = [
-            is_to_this_node(family),
-            load_node_place(family),
-            frontend(family, of, Place::Node),
-        ];
-        rules.push(steps.concat());
-    }
-    regular(chain_name("check", audience, family), rules)
-}
-
-fn frontend(family: AddressFamily, of: &Usable, place: Place) -> Vec<Expression> {
-    let frontends = SetId::for_audience(FRONTENDS, family, of.audience);
+/// Decides on new connections to the place that is loaded, if there is a virtual server for this audience and the
+/// condition holds.
+pub(crate) fn frontend(
+    family: AddressFamily,
+    audience: Audience,
+    place: Place,
+    condition: &[Expression],
+) -> Vec<Expression> {
+    let frontends = SetId::for_audience(FRONTENDS, family, audience);
     let checks = SetId {
         name: CHECKS,
         place,
         ..frontends
     };
-    decide(frontends, &of.condition, checks)
+    decide(frontends, condition, checks)
+}
+
+/// Refuses what has ports: a rule for each protocol, to end with these steps.
+pub(crate) fn refuse_ports(
+    family: AddressFamily,
+    steps: &[Expression],
+) -> impl Iterator<Item = Vec<Expression>> {
+    let at = word(after_vip(family));
+    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].into_iter();
+    protocols.map(move |protocol| {
+        let is_it = [
+            Expression::transport_protocol(at),
+            Expression::equal(at, Field::Protocol(number_of(protocol)).into()),
+        ];
+        [&is_family(family)[..], &is_it, steps, &[reject()]].concat()
+    })
 }
 
 fn guard_name(family: AddressFamily, audience: Audience, place: Place, then: Then) -> String {
@@ -198,10 +171,9 @@ fn guard(family: AddressFamily, audience: Audience, place: Place, then: Then) ->
         look_up(ranges, 0, Lookup::Lacks),
         drop(),
     ];
-    let within = match then {
-        Then::Serve => accept(),
-        Then::Refuse => reject(),
-    };
-    let name = guard_name(family, audience, place, then);
-    regular(name, vec![[load, outside].concat(), vec![within]])
+    let mut rules = vec![[load, outside].concat()];
+    if then == Then::Refuse {
+        rules.push(vec![reject()]);
+    }
+    regular(guard_name(family, audience, place, then), rules)
 }

@@ -1,24 +1,26 @@
 //! After routing: whose source address is replaced, by what the connection was made to.
 //!
 //! ```text
-//! postrouting 100 ──> masquerade-ip ── frontends-inside, if from inside, then frontends: place of the original
-//!                     direction → number; masquerades: number → always, not-pods-ip, never-ip
+//! postrouting 100 ──> masquerade-ip ── frontends: place of the original direction → number
+//!                                      masquerades: number → always, not-pods-ip, outside-ip
+//!                     outside-ip ───── if from inside, frontends-inside and masquerades-inside; or never-ip
 //! ```
+//! Where nobody is masqueraded, clients inside have a virtual server of their own, and nowhere else.
 //! No mark is used, so that they stay free for others, and no packet but the first of a connection comes here.
 
-use meshlite_nft::{ChainKind, Data, Element, Expression, FibFlags, Field, Hook, Type, Verdict};
+use meshlite_nft::{ChainKind, Data, Element, Expression, Field, Hook, Type, Verdict};
 use meshlite_snapshot::AddressFamily;
 
-use super::{Usable, base, chain_name, regular, to, usable};
+use super::{base, chain_name, inside, regular, to};
 use crate::{
     kernel::rules::{
         behaviour::Behaviour,
         detect::Detector,
         entry::{ChainOfRules, Placed},
         helper::{FRONTENDS, HAIRPINS, VIPS},
-        name::{Elements, FAMILIES, Maps, SetId, Shape, Spread, family_name, name},
+        name::{Elements, FAMILIES, Maps, Place, SetId, Shape, Spread, Suffix, family_name, name},
         steps::{
-            address_words, decide, is_family, is_in, is_local, load_destination, load_original,
+            address_words, decide, goto, is_family, is_in, load_destination, load_original,
             load_original_node_place, load_source, masquerade, original_address,
         },
     },
@@ -38,7 +40,7 @@ pub(in crate::kernel::rules) const SHAPES: [Shape; 2] = [
     Shape {
         name: MASQUERADES,
         purpose: "whose source address is replaced, by the numbers of frontends",
-        spread: Spread::Families,
+        spread: Spread::Places,
         key: |_| Type::MARK,
         data: Maps::ToVerdicts,
         elements: Elements::Keys,
@@ -69,7 +71,10 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
         regular("always".to_owned(), vec![vec![masquerade()]]),
     ];
     for family in FAMILIES {
-        chains.push(look_up_original(family, detector));
+        chains.push(look_up_original(family));
+        for place in [Place::Vip, Place::Node] {
+            chains.push(outside(family, place, detector));
+        }
         let never = vec![hairpin(family), from_vip(family)];
         // A Pod's address is none of a Service's, so that one question is enough.
         let not_pods = match detector.is_pod(family, false) {
@@ -91,13 +96,14 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
 /// The verdict maps' elements, which never change.
 pub(in crate::kernel::rules) fn constants() -> Vec<Placed> {
     let mut constants = Vec::new();
-    for family in FAMILIES {
-        let set = SetId::of(MASQUERADES, family);
+    for set in SHAPES[0].ids() {
+        let family = family_name(set.family);
         for behaviour in Behaviour::all() {
-            let chain = match behaviour.masquerade {
-                Masquerade::Always => "always".to_owned(),
-                Masquerade::NotPods => format!("not-pods-{}", family_name(family)),
-                Masquerade::Never => format!("never-{}", family_name(family)),
+            let chain = match (behaviour.masquerade, set.audience) {
+                (Masquerade::Always, _) => "always".to_owned(),
+                (Masquerade::NotPods, _) => format!("not-pods-{family}"),
+                (Masquerade::Never, Audience::Everyone) => outside_name(set.family, set.place),
+                (Masquerade::Never, Audience::Inside) => format!("never-{family}"),
             };
             let key = Field::Mark(behaviour.number()).into();
             let go = Data::Verdict(Verdict::Goto(name(&chain)));
@@ -108,37 +114,59 @@ pub(in crate::kernel::rules) fn constants() -> Vec<Placed> {
     constants
 }
 
-fn look_up_original(family: AddressFamily, detector: &Detector) -> ChainOfRules {
-    let mut usable = usable(Audience::Everyone, family, detector);
-    // Before everybody else, and after those that a set knows: to ask the routing table takes longer.
-    let own = Usable {
-        audience: Audience::Inside,
-        condition: is_local(FibFlags::SOURCE).to_vec(),
-    };
-    usable.insert(usable.len().saturating_sub(1), own);
-    let masquerades = SetId::of(MASQUERADES, family);
-    let decide = |of: &Usable| {
-        let frontends = SetId::for_audience(FRONTENDS, family, of.audience);
-        decide(frontends, &of.condition, masquerades)
-    };
-    let mut rules = Vec::new();
-    for of in &usable {
-        rules.push([load_original(family), decide(of)].concat());
-    }
-    for of in &usable {
-        let was_to_this_node = vec![
-            original_address(family, 0),
-            is_in(SetId::of(NODE_ADDRESSES, family), 0),
-        ];
-        let steps = [
+fn look_up_original(family: AddressFamily) -> ChainOfRules {
+    let decide = |place| masquerades(family, Audience::Everyone, place, &[]);
+    let was_to_this_node = vec![
+        original_address(family, 0),
+        is_in(SetId::of(NODE_ADDRESSES, family), 0),
+    ];
+    let rules = vec![
+        [load_original(family), decide(Place::Vip)].concat(),
+        [
             is_family(family),
             was_to_this_node,
             load_original_node_place(family),
-            decide(of),
-        ];
-        rules.push(steps.concat());
-    }
+            decide(Place::Node),
+        ]
+        .concat(),
+    ];
     regular(chain_name("masquerade", Audience::Everyone, family), rules)
+}
+
+/// Those who came to a virtual server for clients outside: who is inside came to the other one of the place.
+fn outside(family: AddressFamily, place: Place, detector: &Detector) -> ChainOfRules {
+    let load = match place {
+        Place::Vip => load_original(family),
+        Place::Node => load_original_node_place(family),
+    };
+    let conditions = inside(family, detector).into_iter();
+    let rules = conditions.map(|condition| {
+        let decide = masquerades(family, Audience::Inside, place, &condition);
+        [load.clone(), decide].concat()
+    });
+    let never = vec![goto(&format!("never-{}", family_name(family)))];
+    regular(outside_name(family, place), rules.chain([never]).collect())
+}
+
+fn outside_name(family: AddressFamily, place: Place) -> String {
+    let suffix = Suffix(Audience::Everyone, place);
+    format!("outside{suffix}-{}", family_name(family))
+}
+
+/// Decides on connections that were made to the place which is loaded.
+fn masquerades(
+    family: AddressFamily,
+    audience: Audience,
+    place: Place,
+    condition: &[Expression],
+) -> Vec<Expression> {
+    let frontends = SetId::for_audience(FRONTENDS, family, audience);
+    let masquerades = SetId {
+        name: MASQUERADES,
+        place,
+        ..frontends
+    };
+    decide(frontends, condition, masquerades)
 }
 
 /// An endpoint that reached itself would answer itself.
