@@ -44,6 +44,12 @@ impl Builder {
     /// Adds what one replacement changes.
     pub(super) fn replace(&mut self, owner: usize, replacement: Replacement) {
         let Replacement { mut old, mut new } = replacement;
+        // Both are in one order: most of what stays is at the same place of each, and need not be looked for.
+        let stays: Vec<_> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
+        for all in [&mut old, &mut new] {
+            let mut stays = stays.iter();
+            all.retain(|_| !stays.next().is_some_and(|stays| *stays));
+        }
         old.sort_unstable();
         new.sort_unstable();
         let is_in = |all: &[Placed], one: &Placed| all.binary_search(one).is_ok();
