@@ -53,7 +53,7 @@ pub(crate) use self::{
     detect::{Clients, Detector},
     entry::{Branch, ChainOfRules, Content, Entry, Placed},
     helper::{Helper, family_of},
-    listing::{Listed, list, remove},
+    listing::{Listed, close, list, remove},
     refusal::kernel_error,
 };
 use super::KernelError;

@@ -46,13 +46,21 @@ fn virtual_servers(found: ipvs::Leftovers) -> Retire {
     })
 }
 
-/// The nft table.
+/// The nft table: no connection comes to it any more before it goes, or one that begins just then would lose its translation.
 fn table() -> Retire {
-    Box::new(|| {
-        Box::pin(async {
-            let removed = spawn_blocking(rules::remove).await;
+    let mut is_closed = false;
+    Box::new(move || {
+        let was_closed = std::mem::replace(&mut is_closed, true);
+        Box::pin(async move {
+            let let_go = move || {
+                if was_closed {
+                    rules::remove().map(|_was_there| true)
+                } else {
+                    rules::close().map(|was_there| !was_there)
+                }
+            };
             let ended = |error: JoinError| KernelError::Retry(error.to_string());
-            removed.map_err(ended)?.map(|_was_there| true)
+            spawn_blocking(let_go).await.map_err(ended)?
         })
     })
 }

@@ -63,6 +63,27 @@ pub(crate) fn list(of_backends: &[&'static [Shape]]) -> Result<Vec<Listed>, Kern
     }
 }
 
+/// Leaves the table's connections their translation, and lets no new one come to it: its rules go where packets enter
+/// by themselves. Says whether there was a table.
+pub(crate) fn close() -> Result<bool, KernelError> {
+    let close = || {
+        let mut nftables = Nftables::connect()?;
+        let chains = nftables.chains()?.into_iter().map(|entry| entry.chain);
+        let ours = chains.filter(|chain| chain.key.table == table() && chain.base.is_some());
+        let mut transaction = Transaction::new();
+        for chain in ours {
+            transaction.flush_chain(&chain.key);
+        }
+        let closed = nftables.commit(&transaction);
+        closed.map_err(|rejected| rejected.first.error)?;
+        Ok(transaction.changes() > 0)
+    };
+    match close() {
+        Err(Error::NotThere(_)) => Ok(false),
+        closed => closed.map_err(|error: Error| kernel_error(&error)),
+    }
+}
+
 /// Takes the table away with all that is in it, and nothing else. Says whether there was one.
 pub(crate) fn remove() -> Result<bool, KernelError> {
     let remove = || {

@@ -219,3 +219,18 @@ fn a_trial_leaves_nothing_and_takes_nothing_away() {
         assert_eq!(found().entries(), &wanted(&helpers()));
     });
 }
+
+#[test]
+fn a_closed_table_lets_nothing_in_and_translates_what_it_has_until_it_is_removed() {
+    in_namespace(|| {
+        assert!(!close().unwrap());
+        let _rules = programmed();
+        assert!(close().unwrap());
+        let listed = run("nft", &["list", "ruleset"]);
+        let base = listed.split("hook ").skip(1);
+        let rules = base.map(|chain| chain.split('}').next().unwrap().lines().count() - 2);
+        assert_eq!(rules.collect::<BTreeSet<_>>(), [0].into(), "{listed}");
+        assert!(remove().unwrap());
+        assert!(!close().unwrap());
+    });
+}
