@@ -46,6 +46,7 @@ use crate::{
     listen::{Shared, WorkerHandle},
     metrics::Metrics,
     policy::{Passwords, Taken},
+    priority,
     table::{Builder, Table},
     takeover::{self, Holders, Predecessor},
     trace::Spans,
@@ -181,6 +182,7 @@ impl Ingress {
             mut installer,
             bound,
         } = start(config, Box::new(io::stdout()), &stop)?;
+        priority::give_way();
         let subscription = subscribe(client(&shared.config), stop.child_token());
         let admin_stop = CancellationToken::new();
         let (give_admin, admin_given) = oneshot::channel();

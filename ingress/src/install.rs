@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use meshlite_proto::subscribe::{Commit, RejectReason};
+use meshlite_proto::subscribe::{Change, Commit, RejectReason};
 use meshlite_runtime::listen::ListenError;
 use meshlite_snapshot::{Listener, Name, ResourceType, Snapshot, Topic};
 use tokio::sync::{mpsc, watch};
@@ -28,8 +28,8 @@ pub(crate) type Bound = BTreeMap<Name, SocketAddr>;
 pub(crate) trait Offer {
     fn generation(&self) -> u64;
     fn snapshot(&self) -> &Snapshot;
-    /// The listeners that may differ from those of the last offer.
-    fn changed_listeners(&self) -> BTreeSet<Name>;
+    /// At least all that differs from the last offer.
+    fn changes(&self) -> &[Change];
     /// Puts the last good version back.
     fn reject(&mut self, rejection: Rejection);
 }
@@ -80,10 +80,8 @@ impl Offer for Commit {
         Self::snapshot(self)
     }
 
-    fn changed_listeners(&self) -> BTreeSet<Name> {
-        let changes = self.changes().iter();
-        let listeners = changes.filter(|change| change.topic.kind == ResourceType::Listener);
-        listeners.map(|change| change.name.clone()).collect()
+    fn changes(&self) -> &[Change] {
+        Self::changes(self)
     }
 
     fn reject(&mut self, rejection: Rejection) {
@@ -153,15 +151,17 @@ impl Installer {
 
     /// Installs an offer without what it rejects of it.
     pub(crate) async fn install(&mut self, offer: &mut impl Offer) {
-        for name in offer.changed_listeners() {
-            self.waiting.remove(&name);
+        for change in offer.changes() {
+            if change.topic.kind == ResourceType::Listener {
+                self.waiting.remove(&change.name);
+            }
         }
         let mut fresh = Fresh::new();
         let mut rejected = 0;
         for round in 1..=MAX_ROUNDS {
             self.snapshot = offer.snapshot().clone();
             self.generation = offer.generation();
-            let rejections = self.prepare(&mut fresh);
+            let rejections = self.prepare(offer.changes(), &mut fresh);
             if rejections.is_empty() || round == MAX_ROUNDS {
                 break;
             }
@@ -208,9 +208,9 @@ impl Installer {
     }
 
     /// Builds the table and binds new sockets, without anything being visible yet.
-    fn prepare(&mut self, fresh: &mut Fresh) -> Vec<Rejection> {
+    fn prepare(&mut self, changes: &[Change], fresh: &mut Fresh) -> Vec<Rejection> {
         self.rename();
-        let mut rejections = self.builder.build(&self.snapshot);
+        let mut rejections = self.builder.build(&self.snapshot, changes);
         let listeners = self.snapshot.listeners.clone();
         fresh.retain(|name, _| listeners.contains_key(name));
         // Where two want the same port, the one that has it keeps it.

@@ -29,6 +29,7 @@ mod metrics;
 mod pieces;
 mod policy;
 mod pool;
+mod priority;
 mod respond;
 mod sanitise;
 mod table;

@@ -10,6 +10,8 @@ mod paths;
 pub(crate) mod pattern;
 mod places;
 mod route;
+mod row;
+mod sharded;
 mod shares;
 mod testing;
 
@@ -18,7 +20,6 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use http::{HeaderValue, request};
 use meshlite_snapshot::{Name, RouteTable};
 
-use self::paths::PathIndex;
 pub(crate) use self::{
     build::{Builder, Refused, Rejection},
     cluster::{Cluster, Endpoints},
@@ -33,14 +34,15 @@ pub(crate) use self::{
     shares::Shares,
     testing::Lookup,
 };
+use self::{paths::PathIndex, row::Row};
 use crate::{certificates::ListenerTls, metrics::ListenerMetrics};
 
 /// Everything that one request is looked up in. Immutable.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    listeners: Vec<Option<Arc<ListenerTable>>>,
-    clusters: Vec<Option<Arc<Cluster>>>,
-    credentials: Vec<Option<Arc<Credential>>>,
+    listeners: Row<Arc<ListenerTable>>,
+    clusters: Row<Arc<Cluster>>,
+    credentials: Row<Arc<Credential>>,
 }
 
 /// A listener's place in every [`Table`], for as long as the process lives.
@@ -85,22 +87,22 @@ impl Timeouts {
 
 impl Table {
     pub(crate) fn listener(&self, id: ListenerId) -> Option<&Arc<ListenerTable>> {
-        self.listeners.get(id.0)?.as_ref()
+        self.listeners.get(id.0)
     }
 
     pub(crate) fn listener_named(&self, name: &Name) -> Option<&ListenerTable> {
-        let mut listeners = self.listeners.iter().flatten();
+        let mut listeners = self.listeners.iter();
         listeners
             .find(|listener| listener.name == *name)
             .map(AsRef::as_ref)
     }
 
     pub(crate) fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
-        self.clusters.get(id.0)?.as_ref()
+        self.clusters.get(id.0)
     }
 
     pub(crate) fn credential(&self, id: CredentialId) -> Option<&Arc<Credential>> {
-        self.credentials.get(id.0)?.as_ref()
+        self.credentials.get(id.0)
     }
 }
 

@@ -2,56 +2,63 @@
 
 use meshlite_snapshot::HostMatch;
 
-use crate::map::Map;
+use super::sharded::Sharded;
 
-/// Values by host. Looking up costs the same for one host and for many.
-#[derive(Debug)]
+/// Values by host. Looking up costs the same for one host and for many, and so does changing one in a clone.
+#[derive(Clone, Debug)]
 pub(crate) struct HostIndex<T> {
-    exact: Map<Box<str>, T>,
-    one_label: Map<Box<str>, T>,
-    suffix: Map<Box<str>, T>,
+    exact: Sharded<T>,
+    one_label: Sharded<T>,
+    suffix: Sharded<T>,
     any: Option<T>,
 }
 
 impl<T> Default for HostIndex<T> {
     fn default() -> Self {
         Self {
-            exact: Map::default(),
-            one_label: Map::default(),
-            suffix: Map::default(),
+            exact: Sharded::default(),
+            one_label: Sharded::default(),
+            suffix: Sharded::default(),
             any: None,
         }
     }
 }
 
-impl<T> HostIndex<T> {
+impl<T: Clone> HostIndex<T> {
     /// Puts a value in. The first one for a host stays, and a later one is given back.
     pub(crate) fn insert(&mut self, host: &HostMatch, value: T) -> Result<(), T> {
-        let (map, name) = match host {
-            HostMatch::Exact(name) => (&mut self.exact, name),
-            HostMatch::OneLabel(domain) => (&mut self.one_label, domain),
-            HostMatch::Suffix(domain) => (&mut self.suffix, domain),
-            HostMatch::Any if self.any.is_some() => return Err(value),
+        match host {
+            HostMatch::Exact(name) => self.exact.insert(name, value),
+            HostMatch::OneLabel(domain) => self.one_label.insert(domain, value),
+            HostMatch::Suffix(domain) => self.suffix.insert(domain, value),
+            HostMatch::Any if self.any.is_some() => Err(value),
             HostMatch::Any => {
                 self.any = Some(value);
-                return Ok(());
+                Ok(())
             }
-        };
-        if map.contains_key(name.as_str()) {
-            return Err(value);
         }
-        map.insert(name.as_str().into(), value);
-        Ok(())
     }
 
-    /// Whether something holds for one of the values.
-    pub(crate) fn any(&self, holds: impl FnMut(&T) -> bool) -> bool {
-        let all = [&self.exact, &self.one_label, &self.suffix];
-        let mut all = all
-            .into_iter()
-            .flat_map(|map| map.values())
-            .chain(&self.any);
-        all.any(holds)
+    /// Takes out what this host has.
+    pub(super) fn remove(&mut self, host: &HostMatch) {
+        match host {
+            HostMatch::Exact(name) => self.exact.remove(name),
+            HostMatch::OneLabel(domain) => self.one_label.remove(domain),
+            HostMatch::Suffix(domain) => self.suffix.remove(domain),
+            HostMatch::Any => self.any = None,
+        }
+    }
+}
+
+impl<T> HostIndex<T> {
+    /// What was put in for this host itself.
+    pub(super) fn get(&self, host: &HostMatch) -> Option<&T> {
+        match host {
+            HostMatch::Exact(name) => self.exact.get(name),
+            HostMatch::OneLabel(domain) => self.one_label.get(domain),
+            HostMatch::Suffix(domain) => self.suffix.get(domain),
+            HostMatch::Any => self.any.as_ref(),
+        }
     }
 
     /// Asks the values for this lower-case host, the most specific first, until one gives an answer.

@@ -36,14 +36,6 @@ impl Places {
             .find(|(_, place)| **place == id.0)
             .map(|(name, _)| name)
     }
-
-    pub(super) fn cluster_count(&self) -> usize {
-        self.clusters.len()
-    }
-
-    pub(super) fn credential_count(&self) -> usize {
-        self.credentials.len()
-    }
 }
 
 fn place(places: &mut BTreeMap<Name, usize>, name: &Name) -> usize {

@@ -90,7 +90,7 @@ async fn ask(mesh: &Mesh, name: &str, host: &str, identity: Option<&Identity>) -
     Answer::read(response).await
 }
 
-fn mk_rule(mode: ClientAuthMode) -> ClientAuth {
+pub(crate) fn mk_rule(mode: ClientAuthMode) -> ClientAuth {
     ClientAuth {
         authorities: Name::new("default/staff").unwrap(),
         mode,

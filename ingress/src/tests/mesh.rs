@@ -9,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use meshlite_proto::subscribe::Change;
 use meshlite_snapshot::{
     AddressFamily, Cluster, Endpoint, EndpointGroup, EndpointPort, HostMatch, Listener,
     ListenerProtocol, LoadBalancing, Name, ObjectRef, PathMatch, Protocol, Resource, ResourceType,
-    Route, RoutePath, RouteTable, RouteTimeouts, Snapshot, TlsPolicy, TlsSecret, UpstreamProtocol,
-    WeightedCluster,
+    Route, RoutePath, RouteTable, RouteTimeouts, Snapshot, TlsPolicy, TlsSecret, Topic,
+    UpstreamProtocol, WeightedCluster,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,7 @@ pub(super) struct Mesh {
 struct TestOffer {
     before: Snapshot,
     snapshot: Snapshot,
+    changes: Vec<Change>,
     generation: u64,
     rejections: Vec<Rejection>,
 }
@@ -55,11 +57,8 @@ impl Offer for TestOffer {
         &self.snapshot
     }
 
-    fn changed_listeners(&self) -> BTreeSet<Name> {
-        let (before, after) = (&self.before.listeners, &self.snapshot.listeners);
-        let names = before.keys().chain(after.keys());
-        let differs = |name: &&Name| before.get(*name) != after.get(*name);
-        names.filter(differs).cloned().collect()
+    fn changes(&self) -> &[Change] {
+        &self.changes
     }
 
     fn reject(&mut self, rejection: Rejection) {
@@ -70,6 +69,25 @@ impl Offer for TestOffer {
         }
         self.rejections.push(rejection);
     }
+}
+
+/// What differs between two snapshots.
+pub(crate) fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Change> {
+    let names = |of: &Snapshot| -> BTreeSet<_> {
+        let all = of
+            .iter()
+            .map(|(name, resource)| (resource.kind(), name.clone()));
+        all.collect()
+    };
+    let (old, new) = (names(before), names(after));
+    let differs =
+        |(kind, name): &&(ResourceType, Name)| before.get(*kind, name) != after.get(*kind, name);
+    let change = |(kind, name): &(ResourceType, Name)| Change {
+        topic: Topic::all(*kind),
+        name: name.clone(),
+        removed: !new.contains(&(*kind, name.clone())),
+    };
+    old.union(&new).filter(differs).map(change).collect()
 }
 
 impl Mesh {
@@ -123,6 +141,7 @@ impl Mesh {
         let mut offer = TestOffer {
             before: self.installed.clone(),
             snapshot: self.snapshot.clone(),
+            changes: changes(&self.installed, &self.snapshot),
             generation: self.generation,
             rejections: vec![],
         };

@@ -112,7 +112,7 @@ async fn served(mesh: &Mesh, name: &str) -> Vec<u8> {
     leaf(&connect(mesh.https(), name, &[]).await)
 }
 
-pub(super) fn mk_secret(hosts: &[HostMatch]) -> TlsSecret {
+pub(crate) fn mk_secret(hosts: &[HostMatch]) -> TlsSecret {
     let made = rcgen::generate_simple_self_signed(["test.example".to_owned()]).unwrap();
     let binding = |host: &HostMatch| SniBinding {
         listener: Name::new(HTTPS).unwrap(),

@@ -61,6 +61,11 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What it is a part of: the name without its last segment; empty where it has but one.
+    pub fn parent(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(parent, _)| parent)
+    }
 }
 
 impl Borrow<str> for Name {

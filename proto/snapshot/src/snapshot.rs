@@ -128,6 +128,14 @@ impl Snapshot {
         let prefix = format!("{namespace}/{service}/");
         self.endpoint_groups.beginning_with(&prefix)
     }
+
+    /// The clusters of one Service, which is `namespace/name`, by name.
+    pub fn clusters_of<'a>(
+        &'a self,
+        service: &str,
+    ) -> impl Iterator<Item = (&'a Name, &'a Arc<Cluster>)> + use<'a> {
+        self.clusters.beginning_with(&format!("{service}/"))
+    }
 }
 
 #[cfg(test)]

@@ -2,24 +2,23 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use anyhow::Context as _;
 use meshlite_tests::figures::Figures;
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 
 use crate::{
     clients::steadily,
-    objects::{self, Change},
+    objects,
     plan::Plan,
+    replay::Recording,
     rounds::quantile,
-    stage::{OURS, Proxy, Stage},
+    stage::{Control, Proxy, Stage},
 };
 
-pub(crate) const FIGURES: [&str; 7] = [
+pub(crate) const FIGURES: [&str; 6] = [
     "rss_10k_routes_mb",
     "churn_p99_vs_rest",
     "churn_p99_a_a",
-    "churn_p99_vs_elsewhere",
     "churn_installs_per_second",
     "churn_cpu_ms_per_install",
     "rss_10k_loaded_mb",
@@ -32,8 +31,10 @@ const PACE: Duration = Duration::from_millis(100);
 const RATE: u32 = 5000;
 /// The windows that count, in hundredths from the lowest p99 on: what else the machine does only ever adds to it.
 const QUIET: usize = 25;
-/// Until the first change is installed, and after the last one until it is: files are read once they have settled.
-const SETTLED: Duration = Duration::from_secs(1);
+/// Until the first change is installed, and after the last one until it is.
+const SETTLED: Duration = Duration::from_millis(200);
+/// What is measured is called so, and its log.
+const NAME: &str = "follower";
 
 /// Windows of one kind: the p99 of each in milliseconds, and what the ingress took in all of them.
 #[derive(Debug, Default)]
@@ -69,44 +70,56 @@ impl Windows {
     }
 }
 
-/// What happens in a window: nothing, nothing again, changes that only the control plane has work with, and churn.
-const KINDS: [Option<Change>; 4] = [None, None, Some(Change::Elsewhere), Some(Change::Routes)];
+/// What happens in a window.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Rest,
+    Again,
+    Churn,
+}
 
-/// Short windows of each kind in turn, each round begun with another one.
+const KINDS: [Kind; 3] = [Kind::Rest, Kind::Again, Kind::Churn];
+
+/// Short windows of each kind in turn, each round begun with another one. What a control plane does for a change, it has done before:
+/// it would take it from the clients' core.
 pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()> {
     let stage = Stage::set(plan, ROUTES, false).await?;
-    let ours = stage.of(OURS).context("no ingress")?;
-    let log = stage.folder().join(format!("{OURS}.log"));
     let (rounds, time) = if plan.is_quick {
         (6, Duration::from_secs(1))
     } else {
         (20, Duration::from_secs(2))
     };
+    let mut replay = record(&stage.control, rounds, time).await?.play().await?;
+    let ours = stage
+        .control
+        .ingress(NAME, "127.0.0.3", replay.port, &[], &[]);
+    let ours = ours.await?;
+    let log = stage.folder().join(format!("{NAME}.log"));
     figures.add(
         "rss_10k_routes_mb",
         ours.process.resident_mb()?,
         "MB of the ingress with 10,000 routes of 1,000 Ingresses and Services, before any load",
     );
-    let mut all: [Windows; 4] = Default::default();
-    let mut turn = 0;
-    Windows::default().open(ours, &log, time).await?;
+    let mut all: [Windows; 3] = Default::default();
+    Windows::default().open(&ours, &log, time).await?;
     for round in 0..rounds {
-        let mut now: Vec<_> = KINDS.iter().zip(&mut all).collect();
+        let mut now: Vec<_> = KINDS.into_iter().zip(&mut all).collect();
         now.rotate_left(round % KINDS.len());
-        for (change, windows) in now {
-            let Some(change) = *change else {
-                windows.open(ours, &log, time).await?;
-                continue;
-            };
-            let opened = async {
-                sleep(SETTLED).await;
-                windows.open(ours, &log, time).await
-            };
-            tokio::select! {
-                done = opened => done?,
-                stopped = go_on(&stage, change, &mut turn) => stopped?,
+        for (kind, windows) in now {
+            match kind {
+                Kind::Rest | Kind::Again => windows.open(&ours, &log, time).await?,
+                Kind::Churn => {
+                    let opened = async {
+                        sleep(SETTLED).await;
+                        windows.open(&ours, &log, time).await
+                    };
+                    tokio::select! {
+                        done = opened => done?,
+                        stopped = replay.go_on(PACE) => stopped?,
+                    }
+                    sleep(SETTLED).await;
+                }
             }
-            sleep(SETTLED).await;
         }
     }
     report(&all, rounds, time, figures);
@@ -118,19 +131,25 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()
     Ok(())
 }
 
-/// One change after the other, until it is dropped.
-async fn go_on(stage: &Stage, change: Change, turn: &mut usize) -> anyhow::Result<()> {
-    let mut ticks = interval(PACE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        *turn += 1;
-        objects::change(&stage.control.manifests(), change, *turn)?;
-    }
+/// Enough changes for all windows.
+async fn record(control: &Control, rounds: usize, time: Duration) -> anyhow::Result<Recording> {
+    let changes = (time + SETTLED).as_millis().div_ceil(PACE.as_millis()) + 2;
+    let (manifests, mut turn) = (control.manifests(), 0);
+    let change = || {
+        turn += 1;
+        objects::change(&manifests, turn)
+    };
+    Recording::of(
+        control.grpc,
+        rounds * usize::try_from(changes)?,
+        PACE,
+        change,
+    )
+    .await
 }
 
 fn report(
-    [rest, again, elsewhere, churned]: &[Windows; 4],
+    [rest, again, churned]: &[Windows; 3],
     rounds: usize,
     time: Duration,
     figures: &mut Figures,
@@ -148,17 +167,11 @@ fn report(
         again.over(rest),
         "the same with no change at all: what chance does",
     );
-    figures.add(
-        "churn_p99_vs_elsewhere",
-        churned.over(elsewhere),
-        "p99 under churn over p99 while as many Services change that no ingress needs: without what the control plane does to the \
-         load's core",
-    );
     let seconds = time.as_secs_f64() * count(rounds);
     figures.add(
         "churn_installs_per_second",
         round(count(churned.installs) / seconds),
-        "snapshots that the ingress installed meanwhile: changes that are close together come as one",
+        "snapshots that the ingress installed meanwhile: a control plane's, recorded before and sent again",
     );
     let more = churned
         .cpu
@@ -169,7 +182,7 @@ fn report(
         "CPU of the ingress for each of them, beyond what it takes at rest",
     );
     let spread = json!({
-        "rest": rest.json(), "rest_again": again.json(), "elsewhere": elsewhere.json(), "churn": churned.json()
+        "rest": rest.json(), "rest_again": again.json(), "churn": churned.json()
     });
     figures.attach("churn_p99_ms", spread);
 }

@@ -49,7 +49,7 @@ async fn instructions(plan: &Plan, routes: usize) -> anyhow::Result<Option<f64>>
     let runner = ["valgrind", "--tool=callgrind", &out_file];
     let ingress = stage
         .control
-        .ingress("meshlite", "127.0.0.3", &runner, &[])
+        .ingress("meshlite", "127.0.0.3", stage.control.grpc, &runner, &[])
         .await?;
     load(
         &ingress,

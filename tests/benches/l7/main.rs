@@ -19,6 +19,7 @@ mod origin;
 mod peers;
 mod plan;
 mod plot;
+mod replay;
 mod rounds;
 mod routes;
 mod stage;

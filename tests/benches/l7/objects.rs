@@ -115,34 +115,13 @@ pub(crate) fn write(
 /// Files that are changed one after the other: one that changes again is not read until it has been left alone for a while.
 const CHANGING: usize = 10;
 
-/// What is changed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Change {
-    /// A port of a Service that no ingress needs.
-    Elsewhere,
-    /// A header of an Ingress that is not asked for, or which of its endpoints are ready, in turn.
-    Routes,
-}
-
-/// Changes one of ten.
-pub(crate) fn change(folder: &Path, what: Change, turn: usize) -> anyhow::Result<()> {
-    let (number, round) = (turn % CHANGING, turn / CHANGING);
-    let (name, text) = match what {
-        Change::Elsewhere => elsewhere(number, round),
-        Change::Routes => changing(number, round),
-    };
+/// Changes one of ten Ingresses that are not asked for: a header, or which of its endpoints are ready, in turn.
+pub(crate) fn change(folder: &Path, turn: usize) -> anyhow::Result<()> {
+    let (name, text) = changing(turn % CHANGING, turn / CHANGING);
     let new = folder.join("changing.new");
     fs::write(&new, text)?;
     fs::rename(new, folder.join(format!("{name}.yaml")))?;
     Ok(())
-}
-
-fn elsewhere(number: usize, round: usize) -> (String, String) {
-    let (name, port) = (format!("elsewhere-{number}"), 1000 + round % 1000);
-    let text = format!(
-        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: default\nspec:\n  ports:\n  - port: {port}\n"
-    );
-    (name, text)
 }
 
 fn changing(number: usize, round: usize) -> (String, String) {

@@ -72,7 +72,7 @@ pub(crate) struct Stage {
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) folder: TempDir,
-    grpc: u16,
+    pub(crate) grpc: u16,
     http: u16,
     https: u16,
     _process: Process,
@@ -100,10 +100,16 @@ impl Stage {
         )?;
         let served = peers::origin(folder.path(), origins.of(Origin::Web))?;
         let control = Control::start(folder, &hosts, origins, &certificate, &key).await?;
-        let mut proxies = vec![control.ingress(OURS, "127.0.0.1", &[], &[]).await?];
+        let mut proxies = vec![
+            control
+                .ingress(OURS, "127.0.0.1", control.grpc, &[], &[])
+                .await?,
+        ];
         let logging = if has_all {
             let more = ["--access-log", "combined"];
-            let mut logging = control.ingress("logging", "127.0.0.2", &[], &more).await?;
+            let mut logging = control
+                .ingress("logging", "127.0.0.2", control.grpc, &[], &more)
+                .await?;
             (logging.name, logging.ports.logged) = (OURS, Some(logging.ports.http));
             Some(logging)
         } else {
@@ -219,18 +225,20 @@ impl Control {
         self.folder.path().join("manifests")
     }
 
-    /// Starts an ingress on an address of its own, with one worker as it has one core, and waits until it serves. `runner` is what runs it.
+    /// Starts an ingress on an address of its own, with one worker as it has one core, and waits until it serves. It follows a control plane
+    /// at this port of 127.0.0.1; `runner` is what runs it.
     pub(crate) async fn ingress(
         &self,
         name: &'static str,
         address: &'static str,
+        control_plane: u16,
         runner: &[&str],
         more: &[&str],
     ) -> anyhow::Result<Proxy> {
         let admin = free_port()?;
         let log = self.folder.path().join(format!("{name}.log"));
         let program = sibling("meshlite")?.display().to_string();
-        let grpc = format!("http://127.0.0.1:{}", self.grpc);
+        let grpc = format!("http://127.0.0.1:{control_plane}");
         let admin_listen = format!("127.0.0.1:{admin}");
         let mut command = runner.to_vec();
         command.extend([&program, "ingress", "--control-plane", &grpc]);
