@@ -173,7 +173,8 @@ fn two_tables_for_one_host_are_refused_but_the_first() {
 fn a_host_of_two_certificates_has_the_first_by_name_and_the_other_once_that_is_gone() {
     let (mut world, mut snapshot) = (World::new(), mk_snapshot());
     let host = HostMatch::Exact("one".into());
-    let secrets = ["default/a", "default/b"].map(|name| (name, mk_secret(&[host.clone()])));
+    let secrets =
+        ["default/a", "default/b"].map(|name| (name, mk_secret(std::slice::from_ref(&host))));
     // The later one comes first.
     for (name, secret) in secrets.iter().rev() {
         put(&mut snapshot, name, mesh::secret(secret.clone()));
