@@ -8,6 +8,7 @@ mod http2;
 mod incoming;
 mod io;
 mod proxy_protocol;
+mod socket;
 mod sockets;
 mod stream;
 mod tls;

@@ -1,11 +1,10 @@
 //! Takes connections in: TLS if the listener wants it, then HTTP until the client or the listener is done.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::atomic::Ordering, time::Duration};
+use std::{cell::RefCell, pin::pin, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::{
-    net::{TcpListener, TcpStream},
     select,
     time::{sleep, timeout},
 };
@@ -16,6 +15,8 @@ use super::{
     Worker, http1, http2,
     io::ClientIo,
     proxy_protocol,
+    socket::Socket,
+    sockets::{Accepted, Listening},
     stream::{ClientStream, Reset},
     tls::Handshake,
 };
@@ -34,21 +35,23 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) fn start(
     worker: &Rc<Worker>,
     id: ListenerId,
-    socket: Rc<TcpListener>,
+    socket: Rc<Listening>,
     close: CancellationToken,
 ) {
     let worker_of_task = Rc::clone(worker);
     // Counted among the tasks, so that what waits in the queue is not forgotten at the end.
     drop(worker.tasks.spawn_local(async move {
         let worker = worker_of_task;
+        let close = Rc::new(close);
+        let mut closing = pin!(close.cancelled());
         loop {
             let accepted = select! {
                 biased;
-                () = close.cancelled() => break,
+                () = &mut closing => break,
                 accepted = socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => take_in(&worker, id, stream, peer, &close),
+                Ok(accepted) => take_in(&worker, id, accepted, &close),
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     warn!(%error, "cannot accept");
@@ -57,8 +60,8 @@ pub(super) fn start(
             }
         }
         let is_last = !worker.shared.is_relieved.load(Ordering::Relaxed);
-        while is_last && let Some(Ok((stream, peer))) = socket.accept().now_or_never() {
-            take_in(&worker, id, stream, peer, &close);
+        while is_last && let Some(Ok(accepted)) = socket.accept().now_or_never() {
+            take_in(&worker, id, accepted, &close);
         }
     }));
 }
@@ -71,14 +74,8 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
     )
 }
 
-fn take_in(
-    worker: &Rc<Worker>,
-    id: ListenerId,
-    stream: TcpStream,
-    peer: SocketAddr,
-    close: &CancellationToken,
-) {
-    let task = accept(Rc::clone(worker), id, stream, peer, close.clone());
+fn take_in(worker: &Rc<Worker>, id: ListenerId, accepted: Accepted, close: &Rc<CancellationToken>) {
+    let task = accept(Rc::clone(worker), id, accepted, Rc::clone(close));
     drop(worker.tasks.spawn_local(task));
 }
 
@@ -86,17 +83,22 @@ fn take_in(
 async fn accept(
     worker: Rc<Worker>,
     id: ListenerId,
-    mut stream: TcpStream,
-    mut peer: SocketAddr,
-    close: CancellationToken,
+    accepted: Accepted,
+    close: Rc<CancellationToken>,
 ) {
     let open = Open::new(&worker.shared.metrics.connections);
-    let Ok(mut local) = stream.local_addr() else {
-        return;
-    };
+    let Accepted {
+        socket,
+        mut peer,
+        mut local,
+    } = accepted;
+    let mut socket = Socket::New(socket);
     let config = &worker.shared.config;
     if config.proxy_protocol {
-        let told = timeout(config.handshake_timeout, proxy_protocol::read(&mut stream)).await;
+        let Ok(stream) = socket.watched() else {
+            return;
+        };
+        let told = timeout(config.handshake_timeout, proxy_protocol::read(stream)).await;
         match told {
             Ok(Ok(Some(told))) => (peer, local) = (told.client, told.local),
             Ok(Ok(None)) => {}
@@ -133,7 +135,7 @@ async fn accept(
         _of_client: place,
     });
     let reset = Reset::default();
-    let stream = ClientStream::new(stream, reset.clone(), config.send_timeout);
+    let stream = ClientStream::new(socket, reset.clone(), config.send_timeout);
     let connect = |client| {
         Rc::new(Connection {
             worker: Rc::clone(&worker),
@@ -166,7 +168,7 @@ async fn accept(
 async fn serve(
     connection: Rc<Connection>,
     io: ClientIo,
-    close: CancellationToken,
+    close: Rc<CancellationToken>,
     agreed_on_http2: bool,
 ) {
     let io = if agreed_on_http2 {
@@ -186,8 +188,8 @@ mod tests {
     use super::*;
 
     /// Bytes of what a function returns.
-    fn size<A, B, C, D, E, F>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
-        size_of::<F>()
+    fn size<A, B, C, D, E>(_: impl FnOnce(A, B, C, D) -> E) -> usize {
+        size_of::<E>()
     }
 
     #[test]

@@ -42,6 +42,9 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How long a client is listened to that may still be sending after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How long an answer is waited for before a client of which nobody would hear that it goes is watched.
+const UNWATCHED: Duration = Duration::from_millis(10);
+
 /// What becomes of a connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
@@ -220,6 +223,8 @@ async fn answer(
 ) -> Option<Response<Body>> {
     let body = Incoming::Http1(Received::new(wire));
     let mut served = pin!(forward::serve(connection, parts, body));
+    let worker = &connection.worker;
+    let mut unwatched = worker.brief_timers.until(Instant::now() + UNWATCHED);
     poll_fn(|cx| {
         if let Poll::Ready(response) = served.as_mut().poll(cx) {
             return Poll::Ready(Some(response));
@@ -231,6 +236,9 @@ async fn answer(
             }
             if !interim.is_empty() && wire.poll_write(&mut interim, cx).is_err() {
                 return Poll::Ready(None);
+            }
+            if !wire.is_watched() && unwatched.poll(cx).is_pending() {
+                return Poll::Pending;
             }
             wire.poll_gone(cx).map(|()| None)
         })

@@ -25,6 +25,14 @@ impl ClientIo {
     pub(super) fn is_plain(&self) -> bool {
         !matches!(self, Self::Tls(_))
     }
+
+    /// Whether it is told when something comes.
+    pub(super) fn is_watched(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => tcp.is_watched(),
+            Self::Tls(_) | Self::Closed => true,
+        }
+    }
 }
 
 impl AsyncRead for ClientIo {

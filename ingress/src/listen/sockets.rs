@@ -1,16 +1,66 @@
-//! Binds one port many times, once for each worker.
+//! Binds one port many times, once for each worker, and accepts.
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsFd as _, OwnedFd},
 };
 
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
+use tokio::{io::Interest, net};
 
 use super::KEEPALIVE;
 
 /// Connections that may wait to be accepted; the kernel lowers it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// What a worker accepts from.
+#[derive(Debug)]
+pub(super) struct Listening {
+    /// Watched as a stream is: the runtime's own listener would have it watch each connection that is accepted.
+    socket: net::TcpStream,
+    /// That of all its connections; none where each may have another.
+    address: Option<SocketAddr>,
+}
+
+/// A connection that was accepted. Its socket does not block, and nobody watches it.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+impl Listening {
+    pub(super) fn new(socket: TcpListener) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket: net::TcpStream::from_std(OwnedFd::from(socket).into())?,
+            address: (!address.ip().is_unspecified()).then_some(address),
+        })
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        let accept = || {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            Ok(acceptfrom_with(&self.socket, flags)?)
+        };
+        let (socket, peer) = self.socket.async_io(Interest::READABLE, accept).await?;
+        let socket = TcpStream::from(socket);
+        let peer = peer.and_then(|peer| peer.try_into().ok());
+        Ok(Accepted {
+            peer: peer.ok_or(io::ErrorKind::ConnectionAborted)?,
+            local: self.address.map_or_else(|| socket.local_addr(), Ok)?,
+            socket,
+        })
+    }
+
+    /// The same socket, once more.
+    pub(super) fn share(&self) -> io::Result<TcpListener> {
+        Ok(self.socket.as_fd().try_clone_to_owned()?.into())
+    }
+}
 
 /// Binds `address` `count` times with `SO_REUSEPORT`. Port 0 takes a free one.
 ///

@@ -15,9 +15,10 @@ use std::{
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Sleep, sleep},
 };
+
+use super::socket::Socket;
 
 /// Whether a socket is reset when it is closed.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +27,7 @@ pub(crate) struct Reset(Arc<AtomicBool>);
 /// A socket that is reset, instead of closed, once its [`Reset`] is set.
 #[derive(Debug)]
 pub(crate) struct ClientStream {
-    tcp: TcpStream,
+    socket: Socket,
     reset: Reset,
     /// How long the client may take nothing.
     send_timeout: Duration,
@@ -41,9 +42,9 @@ impl Reset {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, reset: Reset, send_timeout: Duration) -> Self {
+    pub(super) fn new(socket: Socket, reset: Reset, send_timeout: Duration) -> Self {
         Self {
-            tcp,
+            socket,
             reset,
             send_timeout,
             stalled: None,
@@ -70,16 +71,23 @@ impl ClientStream {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
     }
 
-    fn tcp(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
-        Pin::new(&mut self.get_mut().tcp)
+    /// Whether it is told when something comes.
+    pub(super) fn is_watched(&self) -> bool {
+        self.socket.is_watched()
+    }
+
+    fn socket(self: Pin<&mut Self>) -> Pin<&mut Socket> {
+        Pin::new(&mut self.get_mut().socket)
     }
 }
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        if self.reset.0.load(Ordering::Relaxed) {
+        if self.reset.0.load(Ordering::Relaxed)
+            && let Some(socket) = self.socket.as_fd()
+        {
             // Without it the socket is closed as usual: there is nothing else to do.
-            drop(SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO)));
+            drop(SockRef::from(&socket).set_linger(Some(Duration::ZERO)));
         }
     }
 }
@@ -90,7 +98,7 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.tcp().poll_read(cx, buffer)
+        self.socket().poll_read(cx, buffer)
     }
 }
 
@@ -100,7 +108,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.as_mut().tcp().poll_write(cx, bytes);
+        let written = self.as_mut().socket().poll_write(cx, bytes);
         self.unless_stalled(cx, written)
     }
 
@@ -109,19 +117,19 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = self.as_mut().tcp().poll_write_vectored(cx, slices);
+        let written = self.as_mut().socket().poll_write_vectored(cx, slices);
         self.unless_stalled(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp().poll_flush(cx)
+        self.socket().poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.tcp().poll_shutdown(cx)
+        self.socket().poll_shutdown(cx)
     }
 }

@@ -1,8 +1,7 @@
 //! One worker: a thread with its own runtime, sockets and upstream connections.
 
 use std::{
-    cell::RefCell, collections::BTreeMap, io, net::TcpListener, os::fd::AsFd as _, rc::Rc,
-    sync::Arc, time::Duration,
+    cell::RefCell, collections::BTreeMap, io, net::TcpListener, rc::Rc, sync::Arc, time::Duration,
 };
 
 use hyper::server::conn::http2;
@@ -15,7 +14,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use super::{Shared, accept, http1::Date, turn::StreamExecutor};
+use super::{Shared, accept, http1::Date, sockets::Listening, turn::StreamExecutor};
 use crate::{
     access_log::AccessLog,
     http1::Scratch,
@@ -40,7 +39,7 @@ pub(crate) enum Command {
 /// What a worker accepts from for one listener.
 #[derive(Debug)]
 struct Open {
-    sockets: Vec<Rc<tokio::net::TcpListener>>,
+    sockets: Vec<Rc<Listening>>,
     close: CancellationToken,
 }
 
@@ -66,6 +65,8 @@ pub(crate) struct Worker {
     pub(crate) date: Date,
     pub(crate) access_log: Option<Rc<AccessLog>>,
     pub(crate) timers: Timers,
+    /// Those of a few milliseconds, which would change the others.
+    pub(crate) brief_timers: Timers,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
 }
@@ -122,7 +123,7 @@ impl Open {
     ) -> Self {
         let mut opened = Vec::with_capacity(sockets.len());
         for socket in sockets {
-            match tokio::net::TcpListener::from_std(socket).map(Rc::new) {
+            match Listening::new(socket).map(Rc::new) {
                 Ok(socket) => {
                     accept::start(worker, id, Rc::clone(&socket), close.clone());
                     opened.push(socket);
@@ -137,8 +138,7 @@ impl Open {
     }
 
     fn share(&self) -> impl Iterator<Item = io::Result<TcpListener>> {
-        let sockets = self.sockets.iter();
-        sockets.map(|socket| socket.as_fd().try_clone_to_owned().map(TcpListener::from))
+        self.sockets.iter().map(|socket| socket.share())
     }
 }
 
@@ -155,6 +155,7 @@ impl Worker {
             date: Date::default(),
             access_log: access_log(&shared),
             timers: Timers::default(),
+            brief_timers: Timers::default(),
             tasks: TaskTracker::new(),
             shared,
             index,

@@ -108,6 +108,11 @@ impl Wire {
         }
     }
 
+    /// Whether the task is told when the client goes.
+    pub(super) fn is_watched(&self) -> bool {
+        self.io.is_watched()
+    }
+
     /// Whether the client has gone while it is answered. What else it says is kept, and then it is not seen to go.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.reader.has_ended() && self.reader.is_empty() {
