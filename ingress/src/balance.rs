@@ -52,8 +52,9 @@ struct Tried {
     before: Vec<usize>,
 }
 
+/// Where the endpoints of a cluster are.
 #[derive(Debug)]
-enum Addresses<'a> {
+pub(crate) enum Addresses<'a> {
     Known(&'a [Endpoint]),
     Resolved(Rc<[SocketAddr]>),
 }
@@ -77,36 +78,27 @@ pub(crate) struct Target<'a> {
     endpoint: Option<&'a Endpoint>,
 }
 
-/// Whose turn it is among the cluster's endpoints, for a request of the client at `peer`.
-pub(crate) async fn balance<'a>(
+/// The endpoints of a cluster as they are now.
+pub(crate) async fn addresses<'a>(
     cluster: &'a Cluster,
     resolver: &Resolver,
-    request: &Parts,
-    peer: SocketAddr,
-    now: Instant,
-) -> Result<Turn<'a>, Refusal> {
-    let addresses = match &cluster.endpoints {
-        Endpoints::Known(endpoints) if endpoints.is_empty() => return Err(Refusal::NoEndpoints),
-        Endpoints::Known(endpoints) => Addresses::Known(endpoints),
+) -> Result<Addresses<'a>, Refusal> {
+    match &cluster.endpoints {
+        Endpoints::Known(endpoints) if endpoints.is_empty() => Err(Refusal::NoEndpoints),
+        Endpoints::Known(endpoints) => Ok(Addresses::Known(endpoints)),
         Endpoints::Dns { name, port } => {
-            let resolved = resolver.resolve(name, *port).await.map_err(|error| {
+            // Not within this future, where it would take room in that of every request.
+            let resolved = Box::pin(resolver.resolve(name, *port)).await;
+            let resolved = resolved.map_err(|error| {
                 debug!(cluster = %cluster.name, %name, %error, "name cannot be resolved");
                 Refusal::NoAddress
             })?;
             if resolved.is_empty() {
                 return Err(Refusal::NoAddress);
             }
-            Addresses::Resolved(resolved)
+            Ok(Addresses::Resolved(resolved))
         }
-    };
-    Ok(Turn {
-        cluster,
-        addresses,
-        number: cluster.counts.next(),
-        wish: wish(cluster, request, peer),
-        tried: Tried::default(),
-        now,
-    })
+    }
 }
 
 fn wish(cluster: &Cluster, request: &Parts, peer: SocketAddr) -> Wish {
@@ -141,6 +133,24 @@ impl Tried {
 }
 
 impl<'a> Turn<'a> {
+    /// Whose turn it is among a cluster's endpoints, for a request of the client at `peer`.
+    pub(crate) fn new(
+        cluster: &'a Cluster,
+        addresses: Addresses<'a>,
+        request: &Parts,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Self {
+        Self {
+            cluster,
+            addresses,
+            number: cluster.counts.next(),
+            wish: wish(cluster, request, peer),
+            tried: Tried::default(),
+            now,
+        }
+    }
+
     /// How many endpoints there are.
     pub(crate) fn count(&self) -> usize {
         match &self.addresses {

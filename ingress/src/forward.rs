@@ -12,6 +12,7 @@ mod upgrade;
 use std::{
     cell::{Cell, RefCell},
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     sync::Arc,
 };
@@ -27,12 +28,12 @@ use self::{
 };
 use crate::{
     access_log::Record,
-    balance::{Turn, balance},
+    balance::{Addresses, Turn, addresses},
     client::Client,
     listen::{self, Incoming, Reset, Worker},
     metrics::{Metrics, Open},
     policy::{self, Admitted, Answered, Place},
-    pool::{Answer, Consent, RequestBody, Streamed, Upload},
+    pool::{Answer, Consent, Outgoing, RequestBody, Streamed, Upload},
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
@@ -205,7 +206,8 @@ impl Exchange<'_> {
     ) -> Result<Response<Body>, Refusal> {
         let version = parts.version;
         let cluster = self.cluster(route, admitted)?;
-        let turn = self.turn(cluster, parts).await?;
+        let addresses = self.addresses(cluster).await?;
+        let turn = self.turn(cluster, addresses, parts);
         let upgrade = Upgrade::fit(upgrade, &cluster.transport)?;
         self.prepare(parts, route, admitted, cluster, upgrade.as_ref())?;
         self.note_request(parts);
@@ -214,14 +216,16 @@ impl Exchange<'_> {
         }
         let upload = Upload::new(self.started, admitted.body_limit());
         let body = self.body(parts, body, route, cluster, &upload);
-        let mut request = compose(parts, body);
-        let mut attempt = Attempt::new(self, Rules::of(route), cluster, turn, &upload);
-        let attempt = attempt.run(&mut request);
-        let answered = match route.timeouts.request {
-            None => attempt.await,
-            Some(limit) => {
-                let answered = timeout_at(self.started + limit, attempt).await;
-                answered.unwrap_or(Err(Refusal::Timeout))
+        let mut request = self.outgoing(cluster, parts, body);
+        let answered = {
+            let mut attempt = Attempt::new(self, Rules::of(route), cluster, turn, &upload);
+            let attempt = pin!(attempt.run(&mut request));
+            match route.timeouts.request {
+                None => attempt.await,
+                Some(limit) => {
+                    let answered = timeout_at(self.started + limit, attempt).await;
+                    answered.unwrap_or(Err(Refusal::Timeout))
+                }
             }
         };
         let Head {
@@ -266,12 +270,18 @@ impl Exchange<'_> {
         cluster: &Cluster,
         request: Request<RequestBody>,
     ) -> Result<Response<Answer>, Refusal> {
-        let (parts, body) = request.into_parts();
-        let turn = self.turn(cluster, &parts).await?;
+        let (mut parts, body) = request.into_parts();
+        let turn = self.turn(cluster, self.addresses(cluster).await?, &parts);
         let upload = Upload::new(Instant::now(), None);
         let mut attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
-        let head = attempt.run(&mut Request::from_parts(parts, body)).await?;
-        Ok(head.response)
+        let mut request = self.outgoing(cluster, &mut parts, body);
+        Ok(attempt.run(&mut request).await?.response)
+    }
+
+    /// The request that a cluster's endpoints get, whose head is taken.
+    fn outgoing(self, cluster: &Cluster, parts: &mut Parts, body: RequestBody) -> Outgoing {
+        let memory = &self.connection.worker.head_memory;
+        Outgoing::new(parts, body, cluster.transport.is_http2, memory)
     }
 
     /// The body of the request that an endpoint gets.
@@ -315,10 +325,14 @@ impl Exchange<'_> {
         route.map(AsRef::as_ref).ok_or(Refusal::NoRoute)
     }
 
-    /// Whose turn it is in a cluster.
-    async fn turn<'t>(&self, cluster: &'t Cluster, parts: &Parts) -> Result<Turn<'t>, Refusal> {
-        let resolver = &self.connection.worker.resolver;
-        balance(cluster, resolver, parts, self.connection.peer, self.started).await
+    /// The endpoints of a cluster.
+    async fn addresses<'t>(&self, cluster: &'t Cluster) -> Result<Addresses<'t>, Refusal> {
+        addresses(cluster, &self.connection.worker.resolver).await
+    }
+
+    /// Whose turn it is among them.
+    fn turn<'t>(&self, cluster: &'t Cluster, at: Addresses<'t>, parts: &Parts) -> Turn<'t> {
+        Turn::new(cluster, at, parts, self.connection.peer, self.started)
     }
 
     /// The cluster that was decided on, else one of the route's, by weight.
@@ -332,17 +346,6 @@ impl Exchange<'_> {
     fn metrics(&self) -> &Metrics {
         &self.connection.worker.shared.metrics
     }
-}
-
-/// The request that an endpoint gets, whose head is taken.
-fn compose(parts: &mut Parts, body: RequestBody) -> Request<RequestBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = std::mem::take(&mut parts.method);
-    *request.uri_mut() = std::mem::take(&mut parts.uri);
-    *request.version_mut() = parts.version;
-    *request.headers_mut() = std::mem::take(&mut parts.headers);
-    *request.extensions_mut() = std::mem::take(&mut parts.extensions);
-    request
 }
 
 /// What an endpoint did because of the client's body is the client's doing.

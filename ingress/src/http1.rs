@@ -28,7 +28,7 @@ pub(crate) use self::{
     encoder::{Encoder, Length, OtherLength},
     fields::{fields_of, has_option, number, stays_open},
     rewound::Rewound,
-    sender::{SendError, Sender},
+    sender::{Head, SendError, Sender},
 };
 
 /// The largest head, of requests and of responses.

@@ -8,11 +8,11 @@ mod http2;
 mod incoming;
 mod io;
 mod proxy_protocol;
-mod socket;
 mod sockets;
 mod stream;
 mod tls;
 mod turn;
+mod watch;
 mod worker;
 
 use std::{

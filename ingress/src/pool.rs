@@ -4,6 +4,7 @@ mod answer;
 mod body;
 mod connect;
 mod http1;
+mod outgoing;
 mod proxy_header;
 mod resolve;
 mod streams;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     body::{Consent, Copy, RequestBody, Streamed, Upload},
     connect::{ConnectError, Destination},
     http1::replay,
+    outgoing::Outgoing,
     proxy_header::Ends,
     resolve::Resolver,
     transport::Transport,
@@ -105,6 +107,8 @@ pub(crate) enum SendError {
     /// By HTTP/2: the connection lives on.
     #[error("the answer is not valid HTTP: {0}")]
     Malformed(#[from] Malformed),
+    #[error("the request was made for another version of HTTP")]
+    OtherVersion,
 }
 
 // === impl Pool ===
@@ -223,7 +227,7 @@ impl Lease {
     /// sent again is left as it is, and so is one that was not sent. `hint` is given heads that come before that of the answer.
     pub(crate) async fn send(
         self,
-        request: &mut Request<RequestBody>,
+        request: &mut Outgoing,
         may_repeat: bool,
         hint: impl Fn(Response<()>),
     ) -> Result<Response<Answer>, SendError> {
@@ -232,15 +236,15 @@ impl Lease {
             connection,
             mut seat,
         } = self;
-        match connection {
-            Connection::Http1(connection) => {
+        match (connection, request) {
+            (Connection::Http1(connection), Outgoing::Http1(request)) => {
                 connection.borrow_mut().begin(request);
                 let response = poll_fn(|cx| connection.borrow_mut().poll_head(cx, &hint)).await?;
                 seat.hear(response.headers());
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 Ok(response.map(|()| Answer::http1(connection, seat, is_upgrade)))
             }
-            Connection::Http2(mut stream) => {
+            (Connection::Http2(mut stream), Outgoing::Http2(request)) => {
                 let sent = if may_repeat {
                     replica(request)
                 } else {
@@ -263,6 +267,7 @@ impl Lease {
                     }
                 }
             }
+            (Connection::Http1(_) | Connection::Http2(_), _) => Err(SendError::OtherVersion),
         }
     }
 }
@@ -306,7 +311,7 @@ impl SendError {
         match self {
             Self::Http1(error) => matches!(error, http1::Error::Unsent(_)),
             Self::Http2 { is_unsent, .. } => *is_unsent,
-            Self::Malformed(_) => false,
+            Self::Malformed(_) | Self::OtherVersion => false,
         }
     }
 
@@ -316,6 +321,7 @@ impl SendError {
             Self::Http1(error) => matches!(error, http1::Error::Malformed(_)),
             Self::Http2 { error, .. } => error.is_parse(),
             Self::Malformed(_) => true,
+            Self::OtherVersion => false,
         }
     }
 }

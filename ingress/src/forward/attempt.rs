@@ -3,19 +3,19 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Response};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::Exchange;
 use crate::{
     balance::{Outcome, Target, Turn},
-    pool::{Answer, ConnectError, Destination, Ends, Lease, RequestBody, Upload},
+    pool::{Answer, ConnectError, Destination, Ends, Lease, Outgoing, Upload},
     respond::Refusal,
     table::{Cluster, Retry, Route, Timeouts},
     timers::Timers,
@@ -28,7 +28,7 @@ const MAX_RESENDS: usize = 2;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'a> {
     retry: &'a Retry,
-    timeouts: Timeouts,
+    timeouts: &'a Timeouts,
     /// What an endpoint says before its answer is for the client.
     passes_hints: bool,
 }
@@ -37,14 +37,14 @@ impl<'a> Rules<'a> {
     /// Where no route says anything.
     pub(super) const DEFAULT: Self = Self {
         retry: &Retry::DEFAULT,
-        timeouts: Timeouts::DEFAULT,
+        timeouts: &Timeouts::DEFAULT,
         passes_hints: false,
     };
 
     pub(super) fn of(route: &'a Route) -> Self {
         Self {
             retry: route.retry(),
-            timeouts: route.timeouts,
+            timeouts: &route.timeouts,
             passes_hints: true,
         }
     }
@@ -103,10 +103,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Sends the request until there is a response to pass on.
-    pub(super) async fn run(
-        &mut self,
-        request: &mut Request<RequestBody>,
-    ) -> Result<Head, Refusal> {
+    pub(super) async fn run(&mut self, request: &mut Outgoing) -> Result<Head, Refusal> {
         let mut target = self.turn.next().ok_or(Refusal::NoEndpoints)?;
         let mut may_reuse = true;
         loop {
@@ -129,11 +126,11 @@ impl<'a> Attempt<'a> {
             let limit = limit.unwrap_or(self.config().response_timeout);
             let timers = &self.exchange.connection.worker.timers;
             let (exchange, passes_hints) = (self.exchange, self.rules.passes_hints);
-            let sent = lease.send(request, may_repeat, |hint| {
+            let sent = pin!(lease.send(request, may_repeat, |hint| {
                 if passes_hints {
                     exchange.hint(hint);
                 }
-            });
+            }));
             let failure = match within(timers, limit, &self.upload.last, sent).await {
                 Some(Ok(response)) => {
                     let is_last = !may_repeat || !self.retry().after.contains(&response.status());
@@ -299,11 +296,11 @@ impl<'a> Attempt<'a> {
     }
 
     /// Whether a request may be sent again after it was sent once, if it comes to that.
-    fn may_repeat(&self, request: &Request<RequestBody>, is_reused: bool) -> bool {
+    fn may_repeat(&self, request: &Outgoing, is_reused: bool) -> bool {
         let retry = self.retry();
         let may_repeat = request.method().is_idempotent() || retry.non_idempotent;
         let has_another = self.turn.count() > 1 && retry.tries > self.sent + 1;
-        may_repeat && (has_another || is_reused) && matches!(request.body(), RequestBody::Empty)
+        may_repeat && (has_another || is_reused) && !request.has_body()
     }
 
     /// Whether one more try may begin now.
@@ -326,9 +323,8 @@ pub(super) async fn within<T>(
     timers: &Timers,
     limit: Duration,
     since: &Cell<Instant>,
-    future: impl Future<Output = T>,
+    mut future: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
-    let mut future = pin!(future);
     let mut timer = timers.until(since.get() + limit);
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {

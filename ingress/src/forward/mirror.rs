@@ -3,16 +3,16 @@
 use std::{collections::VecDeque, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, header, request::Parts};
+use http::{header, request::Parts};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::{Exchange, headers::speak};
 use crate::{
-    balance::{Target, Turn, balance},
+    balance::{Target, Turn, addresses},
     listen::Worker,
-    pool::{Answer, ConnectError, Copy, Destination, Ends, Lease, RequestBody},
+    pool::{Answer, ConnectError, Copy, Destination, Ends, Lease, Outgoing, RequestBody},
     table::{Cluster, Route},
 };
 
@@ -53,12 +53,15 @@ async fn send(
     worker: &Rc<Worker>,
     cluster: &Cluster,
     ends: Ends,
-    head: Parts,
+    mut head: Parts,
     body: VecDeque<Bytes>,
 ) {
     let now = Instant::now();
-    let turn = balance(cluster, &worker.resolver, &head, ends.client, now).await;
-    let target = turn.map(|mut turn| turn.next().map(|target| (turn, target)));
+    let addresses = addresses(cluster, &worker.resolver).await;
+    let target = addresses.map(|addresses| {
+        let mut turn = Turn::new(cluster, addresses, &head, ends.client, now);
+        turn.next().map(|target| (turn, target))
+    });
     let Ok(Some((turn, target))) = target else {
         debug!(cluster = %cluster.name, "nobody takes the copy");
         return;
@@ -75,7 +78,8 @@ async fn send(
     } else {
         RequestBody::Known(body)
     };
-    let mut request = Request::from_parts(head, body);
+    let is_http2 = cluster.transport.is_http2;
+    let mut request = Outgoing::new(&mut head, body, is_http2, &worker.head_memory);
     match lease.send(&mut request, false, drop).await {
         Ok(response) => throw_away(response.into_body()).await,
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     io,
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
@@ -46,7 +46,7 @@ where
     let mut upstream = Side::new(upstream, &last);
     let copied = copy_bidirectional(&mut client, &mut upstream);
     let copied = match idle {
-        Some(idle) => within(&Timers::default(), idle, &last, copied).await,
+        Some(idle) => within(&Timers::default(), idle, &last, pin!(copied)).await,
         None => Some(copied.await),
     };
     match copied {

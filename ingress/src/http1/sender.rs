@@ -22,10 +22,16 @@ const MAX_WAITING: usize = 64 * 1024;
 /// A head's memory is kept for the next one unless it is larger.
 const KEPT_HEAD: usize = 4096;
 
+/// A head on its way: memory that is used for one after another, or something that is kept in case it has to be sent again.
+pub(crate) trait Head: AsRef<[u8]> {
+    /// All of it was written.
+    fn release(&mut self);
+}
+
 /// What is still to be sent of a message.
 #[derive(Debug)]
-pub(crate) struct Sender<B: Body> {
-    head: Vec<u8>,
+pub(crate) struct Sender<H, B: Body> {
+    head: H,
     /// Bytes of the head that were written.
     written: usize,
     /// Of the body, as on the wire.
@@ -57,18 +63,19 @@ pub(crate) enum SendError<E> {
     Body(E),
 }
 
-impl<B: Body> Default for Sender<B> {
-    fn default() -> Self {
-        Self::in_memory(Vec::new())
+impl Head for Vec<u8> {
+    fn release(&mut self) {
+        self.clear();
+        if self.capacity() > KEPT_HEAD {
+            *self = Self::new();
+        }
     }
 }
 
-impl<B: Body> Sender<B> {
-    /// One that has this memory for heads.
-    pub(crate) fn in_memory(mut head: Vec<u8>) -> Self {
-        head.clear();
+impl<H: Head + Default, B: Body> Default for Sender<H, B> {
+    fn default() -> Self {
         Self {
-            head,
+            head: H::default(),
             written: 0,
             frames: VecDeque::new(),
             waiting: 0,
@@ -77,19 +84,18 @@ impl<B: Body> Sender<B> {
             needs_flush: false,
         }
     }
+}
 
-    /// The memory for heads, for the next sender.
-    pub(crate) fn into_memory(self) -> Vec<u8> {
+impl<H: Head, B: Body> Sender<H, B> {
+    /// The memory of the head, for the next one.
+    pub(crate) fn into_head(self) -> H {
         self.head
     }
 
-    /// Where the head of the message that is begun next is to be put.
-    pub(crate) fn head(&mut self) -> &mut Vec<u8> {
-        &mut self.head
-    }
-
-    /// Begins with the body of a message whose head is there.
-    pub(crate) fn begin(&mut self, body: Option<(B, Encoder)>) {
+    /// Begins with a message.
+    pub(crate) fn begin(&mut self, head: H, body: Option<(B, Encoder)>) {
+        self.head = head;
+        self.written = 0;
         self.body = match body {
             None => Rest::Ended,
             Some((body, encoder)) => Rest::More(body, encoder),
@@ -116,7 +122,7 @@ impl<B: Body> Sender<B> {
     }
 
     fn is_written(&self) -> bool {
-        self.head.is_empty() && self.frames.is_empty()
+        self.head.as_ref().is_empty() && self.frames.is_empty()
     }
 
     fn poll_write(
@@ -124,7 +130,7 @@ impl<B: Body> Sender<B> {
         io: &mut (impl AsyncWrite + Unpin),
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let head = self.head.get(self.written..).unwrap_or_default();
+        let head = self.head.as_ref().get(self.written..).unwrap_or_default();
         if self.frames.is_empty() {
             return Pin::new(io).poll_write(cx, head);
         }
@@ -142,15 +148,13 @@ impl<B: Body> Sender<B> {
     fn advance(&mut self, mut written: usize) {
         self.has_written = true;
         self.needs_flush = true;
-        let of_head = written.min(self.head.len() - self.written);
+        let head = self.head.as_ref().len();
+        let of_head = written.min(head - self.written);
         self.written += of_head;
         written -= of_head;
-        if self.written == self.head.len() {
+        if self.written == head {
             self.written = 0;
-            self.head.clear();
-            if self.head.capacity() > KEPT_HEAD {
-                self.head = Vec::new();
-            }
+            self.head.release();
         }
         self.waiting -= written;
         while written > 0
@@ -166,8 +170,9 @@ impl<B: Body> Sender<B> {
     }
 }
 
-impl<B> Sender<B>
+impl<H, B> Sender<H, B>
 where
+    H: Head,
     B: Body<Data = Bytes> + Unpin,
     B::Error: From<OtherLength>,
 {

@@ -15,10 +15,10 @@ use super::{
     Worker, http1, http2,
     io::ClientIo,
     proxy_protocol,
-    socket::Socket,
     sockets::{Accepted, Listening},
     stream::{ClientStream, Reset},
     tls::Handshake,
+    watch::Socket,
 };
 use crate::{
     client::Client,

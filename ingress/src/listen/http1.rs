@@ -42,7 +42,7 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// How long a client is listened to that may still be sending after the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long an answer is waited for before a client of which nobody would hear that it goes is watched.
+/// How long an answer is waited for before a client that is not watched yet is, so that it is heard of when it goes.
 const UNWATCHED: Duration = Duration::from_millis(10);
 
 /// What becomes of a connection after an answer.
@@ -89,7 +89,10 @@ pub(super) async fn serve(
     let then = loop {
         // Each in memory that an idle connection does not have.
         let then = match idle.wait(|cx| wire.with(|wire| wire.poll_next(cx))).await {
-            Some(Ok(head)) => Box::pin(exchange(connection, &wire, head, close)).await,
+            Some(Ok(mut head)) => {
+                let wire = &wire;
+                Box::pin(async move { exchange(connection, wire, &mut head, close).await }).await
+            }
             Some(Err(Stop::Malformed(malformed))) => {
                 Box::pin(refuse(connection, &wire, malformed)).await
             }
@@ -158,18 +161,19 @@ impl<C: Future<Output = ()>> Idle<'_, C> {
 async fn exchange(
     connection: &Connection,
     wire: &Rc<Shared>,
-    mut head: Head,
+    request: &mut Head,
     close: &CancellationToken,
 ) -> Then {
-    let asked = head.asked;
-    wire.with(|wire| wire.expects = head.expects);
-    let Some(response) = answer(connection, wire, &mut head.parts).await else {
+    let asked = request.asked;
+    wire.with(|wire| wire.expects = request.expects);
+    let Some(response) = answer(connection, wire, &mut request.parts).await else {
         debug!("the client went away before its answer");
         return Then::Drop;
     };
     let worker = &connection.worker;
-    let mut sender = Sender::in_memory(worker.head_memory.take());
-    sender.head().extend_from_slice(&connection.interim.take());
+    let mut head = worker.head_memory.take();
+    head.clear();
+    head.extend_from_slice(&connection.interim.take());
     let (parts, body) = response.into_parts();
     // A client that was not told to send its body may do so now, or not.
     let is_undecided = wire.with(|wire| {
@@ -182,7 +186,7 @@ async fn exchange(
         asked,
         is_undecided || close.is_cancelled(),
         &worker.date.at(Instant::now()),
-        sender.head(),
+        &mut head,
     );
     let length = framing.length.filter(|length| *length != Length::Known(0));
     let body = length.map(|length| {
@@ -193,22 +197,23 @@ async fn exchange(
         };
         (body, encoder)
     });
-    sender.begin(body);
+    let mut sender = Sender::default();
+    sender.begin(head, body);
     let status = parts.status;
     drop(parts);
     if let Err(error) = send(wire, &mut sender).await {
         debug!(%error, "the answer was not sent to its end");
         return Then::Drop;
     }
-    worker.head_memory.replace(sender.into_memory());
+    worker.head_memory.replace(sender.into_head());
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Then::Switch;
     }
     if framing.keep_alive {
         return Then::Next;
     }
-    let is_over = wire.with(|wire| wire.reader.has_ended() && wire.reader.is_empty());
-    if is_over && !asked.keep_alive {
+    // Who is reset while it still sends may not read the answer.
+    if !asked.keep_alive && wire.with(|wire| wire.is_over()) {
         Then::Close
     } else {
         Then::Linger
@@ -223,8 +228,9 @@ async fn answer(
 ) -> Option<Response<Body>> {
     let body = Incoming::Http1(Received::new(wire));
     let mut served = pin!(forward::serve(connection, parts, body));
-    let worker = &connection.worker;
-    let mut unwatched = worker.brief_timers.until(Instant::now() + UNWATCHED);
+    let timers = &connection.worker.brief_timers;
+    let mut unwatched =
+        (!wire.with(|wire| wire.is_watched())).then(|| timers.until(Instant::now() + UNWATCHED));
     poll_fn(|cx| {
         if let Poll::Ready(response) = served.as_mut().poll(cx) {
             return Poll::Ready(Some(response));
@@ -237,7 +243,10 @@ async fn answer(
             if !interim.is_empty() && wire.poll_write(&mut interim, cx).is_err() {
                 return Poll::Ready(None);
             }
-            if !wire.is_watched() && unwatched.poll(cx).is_pending() {
+            if let Some(timer) = &mut unwatched
+                && !wire.is_watched()
+                && timer.poll(cx).is_pending()
+            {
                 return Poll::Pending;
             }
             wire.poll_gone(cx).map(|()| None)
@@ -257,7 +266,7 @@ enum Unsent {
     Body(forward::BodyError),
 }
 
-async fn send(wire: &Shared, sender: &mut Sender<Body>) -> Result<(), Unsent> {
+async fn send(wire: &Shared, sender: &mut Sender<Vec<u8>, Body>) -> Result<(), Unsent> {
     poll_fn(|cx| {
         wire.with(|wire| {
             if let Poll::Ready(sent) = sender.poll(&mut wire.io, cx) {
@@ -275,9 +284,11 @@ async fn send(wire: &Shared, sender: &mut Sender<Body>) -> Result<(), Unsent> {
 /// Answers what is no request.
 async fn refuse(connection: &Connection, wire: &Shared, malformed: Malformed) -> Then {
     debug!(%malformed, "the client does not speak HTTP");
-    let mut sender = Sender::default();
     let date = connection.worker.date.at(Instant::now());
-    response::encode_refusal(malformed, &date, sender.head());
+    let mut head = Vec::new();
+    response::encode_refusal(malformed, &date, &mut head);
+    let mut sender = Sender::default();
+    sender.begin(head, None);
     match send(wire, &mut sender).await {
         Ok(()) => Then::Linger,
         Err(_) => Then::Drop,

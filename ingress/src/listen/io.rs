@@ -33,6 +33,11 @@ impl ClientIo {
             Self::Tls(_) | Self::Closed => true,
         }
     }
+
+    /// Whether something has come that nobody was told of.
+    pub(super) fn has_more(&self) -> bool {
+        matches!(self, Self::Tcp(tcp) if tcp.has_more())
+    }
 }
 
 impl AsyncRead for ClientIo {

@@ -18,7 +18,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::socket::Socket;
+use super::watch::Socket;
 
 /// Whether a socket is reset when it is closed.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +74,11 @@ impl ClientStream {
     /// Whether it is told when something comes.
     pub(super) fn is_watched(&self) -> bool {
         self.socket.is_watched()
+    }
+
+    /// Whether something has come that nobody was told of.
+    pub(super) fn has_more(&self) -> bool {
+        self.socket.has_more()
     }
 
     fn socket(self: Pin<&mut Self>) -> Pin<&mut Socket> {

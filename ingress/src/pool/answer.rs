@@ -44,10 +44,8 @@ enum Source {
         /// Sends the rest of a request that was answered before its end: each direction goes on while the other waits.
         rest: Option<JoinHandle<()>>,
     },
-    Http2 {
-        incoming: Incoming,
-        _stream: Stream,
-    },
+    /// In a box, because a response is moved from hand to hand.
+    Http2(Box<(Incoming, Stream)>),
 }
 
 /// Why an answer breaks off.
@@ -80,11 +78,7 @@ impl Answer {
 
     pub(super) fn http2(incoming: Incoming, stream: Stream, seat: Seat) -> Self {
         let has_ended = incoming.is_end_stream();
-        let source = Source::Http2 {
-            incoming,
-            _stream: stream,
-        };
-        Self::new(source, seat, has_ended)
+        Self::new(Source::Http2(Box::new((incoming, stream))), seat, has_ended)
     }
 
     fn new(source: Source, seat: Seat, has_ended: bool) -> Self {
@@ -131,7 +125,7 @@ impl Answer {
                 }));
             }
             Source::Http1 { connection, .. } => seat.release(connection),
-            Source::Http2 { .. } => {}
+            Source::Http2(_) => {}
         }
     }
 }
@@ -171,7 +165,8 @@ impl Body for Answer {
                     connection.has_ended(),
                 )
             }
-            Source::Http2 { incoming, .. } => {
+            Source::Http2(both) => {
+                let (incoming, _) = &mut **both;
                 let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
                 (
                     frame.map(|frame| frame.map_err(Into::into)),
@@ -199,7 +194,7 @@ impl Body for Answer {
             None => SizeHint::with_exact(0),
             Some(open) => match &open.source {
                 Source::Http1 { connection, .. } => connection.borrow().size_hint(),
-                Source::Http2 { incoming, .. } => incoming.size_hint(),
+                Source::Http2(both) => both.0.size_hint(),
             },
         }
     }

@@ -13,25 +13,28 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Method, Request, Response};
-use http_body::{Body as _, Frame, SizeHint};
+use http::{Method, Response};
+use http_body::{Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     task::unconstrained,
 };
 
-pub(super) use self::head::only_length;
 pub(crate) use self::reader::replay;
-use self::reader::{Reader, Said};
+pub(super) use self::{head::only_length, request::Request};
+use self::{
+    reader::{Reader, Said},
+    request::Head,
+};
 use super::{RequestBody, body::UploadError};
-use crate::http1::{self, Encoder, Length, Malformed, Piece, Rewound, Scratch, SendError, Sender};
+use crate::http1::{self, Malformed, Piece, Rewound, Scratch, SendError, Sender};
 
 /// A connection to an endpoint, and the one request that is under way on it.
 #[derive(Debug)]
 pub(crate) struct Connection<Io> {
     io: Io,
     scratch: Scratch,
-    sender: Sender<RequestBody>,
+    sender: Sender<Head, RequestBody>,
     reader: Reader,
     /// Of the request that is under way.
     method: Method,
@@ -80,22 +83,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     }
 
     /// Begins with a request, whose body is taken.
-    pub(super) fn begin(&mut self, request: &mut Request<RequestBody>) {
-        self.method.clone_from(request.method());
-        let body = std::mem::take(request.body_mut());
-        let length = match &body {
-            RequestBody::Empty => Length::Known(0),
-            body => body
-                .size_hint()
-                .exact()
-                .map_or(Length::Chunked, Length::Known),
-        };
-        request::encode(request, length, self.sender.head());
-        let body = match body {
-            RequestBody::Empty => None,
-            body => Some((body, Encoder::new(length, request.headers()))),
-        };
-        self.sender.begin(body);
+    pub(super) fn begin(&mut self, request: &mut Request) {
+        self.method.clone_from(&request.method);
+        self.sender.begin(request.head.clone(), request.body.take());
     }
 
     /// Sends the request, and reads the head of its answer, which may come before all of the request is sent.

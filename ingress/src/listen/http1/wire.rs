@@ -113,6 +113,11 @@ impl Wire {
         self.io.is_watched()
     }
 
+    /// Whether the client has sent nothing but its request.
+    pub(super) fn is_over(&self) -> bool {
+        self.reader.has_ended() && self.reader.is_empty() && !self.io.has_more()
+    }
+
     /// Whether the client has gone while it is answered. What else it says is kept, and then it is not seen to go.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.reader.has_ended() && self.reader.is_empty() {

@@ -1,23 +1,83 @@
-//! The head of a request as it goes to an endpoint. Pure.
+//! A request as it goes to an endpoint: its head is written once, however often it is sent. Pure.
 
-use std::io::Write as _;
+use std::{io::Write as _, rc::Rc};
 
-use http::{Request, header};
+use http::{Method, header, request::Parts};
+use http_body::Body as _;
 
-use crate::http1::Length;
+use crate::{
+    http1::{self, Encoder, Length},
+    pool::RequestBody,
+};
+
+/// A request that may be sent again as long as it has no body.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(super) method: Method,
+    pub(super) head: Head,
+    pub(super) body: Option<(RequestBody, Encoder)>,
+}
+
+/// A head as it is on the wire.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head(Option<Rc<[u8]>>);
+
+impl Request {
+    /// Writes a request by way of `memory`.
+    pub(in crate::pool) fn new(parts: &Parts, body: RequestBody, memory: &mut Vec<u8>) -> Self {
+        let length = match &body {
+            RequestBody::Empty => Length::Known(0),
+            body => {
+                let length = body.size_hint().exact();
+                length.map_or(Length::Chunked, Length::Known)
+            }
+        };
+        memory.clear();
+        encode(parts, length, memory);
+        Self {
+            method: parts.method.clone(),
+            head: Head(Some(memory.as_slice().into())),
+            body: match body {
+                RequestBody::Empty => None,
+                body => Some((body, Encoder::new(length, &parts.headers))),
+            },
+        }
+    }
+
+    pub(in crate::pool) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Whether it has a body that was not sent.
+    pub(in crate::pool) fn has_body(&self) -> bool {
+        self.body.is_some()
+    }
+}
+
+impl AsRef<[u8]> for Head {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl http1::Head for Head {
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
 
 /// Writes request line and headers. What says where the body ends is decided here, whatever the headers say.
-pub(super) fn encode<B>(request: &Request<B>, length: Length, out: &mut Vec<u8>) {
-    out.extend_from_slice(request.method().as_str().as_bytes());
+fn encode(request: &Parts, length: Length, out: &mut Vec<u8>) {
+    out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(request.uri().path().as_bytes());
-    if let Some(query) = request.uri().query() {
+    out.extend_from_slice(request.uri.path().as_bytes());
+    if let Some(query) = request.uri.query() {
         out.push(b'?');
         out.extend_from_slice(query.as_bytes());
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let mut says_length = false;
-    for (name, value) in request.headers() {
+    for (name, value) in &request.headers {
         if *name == header::CONTENT_LENGTH {
             says_length = true;
             continue;
@@ -47,20 +107,21 @@ pub(super) fn encode<B>(request: &Request<B>, length: Length, out: &mut Vec<u8>)
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderName, HeaderValue, Method};
+    use http::{HeaderMap, HeaderName, HeaderValue};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn encoded(request: &Request<()>, length: Length) -> Vec<u8> {
+    fn encoded(request: &http::Request<()>, length: Length) -> Vec<u8> {
         let mut out = Vec::new();
-        encode(request, length, &mut out);
+        let (parts, ()) = request.clone().into_parts();
+        encode(&parts, length, &mut out);
         out
     }
 
     #[test]
     fn one_length_is_said_whatever_the_headers_say() {
-        let request = Request::post("/a?b=c")
+        let request = http::Request::post("/a?b=c")
             .header("content-length", "7")
             .header("transfer-encoding", "gzip")
             .header("content-length", "8")
@@ -74,7 +135,7 @@ mod tests {
             let text = format!("POST /a?b=c HTTP/1.1\r\n{said}\r\n");
             assert_eq!(encoded(&request, length), text.into_bytes());
         }
-        let silent = Request::get("/").body(()).unwrap();
+        let silent = http::Request::get("/").body(()).unwrap();
         let text = b"GET / HTTP/1.1\r\n\r\n";
         assert_eq!(encoded(&silent, Length::Known(0)), text);
     }
@@ -92,7 +153,7 @@ mod tests {
             target in "/[a-z0-9/%.]{0,20}(\\?[a-z=&]{0,10})?",
             headers in prop::collection::vec(any_header(), 0..20),
         ) {
-            let mut request = Request::new(());
+            let mut request = http::Request::new(());
             *request.method_mut() = method;
             *request.uri_mut() = target.parse().unwrap();
             for (name, value) in headers {

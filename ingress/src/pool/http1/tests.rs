@@ -15,9 +15,10 @@ fn connect(capacity: usize) -> (Connection<DuplexStream>, DuplexStream) {
     (Connection::new(ours, Scratch::default()), theirs)
 }
 
-fn request(body: RequestBody) -> Request<RequestBody> {
-    let request = Request::post("/x").header("host", "h");
-    request.body(body).unwrap()
+fn request(body: RequestBody) -> Request {
+    let request = http::Request::post("/x").header("host", "h");
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    Request::new(&parts, body, &mut Vec::new())
 }
 
 fn known(text: &str) -> RequestBody {
@@ -106,7 +107,14 @@ async fn a_request_that_could_not_be_written_at_all_is_unsent() {
     connection.begin(&mut request);
     let error = head(&mut connection).await.unwrap_err();
     assert!(matches!(error, Error::Unsent(_)), "{error}");
-    assert_eq!(request.headers()["host"], "h");
+    // And then to another endpoint.
+    let (mut connection, mut endpoint) = connect(1000);
+    connection.begin(&mut request);
+    endpoint.write_all(OK.as_bytes()).await.unwrap();
+    assert_eq!(head(&mut connection).await.unwrap().status(), 200);
+    let mut read = vec![0; 1000];
+    let length = endpoint.read(&mut read).await.unwrap();
+    assert_eq!(&read[..length], b"POST /x HTTP/1.1\r\nhost: h\r\n\r\n");
 }
 
 #[tokio::test]

@@ -49,6 +49,14 @@ impl Socket {
         }
     }
 
+    /// Whether something has come that nobody was told of.
+    pub(super) fn has_more(&self) -> bool {
+        let (Self::New(tcp) | Self::Begun(tcp)) = self else {
+            return false;
+        };
+        matches!(tcp.peek(&mut [0]), Ok(1..))
+    }
+
     pub(super) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::New(tcp) | Self::Begun(tcp) => Some(tcp.as_fd()),
@@ -178,6 +186,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_came_after_the_first_read_is_noticed_where_nobody_watches() {
+        let (mut client, mut socket) = connect();
+        client.write_all(b"request").unwrap();
+        let mut read = [0; 100];
+        assert_eq!(socket.read(&mut read).await.unwrap(), 7);
+        assert!(!socket.has_more());
+        client.write_all(b"more").unwrap();
+        assert!(socket.has_more() && !socket.is_watched());
+        assert_eq!(socket.read(&mut read).await.unwrap(), 4);
+        drop(client);
+        assert!(!socket.has_more());
+    }
+
+    #[tokio::test]
     async fn what_has_not_come_yet_is_waited_for() {
         let (mut client, mut socket) = connect();
         let mut read = [0; 100];
@@ -207,7 +229,7 @@ mod tests {
         let large = vec![b'x'; 32 << 20];
         let reader = std::thread::spawn(move || {
             let mut read = Vec::new();
-            client.read_to_end(&mut read).map(|length| length)
+            client.read_to_end(&mut read)
         });
         socket.write_all(&large).await.unwrap();
         assert!(socket.is_watched());
