@@ -31,6 +31,8 @@ pub(crate) struct Flow {
     pub(crate) original: Tuple,
     /// As answers are expected: from the endpoint, where the destination was changed to one.
     pub(crate) reply: Tuple,
+    /// Something was sent back.
+    pub(crate) is_answered: bool,
     /// Which of the tables that share addresses; 0 but for some networks with overlapping ones.
     pub(crate) zone: u16,
     /// The kernel's number for it: another connection with the same addresses has another.

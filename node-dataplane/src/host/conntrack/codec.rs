@@ -14,6 +14,7 @@ const IPCTNL_MSG_CT_DELETE: u16 = SUBSYSTEM | 2;
 
 const CTA_TUPLE_ORIG: u16 = 1;
 const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_STATUS: u16 = 3;
 const CTA_ID: u16 = 12;
 const CTA_ZONE: u16 = 18;
 const CTA_TUPLE_IP: u16 = 1;
@@ -25,6 +26,9 @@ const CTA_IP_V6_DST: u16 = 4;
 const CTA_PROTO_NUM: u16 = 1;
 const CTA_PROTO_SRC_PORT: u16 = 2;
 const CTA_PROTO_DST_PORT: u16 = 3;
+
+/// `IPS_SEEN_REPLY` of `linux/netfilter/nf_conntrack_common.h`.
+const SEEN_REPLY: u32 = 1 << 1;
 
 /// Bytes of `struct nfgenmsg`.
 const OWN_HEADER: usize = 4;
@@ -95,10 +99,12 @@ pub(super) fn flow(payload: &[u8]) -> Result<Option<Flow>, Malformed> {
         return Ok(None);
     };
     let zone = attributes.find(CTA_ZONE)?;
+    let status = attributes.need(CTA_STATUS, "CTA_STATUS")?;
     Ok(Some(Flow {
         protocol,
         original: tuple(original)?,
         reply: tuple(reply)?,
+        is_answered: status.u32_be("CTA_STATUS")? & SEEN_REPLY != 0,
         zone: zone.map_or(Ok(0), |zone| zone.u16_be("CTA_ZONE"))?,
         id: attributes.need(CTA_ID, "CTA_ID")?.u32_be("CTA_ID")?,
     }))

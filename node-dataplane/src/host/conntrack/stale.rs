@@ -2,13 +2,16 @@
 //!
 //! UDP has no connections, but the kernel keeps one for as long as a client sends: to an endpoint that is gone, or, of a
 //! client that was there before the first endpoint, to no endpoint at all. The rule is that of kube-proxy: whoever serves
-//! may be answered by, whatever traffic policies and topology say of new connections.
+//! may be answered by, whatever traffic policies and topology say of new connections. Who may connect, and whether anybody
+//! serves, was asked when it began, so where the answer is another one now it has to begin again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
+use ipnet::IpNet;
 use meshlite_snapshot::AddressFamily;
 
 use super::Flow;
@@ -19,7 +22,15 @@ use crate::table::{Frontend, VirtualAddress};
 pub(crate) struct Serving {
     /// NodePorts are at these.
     node_addresses: BTreeSet<IpAddr>,
-    endpoints: BTreeMap<Frontend, BTreeSet<SocketAddr>>,
+    served: BTreeMap<Frontend, Served>,
+}
+
+/// Who serves at a frontend, and whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Served {
+    endpoints: BTreeSet<SocketAddr>,
+    /// Clients that may connect; empty for all.
+    source_ranges: Arc<BTreeSet<IpNet>>,
 }
 
 impl Serving {
@@ -27,7 +38,7 @@ impl Serving {
     pub(crate) fn on(node_addresses: BTreeSet<IpAddr>) -> Self {
         Self {
             node_addresses,
-            endpoints: BTreeMap::new(),
+            served: BTreeMap::new(),
         }
     }
 
@@ -37,25 +48,24 @@ impl Serving {
         frontend: Frontend,
         endpoints: impl IntoIterator<Item = SocketAddr>,
     ) {
-        self.endpoints
-            .entry(frontend)
-            .or_default()
-            .extend(endpoints);
+        let served = self.served.entry(frontend).or_default();
+        served.endpoints.extend(endpoints);
     }
 
-    /// Those of the connections that go to no endpoint of the Service which they are to. Where no endpoint serves there is
-    /// nothing better for them, so they stay.
+    /// Says which clients of a frontend may connect; empty for all.
+    pub(crate) fn restrict(&mut self, frontend: Frontend, to: &Arc<BTreeSet<IpNet>>) {
+        self.served.entry(frontend).or_default().source_ranges = Arc::clone(to);
+    }
+
+    /// Those of the connections that go to no endpoint of the Service which they are to, or come from who may not connect.
+    /// Where no endpoint serves there is nothing better for one that was answered, so it stays.
     pub(crate) fn stale(&self, flows: impl IntoIterator<Item = Flow>) -> Vec<Flow> {
-        let is_stale = |flow: &Flow| {
-            self.of(flow).is_some_and(|endpoints| {
-                !endpoints.is_empty() && !endpoints.contains(&flow.reply.source)
-            })
-        };
+        let is_stale = |flow: &Flow| self.of(flow).is_some_and(|served| served.is_stale(flow));
         flows.into_iter().filter(is_stale).collect()
     }
 
-    /// The endpoints of what a connection is to.
-    fn of(&self, flow: &Flow) -> Option<&BTreeSet<SocketAddr>> {
+    /// What a connection is to.
+    fn of(&self, flow: &Flow) -> Option<&Served> {
         let destination = flow.original.destination;
         let at = |address| Frontend {
             address,
@@ -63,8 +73,8 @@ impl Serving {
             protocol: flow.protocol,
         };
         let ip = destination.ip();
-        if let Some(endpoints) = self.endpoints.get(&at(VirtualAddress::Ip(ip))) {
-            return Some(endpoints);
+        if let Some(served) = self.served.get(&at(VirtualAddress::Ip(ip))) {
+            return Some(served);
         }
         if !self.node_addresses.contains(&ip) {
             return None;
@@ -73,7 +83,22 @@ impl Serving {
             IpAddr::V4(_) => AddressFamily::Ipv4,
             IpAddr::V6(_) => AddressFamily::Ipv6,
         };
-        self.endpoints
+        self.served
             .get(&at(VirtualAddress::EveryNodeAddress(family)))
+    }
+}
+
+impl Served {
+    fn is_stale(&self, flow: &Flow) -> bool {
+        let client = flow.original.source.ip();
+        let ranges = &self.source_ranges;
+        if !ranges.is_empty() && !ranges.iter().any(|range| range.contains(&client)) {
+            return true;
+        }
+        if self.endpoints.is_empty() {
+            let goes_to_an_endpoint = flow.reply.source != flow.original.destination;
+            return goes_to_an_endpoint && !flow.is_answered;
+        }
+        !self.endpoints.contains(&flow.reply.source)
     }
 }

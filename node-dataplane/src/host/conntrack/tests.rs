@@ -2,7 +2,7 @@
 
 mod kernel;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use meshlite_snapshot::AddressFamily;
 use proptest::prelude::*;
@@ -44,6 +44,7 @@ fn flow(to: &str, answered_from: &str) -> Flow {
             source: at(answered_from),
             destination: client,
         },
+        is_answered: true,
         zone: 0,
         id: 7,
     }
@@ -99,6 +100,33 @@ fn connections_that_are_to_no_service_of_theirs_stay() {
     }
 }
 
+#[test]
+fn a_connection_of_a_client_that_may_not_connect_any_more_is_stale() {
+    let flow = flow("10.96.0.10:53", "10.244.0.2:5353");
+    let is_stale = |ranges: &[&str]| {
+        let mut serving = serving(&["10.244.0.2:5353"]);
+        let ranges = ranges.iter().map(|range| range.parse().unwrap());
+        let to = frontend(Protocol::Udp, "10.96.0.10:53");
+        serving.restrict(to, &Arc::new(ranges.collect()));
+        !serving.stale([flow]).is_empty()
+    };
+    assert!(!is_stale(&[]));
+    assert!(!is_stale(&["192.0.2.0/24", "10.244.0.0/16"]));
+    assert!(is_stale(&["192.0.2.0/24"]));
+}
+
+#[test]
+fn a_connection_that_was_never_answered_is_stale_once_nobody_serves() {
+    let answered = flow("10.96.0.10:53", "10.244.0.2:5353");
+    assert!(!is_stale(answered, &[]));
+    let unanswered = Flow {
+        is_answered: false,
+        ..answered
+    };
+    assert!(is_stale(unanswered, &[]));
+    assert!(!is_stale(unanswered, &["10.244.0.2:5353"]));
+}
+
 fn any_flow() -> impl Strategy<Value = Flow> {
     let end = || {
         ((0_u8..3), (0_u16..3)).prop_map(|(host, port)| SocketAddr::from(([10, 0, 0, host], port)))
@@ -114,6 +142,7 @@ fn any_flow() -> impl Strategy<Value = Flow> {
         protocol,
         original,
         reply,
+        is_answered: true,
         zone: 0,
         id,
     })

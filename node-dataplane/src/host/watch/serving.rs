@@ -1,4 +1,4 @@
-//! Which endpoints serve what, as far as UDP and SCTP go: whatever traffic policies and topology say. Pure.
+//! Which endpoints serve what and whom, as far as UDP and SCTP go: whatever traffic policies and topology say. Pure.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -28,6 +28,7 @@ pub(super) fn serving(snapshot: &Snapshot, table: &Table, facts: &Facts) -> Serv
             .entry((port, frontend.protocol, family))
             .or_insert_with(|| endpoints(snapshot, port, frontend.protocol, family));
         serving.add(frontend, endpoints.iter().copied());
+        serving.restrict(frontend, &server.settings.source_ranges);
     }
     serving
 }

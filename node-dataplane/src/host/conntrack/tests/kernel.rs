@@ -126,6 +126,30 @@ fn a_client_that_was_there_before_any_endpoint_reaches_the_first_one() {
 }
 
 #[test]
+fn a_client_that_nobody_answered_begins_again_once_nobody_serves_and_others_stay() {
+    in_namespace(|| {
+        let (endpoint, _) = world();
+        send_to(Some(endpoint.address));
+        let (answered, unanswered) = (client("0.0.0.0:12345"), client("0.0.0.0:12346"));
+        for client in [&answered, &unanswered] {
+            client.send_to(b"1", "10.96.0.10:53").unwrap();
+        }
+        let mut bytes = [0; 8];
+        while let Ok((_, client)) = endpoint.socket.recv_from(&mut bytes) {
+            if client.port() == 12345 {
+                endpoint.socket.send_to(b"2", client).unwrap();
+            }
+        }
+        let (_, from) = answered.recv_from(&mut bytes).unwrap();
+        assert_eq!(from, at("10.96.0.10:53"));
+        let address = endpoint.address.to_string();
+        assert_eq!(reconcile(&serving(&[&address])), 0);
+        assert_eq!(reconcile(&serving(&[])), 1);
+        assert_eq!(reconcile(&serving(&[])), 0);
+    });
+}
+
+#[test]
 fn connections_of_ipv6_are_read_and_deleted_and_others_stay() {
     in_namespace(|| {
         for address in ["fd00:96::10", "fd00:244::2"] {
