@@ -46,7 +46,7 @@ impl Smoothing {
                 service.publish(bases, now);
             }
         }
-        self.0.retain(|_, service| !service.is_forgotten());
+        self.0.retain(|_, service| !service.is_forgotten(now));
         let published = self.0.iter();
         published
             .filter(|(_, service)| !service.published.is_empty())
@@ -102,8 +102,10 @@ impl Service {
         self.loads.iter().filter_map(factor).collect()
     }
 
-    fn is_forgotten(&self) -> bool {
-        self.loads.is_empty() && self.published.is_empty()
+    /// Nothing is known of it, and it may be published again: who comes and goes changes nothing more often for that.
+    fn is_forgotten(&self, now: Instant) -> bool {
+        let stays = self.published_at.is_some_and(|at| now - at < STAYS);
+        self.loads.is_empty() && self.published.is_empty() && !stays
     }
 }
 

@@ -125,6 +125,13 @@ fn when_connections_end_what_is_written_counts_again() {
     let later = start + 600 * SECOND;
     let all = smoothing.turn(&bases, &Loads::default(), later);
     assert_eq!(all, AllFactors::new());
+    // They are not back at once: that would be a change after a change.
+    let soon = later + SECOND;
+    assert_eq!(smoothing.turn(&bases, &loads(&[30, 10]), soon), all);
+    let later = soon + 600 * SECOND;
+    assert_eq!(smoothing.turn(&bases, &loads(&[30, 10]), later).len(), 1);
+    smoothing.turn(&bases, &Loads::default(), later + 600 * SECOND);
+    smoothing.turn(&bases, &Loads::default(), later + 610 * SECOND);
     assert!(smoothing.0.is_empty(), "nothing is kept of it");
 }
 
