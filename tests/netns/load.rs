@@ -50,7 +50,10 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let start = |to: &SocketAddr| {
             let (world, stop, to) = (Arc::clone(world), Arc::clone(&stop), *to);
-            thread::spawn(move || ask(of(&world), to, keeps_one, &stop))
+            thread::spawn(move || {
+                ask(of(&world), to, keeps_one, &stop)
+                    .map_err(|failed| format!("{failed}{}", opening(&world)))
+            })
         };
         let clients = to.iter().map(start).collect();
         Self { stop, clients }
@@ -105,4 +108,10 @@ fn ask(client: &Host, to: SocketAddr, keeps_one: bool, stop: &AtomicBool) -> Res
         thread::sleep(PAUSE);
     }
     Ok(asked)
+}
+
+/// What nodes know of connections that nobody has answered yet: why one failed shows there, and nowhere else.
+fn opening(world: &World) -> String {
+    let of = |node: &Host| format!("\n{}:\n{}", node.name(), node.opening_connections());
+    world.nodes().map(of).collect()
 }

@@ -3,9 +3,10 @@
 //! ```text
 //!            prerouting                   output                  forward         postrouting
 //!  −150      IPVS: marks                  IPVS: marks
-//!  −110      IPVS: drop, refuse, guard    IPVS: the same          invalid: drop
+//!  −110      IPVS: drop, refuse, guard    IPVS: the same
 //!  −100      nftables: the same, NAT      nftables: the same, NAT
 //!   100                                                                           masquerade
+//!   110                                                           invalid: drop
 //!
 //!  backend ── entries: Key → what is kept of a virtual server ──> Rules ── one transaction ──> kernel
 //!  kernel ──> the same, and what is broken ──> backend

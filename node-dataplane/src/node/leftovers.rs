@@ -26,7 +26,7 @@ pub(super) async fn find(backend: Backend, config: &Config) -> Option<Leftovers>
         options.drain_timeout = Duration::ZERO;
     }
     match ipvs::Leftovers::find(options).await {
-        Ok(Some(found)) => retire.push(virtual_servers(found)),
+        Ok(Some(found)) => retire.push(virtual_servers(found, backend)),
         Ok(None) => {}
         Err(error) => info!(%error, "what IPVS may have of an earlier run cannot be looked for"),
     }
@@ -37,12 +37,15 @@ pub(super) async fn find(backend: Backend, config: &Config) -> Option<Leftovers>
     Leftovers::new(retire)
 }
 
-/// Virtual servers of IPVS, with the connections that they have.
-fn virtual_servers(found: ipvs::Leftovers) -> Retire {
+/// Virtual servers of IPVS, with the connections that they have. They serve until they are looked at again: a packet that
+/// had passed the rules when these changed is still on its way to them. In user space there is a listener for it.
+fn virtual_servers(found: ipvs::Leftovers, backend: Backend) -> Retire {
     let found = Arc::new(found);
+    let mut may_go = backend == Backend::Userspace;
     Box::new(move || {
         let found = Arc::clone(&found);
-        Box::pin(async move { found.tend().await })
+        let may_go = std::mem::replace(&mut may_go, true);
+        Box::pin(async move { Ok(may_go && found.tend().await?) })
     })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 8] = [
+pub(super) const SCENARIOS: [Scenario; 9] = [
     Scenario::new(
         "a_udp_socket_is_answered_by_the_new_endpoint_when_its_own_is_gone",
         udp_endpoint_is_replaced,
@@ -42,6 +42,20 @@ pub(super) const SCENARIOS: [Scenario; 8] = [
         "affinity_is_one_for_all_addresses_of_a_service_port",
         affinity_of_addresses,
     ),
+    Scenario::new(
+        "a_client_hears_the_end_of_a_connection_that_is_not_tracked_any_more",
+        end_of_untracked,
+    )
+    .except(&[
+        (
+            Backend::Userspace,
+            "it asks nobody which connections there are",
+        ),
+        (
+            Backend::Nftables,
+            "what is not tracked any more is not translated any more either",
+        ),
+    ]),
 ];
 
 const PORT: u16 = 80;
@@ -272,5 +286,29 @@ fn rolling_update(
                 "{who} answers"
             );
         }
+    }
+}
+
+fn end_of_untracked(backend: Backend) {
+    const TARGET: u16 = 8090;
+    let cluster = Cluster::new(backend, &[2]);
+    let pod = cluster.world.pod(0, 0);
+    let server = pod.serve(Protocol::Tcp, TARGET).expect("a server");
+    let service = Service::new(47).port(Protocol::Tcp, PORT);
+    let endpoints = [Endpoint::ready(0, 0).on(TARGET)];
+    cluster.apply(&service.clone().to(&endpoints));
+    let client = cluster.world.pod(0, 1);
+    let mut connections = Family::BOTH.map(|family| {
+        let to = service.at(family, PORT);
+        cluster.answers(client, to, &endpoints);
+        let mut connection = client.connect(Protocol::Tcp, to).expect("a connection");
+        connection.ask().expect("it is answered");
+        connection
+    });
+    let forgotten = cluster.world.node(0).output("conntrack", &["-F"]);
+    forgotten.expect("the node tracks nothing any more");
+    drop(server);
+    for connection in &mut connections {
+        connection.hear_end().expect("the client hears the end");
     }
 }

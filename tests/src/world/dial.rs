@@ -167,6 +167,19 @@ impl Connection {
         }
     }
 
+    /// Waits until the other side ends it.
+    pub fn hear_end(&mut self) -> Result<(), DialError> {
+        let Socket::Stream(stream) = &mut self.socket else {
+            return Err(DialError::Silent);
+        };
+        let heard = stream.read(&mut [0]).map_err(DialError::from);
+        match heard {
+            Ok(0) | Err(DialError::Closed) => Ok(()),
+            Ok(_) => Err(DialError::Local(io::Error::other("it says something"))),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Ends it with a reset, so that its port is free at once and nobody waits for more of it.
     pub fn abort(self) -> io::Result<()> {
         match self.socket {

@@ -210,12 +210,22 @@ pub(crate) fn is_to_this_node(family: AddressFamily) -> Vec<Expression> {
 
 /// Only packets whose address is one of this host's.
 pub(crate) fn is_local(which: FibFlags) -> [Expression; 2] {
-    let fib = Expression::Fib {
+    let is_it = Expression::equal(word(SCRATCH), Value::native(LOCAL));
+    [load_address_type(which), is_it]
+}
+
+/// Only packets whose address is none of this host's.
+pub(crate) fn is_not_local(which: FibFlags) -> [Expression; 2] {
+    let is_none = unequal(SCRATCH, Value::native(LOCAL));
+    [load_address_type(which), is_none]
+}
+
+const fn load_address_type(which: FibFlags) -> Expression {
+    Expression::Fib {
         result: FibResult::AddressType,
         flags: which,
         to: word(SCRATCH),
-    };
-    [fib, Expression::equal(word(SCRATCH), Value::native(LOCAL))]
+    }
 }
 
 fn unequal(at: u8, value: Value) -> Expression {

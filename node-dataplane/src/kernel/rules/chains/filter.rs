@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! frontends: place → number ── checks: number → return, drop, refuse, guard-… ── ranges: place . client, or drop
-//! forward −110: packets of no connection are dropped, which their receivers would answer with a reset
+//! forward 110: packets of no connection are dropped, which their receivers would answer with a reset
 //! ```
 
 use meshlite_nft::{
-    ChainKind, ConntrackState, Data, Element, Expression, Field, Hook, Lookup, Type, Verdict,
+    ChainKind, ConntrackState, Data, Element, Expression, FibFlags, Field, Hook, Lookup, Type,
+    Verdict,
 };
 use meshlite_snapshot::{AddressFamily, Protocol};
 
@@ -22,8 +23,8 @@ use crate::{
             name,
         },
         steps::{
-            after_vip, decide, drop, has_state, is_family, load_node_place, load_source, load_vip,
-            look_up, reject, word,
+            after_vip, decide, drop, has_state, is_family, is_not_local, load_node_place,
+            load_source, load_vip, look_up, reject, word,
         },
         value::number_of,
     },
@@ -32,6 +33,8 @@ use crate::{
 
 /// Ahead of destination NAT, which is at −100, and of what IPVS takes on output at −99.
 pub(super) const PRIORITY: i32 = -110;
+/// After IPVS, which translates what endpoints send on forward at 100.
+const FORWARD_PRIORITY: i32 = 110;
 /// Number of a [`Behaviour`] → what becomes of new connections.
 const CHECKS: &str = "checks";
 
@@ -45,18 +48,13 @@ pub(in crate::kernel::rules) const SHAPES: [Shape; 1] = [Shape {
 }];
 
 pub(in crate::kernel::rules) fn chains() -> Vec<ChainOfRules> {
-    let invalid = [
-        has_state(ConntrackState::INVALID, true).to_vec(),
-        vec![drop()],
-    ]
-    .concat();
     let mut chains = vec![
         base(
             "filter-forward",
             ChainKind::Filter,
             Hook::FORWARD,
-            PRIORITY,
-            vec![invalid],
+            FORWARD_PRIORITY,
+            vec![drop_invalid()],
         ),
         regular("refuse".to_owned(), vec![vec![reject()]]),
     ];
@@ -70,6 +68,14 @@ pub(in crate::kernel::rules) fn chains() -> Vec<ChainOfRules> {
         }
     }
     chains
+}
+
+/// What conntrack cannot tell a connection of, and nobody has translated. IPVS knows its connections by itself: what is
+/// forwarded from an address of this host was translated by it, and its client waits for it.
+fn drop_invalid() -> Vec<Expression> {
+    let is_invalid = has_state(ConntrackState::INVALID, true);
+    let is_as_it_came = is_not_local(FibFlags::SOURCE);
+    [&is_invalid[..], &is_as_it_came, &[drop()]].concat()
 }
 
 /// The verdict maps' elements, which never change.
