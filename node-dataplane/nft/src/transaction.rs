@@ -69,6 +69,9 @@ struct Start {
     element: Option<usize>,
 }
 
+/// Room for a few changes, in bytes.
+const USUAL: usize = 1024;
+
 impl Default for Transaction {
     fn default() -> Self {
         Self::new()
@@ -89,7 +92,7 @@ impl Transaction {
 
     fn begin(generation: Option<Generation>) -> Self {
         let mut transaction = Self {
-            bytes: Vec::new(),
+            bytes: Vec::with_capacity(USUAL),
             end: 0,
             messages: Vec::new(),
             changes: 0,

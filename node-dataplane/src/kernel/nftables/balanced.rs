@@ -153,22 +153,19 @@ impl Balanced {
 
     /// Real servers by slot, for those of weight 0 by a slot that is none.
     fn slot_elements(&self, key: &Key) -> Vec<Placed> {
-        let set = Helper::set_of(SLOTS, key);
+        if self.is_even() {
+            let slots = (0..).zip(&self.slots);
+            return slots
+                .map(|(slot, address)| slot_element(key, slot, *address))
+                .collect();
+        }
         let mut noted = BTreeSet::new();
         let mut placed = |number, address: SocketAddr| {
-            let user_data = if noted.insert(address) {
-                self.real_data(address)
-            } else {
-                UserData::default()
-            };
-            let at = vip_and(&key.frontend, Field::Mark(number));
-            Placed {
-                set,
-                element: Element {
-                    user_data,
-                    ..Element::mapping(at, Data::Value(endpoint(address)))
-                },
+            let mut placed = slot_element(key, number, address);
+            if noted.insert(address) {
+                placed.element.user_data = self.real_data(address);
             }
+            placed
         };
         let mut elements: Vec<_> = if self.stays().is_some() {
             Vec::new()
@@ -189,6 +186,28 @@ impl Balanced {
                 .map(|(slot, address)| placed(slot, *address)),
         );
         elements
+    }
+
+    /// Whether real servers have a slot each, all the same weight, and no clients that stay: then slots say all of them.
+    fn is_even(&self) -> bool {
+        self.stays().is_none()
+            && self.slots.len() == self.real_servers.len()
+            && self.real_servers.iter().all(|(_, real)| real.weight == 1)
+    }
+
+    /// Whether it differs from this one in who has which slot, and in nothing else that is in the table.
+    fn has_other_slots_than(&self, other: &Self) -> bool {
+        let local = |of: &'_ Self| -> Vec<SocketAddr> {
+            let local = of.real_servers.iter().filter(|(_, real)| real.is_local);
+            local.map(|(address, _)| *address).collect()
+        };
+        self.is_even()
+            && other.is_even()
+            && self.slots.len() == other.slots.len()
+            && self.settings == other.settings
+            && self.is_closed == other.is_closed
+            && self.origin == other.origin
+            && local(self) == local(other)
     }
 
     /// Real servers whose clients stay: numbers by slot, and each by its number.
@@ -279,6 +298,23 @@ impl Entry for Balanced {
         }
     }
 
+    fn apart(&self, later: &Self, key: &Key) -> [Content<Way>; 2] {
+        if !self.has_other_slots_than(later) {
+            return [self.content(key), later.content(key)];
+        }
+        let both = self.slots.iter().zip(&later.slots);
+        let differing = (0..).zip(both).filter(|(_, (one, other))| one != other);
+        let (before, after) = differing
+            .map(|(slot, (one, other))| {
+                (
+                    slot_element(key, slot, *one),
+                    slot_element(key, slot, *other),
+                )
+            })
+            .unzip();
+        [Content::of_own(before), Content::of_own(after)]
+    }
+
     fn read(key: &Key, own: &[Placed]) -> Option<Self> {
         let helper = Helper::read(key, own)?;
         let of = |name| own.iter().filter(move |placed| placed.set.name == name);
@@ -330,6 +366,15 @@ impl Entry for Balanced {
             is_closed: false,
             slots: Vec::new(),
         }
+    }
+}
+
+/// A slot, and who has it.
+fn slot_element(key: &Key, slot: u32, address: SocketAddr) -> Placed {
+    let at = vip_and(&key.frontend, Field::Mark(slot));
+    Placed {
+        set: Helper::set_of(SLOTS, key),
+        element: Element::mapping(at, Data::Value(endpoint(address))),
     }
 }
 

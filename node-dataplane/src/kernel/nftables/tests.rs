@@ -2,7 +2,9 @@
 
 mod kernel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
 
 use super::{
     balanced::Balanced,
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::{
     kernel::rules::{
-        Entry as _,
+        Content, Entry as _, Placed,
         name::{AUDIENCES, FAMILIES, Place},
     },
     table::{Key, ObservedRealServer, ObservedServer, Owner, Scheduler},
@@ -169,5 +171,62 @@ fn a_way_is_known_by_the_name_of_its_chain() {
         "",
     ] {
         assert_eq!(Way::named(other), None, "{other}");
+    }
+}
+
+/// Real servers of any weights here and elsewhere, with any settings that change what is in the table.
+fn any_observed() -> impl Strategy<Value = ObservedServer> {
+    let real = (0_u8..6, 0_u16..3, any::<bool>());
+    let schedulers = prop::sample::select(vec![Scheduler::Rr, Scheduler::Wrr]);
+    let settings = (
+        schedulers,
+        prop::option::weighted(0.2, Just(60)),
+        prop::bool::weighted(0.9),
+    );
+    let even = prop::bool::weighted(0.6);
+    (prop::collection::vec(real, 0..5), settings, even).prop_map(|(reals, settings, is_even)| {
+        let (scheduler, persistence, has_origin) = settings;
+        let mut server = observed(&[]);
+        server.settings.scheduler = scheduler;
+        server.settings.persistence = persistence;
+        server.origin = server.origin.filter(|_| has_origin);
+        for (host, weight, is_local) in reals {
+            let real = ObservedRealServer {
+                weight: if is_even { 1 } else { weight },
+                is_local,
+                connections: 0,
+            };
+            let address = ([10, 244, 0, host], 80).into();
+            server.real_servers.insert(address, real);
+        }
+        server
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_told_apart_of_two_is_just_what_differs(
+        before in any_observed(),
+        after in any_observed(),
+        was_closed in prop::bool::weighted(0.8),
+    ) {
+        let web = key("TCP 10.96.0.1:80");
+        let before = Balanced::wanted(&before, was_closed, None);
+        let after = Balanced::wanted(&after, true, Some(&before));
+        let difference = |[one, other]: [Content<Way>; 2]| {
+            let only = |one: &[Placed], other: &[Placed]| {
+                let only = one.iter().filter(|placed| !other.contains(placed));
+                only.cloned().collect::<BTreeSet<_>>()
+            };
+            let branches: BTreeSet<_> = one.branches.into_iter().collect();
+            let new = other.branches.into_iter().filter(|it| !branches.contains(it));
+            (
+                [only(&one.own, &other.own), only(&other.own, &one.own)],
+                [only(&one.shared, &other.shared), only(&other.shared, &one.shared)],
+                new.collect::<Vec<_>>(),
+            )
+        };
+        let whole = difference([before.content(&web), after.content(&web)]);
+        prop_assert_eq!(difference(before.apart(&after, &web)), whole);
     }
 }

@@ -80,17 +80,10 @@ impl<E: Entry> Rules<E> {
         let keys: Vec<Key> = changes.keys().copied().collect();
         let mut gone = Vec::new();
         for (owner, (key, entry)) in changes.iter().enumerate() {
-            let new = entry.as_ref().map(|entry| entry.content(key));
-            if let Some(new) = &new {
-                come(owner, new);
-            }
-            let mut old = Vec::new();
-            if !is_load {
-                let content = self.content_of(key);
-                gone.extend(content.shared);
-                old = content.own;
-            }
-            let new = new.map(|content| content.own).unwrap_or_default();
+            let [old, new] = self.replacement(key, entry.as_ref(), is_load);
+            come(owner, &new);
+            gone.extend(old.shared);
+            let (old, new) = (old.own, new.own);
             builder.replace(owner, Replacement { old, new });
         }
         if is_load {
@@ -136,21 +129,23 @@ impl<E: Entry> Rules<E> {
         }
     }
 
-    /// What the kernel has of a virtual server.
-    fn content_of(&self, key: &Key) -> Content<E::Branch> {
-        let nothing = || Content {
-            own: Vec::new(),
-            shared: Vec::new(),
-            branches: Vec::new(),
+    /// What the kernel has of a virtual server, and what it is to have instead; what stays may be left out of both.
+    fn replacement(&self, key: &Key, later: Option<&E>, is_load: bool) -> [Content<E::Branch>; 2] {
+        let later_content = || {
+            let content = later.map(|later| later.content(key));
+            content.unwrap_or_else(|| Content::of_own(Vec::new()))
         };
-        if let Some(remains) = self.remains.get(key) {
-            return Content {
-                own: remains.clone(),
-                ..nothing()
-            };
+        if is_load {
+            return [Content::of_own(Vec::new()), later_content()];
         }
-        let entry = self.entries.get(key);
-        entry.map_or_else(nothing, |entry| entry.content(key))
+        if let Some(remains) = self.remains.get(key) {
+            return [Content::of_own(remains.clone()), later_content()];
+        }
+        match (self.entries.get(key), later) {
+            (Some(entry), Some(later)) => entry.apart(later, key),
+            (Some(entry), None) => [entry.content(key), later_content()],
+            (None, _) => [Content::of_own(Vec::new()), later_content()],
+        }
     }
 
     fn sharers(&self, placed: &Placed) -> i64 {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use meshlite_nft::{Element, Generation, Place, Transaction};
+use meshlite_nft::{Element, Generation, Place, SetKey, Transaction};
 
 use super::{
     entry::{Entry, Placed},
@@ -44,6 +44,12 @@ impl Builder {
     /// Adds what one replacement changes.
     pub(super) fn replace(&mut self, owner: usize, replacement: Replacement) {
         let Replacement { mut old, mut new } = replacement;
+        if old.is_empty() {
+            for placed in new {
+                self.add(owner, placed);
+            }
+            return;
+        }
         // Both are in one order: most of what stays is at the same place of each, and need not be looked for.
         let stays: Vec<_> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
         for all in [&mut old, &mut new] {
@@ -112,8 +118,9 @@ impl Builder {
             come(&mut sets, branch.way);
         }
         for (set, moves) in sets {
-            blamed.elements(set, moves.gone, Transaction::delete_elements);
-            blamed.elements(set, moves.come, Transaction::add_elements);
+            let key = set.key();
+            blamed.elements(&key, moves.gone, Transaction::delete_elements);
+            blamed.elements(&key, moves.come, Transaction::add_elements);
         }
         blamed
     }
@@ -127,9 +134,9 @@ pub(super) const NOBODY: usize = usize::MAX;
 impl Blamed {
     fn elements(
         &mut self,
-        set: SetId,
+        set: &SetKey,
         elements: Vec<(Element, usize)>,
-        add: fn(&mut Transaction, &meshlite_nft::SetKey, Vec<Element>),
+        add: fn(&mut Transaction, &SetKey, Vec<Element>),
     ) {
         if elements.is_empty() {
             return;
@@ -138,7 +145,7 @@ impl Blamed {
         self.owners
             .resize_with(self.transaction.changes(), Vec::new);
         self.owners.push(owners);
-        add(&mut self.transaction, &table().set(set.text()), elements);
+        add(&mut self.transaction, set, elements);
     }
 
     /// Whose change a refusal is about; `None` where it is nobody's, or everybody's.

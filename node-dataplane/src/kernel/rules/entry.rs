@@ -43,6 +43,19 @@ pub(crate) struct Content<B> {
     pub(crate) branches: Vec<B>,
 }
 
+// === impl Content ===
+
+impl<B> Content<B> {
+    /// These of its own, and nothing else.
+    pub(crate) const fn of_own(own: Vec<Placed>) -> Self {
+        Self {
+            own,
+            shared: Vec::new(),
+            branches: Vec::new(),
+        }
+    }
+}
+
 /// What a backend keeps in the table of one virtual server.
 pub(crate) trait Entry: Clone + Send + 'static {
     /// What tells a branch from others.
@@ -66,6 +79,12 @@ pub(crate) trait Entry: Clone + Send + 'static {
 
     /// What it puts into the table.
     fn content(&self, key: &Key) -> Content<Self::Branch>;
+
+    /// What it puts there, and what this later one does, each without what is surely in both: a change costs what it
+    /// changes. They need not find out what is.
+    fn apart(&self, later: &Self, key: &Key) -> [Content<Self::Branch>; 2] {
+        [self.content(key), later.content(key)]
+    }
 
     /// What put these elements of its own there. It need not look whether they are all: who asks compares.
     fn read(key: &Key, own: &[Placed]) -> Option<Self>;
