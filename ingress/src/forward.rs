@@ -66,7 +66,7 @@ pub(crate) struct Connection {
 }
 
 /// What the phases of one request share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Exchange<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) table: &'a Table,
@@ -124,12 +124,13 @@ pub(crate) async fn serve(
         let traced = Traced::begin(spans, &exchange, parts);
         exchange.notes.traced.replace(traced);
     }
-    let asked = enabled!(Level::DEBUG).then(|| (parts.method.clone(), parts.uri.clone()));
+    let asked = enabled!(Level::DEBUG).then(|| Box::new((parts.method.clone(), parts.uri.clone())));
     let answered = exchange.run(parts, body).await;
     let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
     let (status, took) = (response.status(), started.elapsed());
     let reason = exchange.notes.refusal.take();
-    if let Some((method, uri)) = asked {
+    if let Some(asked) = asked {
+        let (method, uri) = *asked;
         debug!(listener = %listener.name, %method, path = uri.path(), %status, ?took, ?reason, "request answered");
     }
     listener.metrics.count(connection.worker.index, status);
@@ -148,7 +149,7 @@ pub(crate) async fn serve(
 }
 
 impl Exchange<'_> {
-    async fn run(self, parts: &mut Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
+    async fn run(&self, parts: &mut Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
         let upgrade = Upgrade::take(parts, &body);
         self.notes.is_grpc.set(grpc::is_grpc(&parts.headers));
         let takes_hints = parts.version == Version::HTTP_11;
@@ -160,16 +161,11 @@ impl Exchange<'_> {
         self.note_route(route);
         policy::check_path(route, parts.uri.path())?;
         // A redirect to HTTPS comes before anybody is asked for a password.
-        let ready = match &route.filters.action {
-            Some(Action::Respond(status)) => Some(respond::text(*status, String::new())),
-            Some(Action::Redirect(to)) => Some(redirect::redirect(to, self, route, parts)),
-            None => None,
-        };
-        if let Some(ready) = ready {
-            let finished = policy::finish(&self, route, Admitted::default(), ready);
+        if let Some(ready) = self.ready(route, parts) {
+            let finished = policy::finish(self, route, Admitted::default(), ready);
             return Ok(Box::pin(finished).await);
         }
-        let mut admitted = match policy::admit(&self, route, parts).await {
+        let mut admitted = match policy::admit(self, route, parts).await {
             Ok(admitted) => admitted,
             Err(Answered(response)) => return Ok(*response),
         };
@@ -181,11 +177,19 @@ impl Exchange<'_> {
             return Ok(response);
         }
         // Not within this future, where it would take room in that of every request.
-        Ok(Box::pin(policy::finish(&self, route, admitted, response)).await)
+        Ok(Box::pin(policy::finish(self, route, admitted, response)).await)
+    }
+
+    /// What the route answers itself.
+    fn ready(&self, route: &Route, parts: &Parts) -> Option<Response<Body>> {
+        match route.filters.action.as_ref()? {
+            Action::Respond(status) => Some(respond::text(*status, String::new())),
+            Action::Redirect(to) => Some(redirect::redirect(to, self, route, parts)),
+        }
     }
 
     /// The ingress's own answer, and a note why.
-    pub(crate) fn refuse(self, refusal: Refusal) -> Response<Body> {
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let response = if self.notes.is_grpc.get() {
             grpc::refuse(refusal)
         } else {
@@ -197,7 +201,7 @@ impl Exchange<'_> {
 
     /// Sends a request that may pass to an endpoint, and gives its answer.
     async fn pass_on(
-        self,
+        &self,
         route: &Route,
         admitted: &mut Admitted,
         parts: &mut Parts,
@@ -254,7 +258,7 @@ impl Exchange<'_> {
     }
 
     /// Passes on what an endpoint says before its answer (RFC 9110 section 15.2).
-    fn hint(self, hint: Response<()>) {
+    fn hint(&self, hint: Response<()>) {
         let mut interim = self.connection.interim.borrow_mut();
         // Who does not take them in has no use for more.
         if self.notes.takes_hints.get() && interim.len() < MAX_HINTS {
@@ -266,7 +270,7 @@ impl Exchange<'_> {
 
     /// Gets the head of an endpoint's response to a request of the ingress itself.
     pub(crate) async fn forward(
-        self,
+        &self,
         cluster: &Cluster,
         request: Request<RequestBody>,
     ) -> Result<Response<Answer>, Refusal> {
@@ -279,14 +283,14 @@ impl Exchange<'_> {
     }
 
     /// The request that a cluster's endpoints get, whose head is taken.
-    fn outgoing(self, cluster: &Cluster, parts: &mut Parts, body: RequestBody) -> Outgoing {
+    fn outgoing(&self, cluster: &Cluster, parts: &mut Parts, body: RequestBody) -> Outgoing {
         let memory = &self.connection.worker.head_memory;
         Outgoing::new(parts, body, cluster.transport.is_http2, memory)
     }
 
     /// The body of the request that an endpoint gets.
     fn body(
-        self,
+        &self,
         parts: &mut Parts,
         body: Incoming,
         route: &Route,

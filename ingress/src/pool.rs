@@ -231,43 +231,54 @@ impl Lease {
         may_repeat: bool,
         hint: impl Fn(Response<()>),
     ) -> Result<Response<Answer>, SendError> {
-        let Self {
-            is_reused: _,
-            connection,
-            mut seat,
-        } = self;
-        match (connection, request) {
-            (Connection::Http1(connection), Outgoing::Http1(request)) => {
+        match self.connection {
+            Connection::Http1(connection) => {
+                let Outgoing::Http1(request) = request else {
+                    return Err(SendError::OtherVersion);
+                };
                 connection.borrow_mut().begin(request);
                 let response = poll_fn(|cx| connection.borrow_mut().poll_head(cx, &hint)).await?;
+                let mut seat = self.seat;
                 seat.hear(response.headers());
                 let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
                 Ok(response.map(|()| Answer::http1(connection, seat, is_upgrade)))
             }
-            (Connection::Http2(mut stream), Outgoing::Http2(request)) => {
-                let sent = if may_repeat {
-                    replica(request)
-                } else {
-                    std::mem::take(request)
+            Connection::Http2(stream) => {
+                let Outgoing::Http2(request) = request else {
+                    return Err(SendError::OtherVersion);
                 };
-                match stream.sender().try_send_request(sent).await {
-                    Ok(mut response) => {
-                        // The connection has checked that they are equal, and not that there is one.
-                        http1::only_length(response.headers_mut())?;
-                        Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
-                    }
-                    Err(mut failed) => {
-                        let unsent = failed.take_message();
-                        let is_unsent = unsent.is_some();
-                        if let Some(unsent) = unsent {
-                            *request = unsent;
-                        }
-                        let error = failed.into_error();
-                        Err(SendError::Http2 { error, is_unsent })
-                    }
-                }
+                // Not within this future, where it would take room in that of every request.
+                Box::pin(send_http2(stream, self.seat, request, may_repeat)).await
             }
-            (Connection::Http1(_) | Connection::Http2(_), _) => Err(SendError::OtherVersion),
+        }
+    }
+}
+
+async fn send_http2(
+    mut stream: Stream,
+    seat: Seat,
+    request: &mut Request<RequestBody>,
+    may_repeat: bool,
+) -> Result<Response<Answer>, SendError> {
+    let sent = if may_repeat {
+        replica(request)
+    } else {
+        std::mem::take(request)
+    };
+    match stream.sender().try_send_request(sent).await {
+        Ok(mut response) => {
+            // The connection has checked that they are equal, and not that there is one.
+            http1::only_length(response.headers_mut())?;
+            Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
+        }
+        Err(mut failed) => {
+            let unsent = failed.take_message();
+            let is_unsent = unsent.is_some();
+            if let Some(unsent) = unsent {
+                *request = unsent;
+            }
+            let error = failed.into_error();
+            Err(SendError::Http2 { error, is_unsent })
         }
     }
 }

@@ -53,7 +53,7 @@ impl<'a> Rules<'a> {
 /// One request on its way to a cluster.
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
-    exchange: Exchange<'a>,
+    exchange: &'a Exchange<'a>,
     rules: Rules<'a>,
     cluster: &'a Cluster,
     turn: Turn<'a>,
@@ -84,7 +84,7 @@ enum Failure {
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(
-        exchange: Exchange<'a>,
+        exchange: &'a Exchange<'a>,
         rules: Rules<'a>,
         cluster: &'a Cluster,
         turn: Turn<'a>,
@@ -108,29 +108,33 @@ impl<'a> Attempt<'a> {
         let mut may_reuse = true;
         loop {
             let counted = self.turn.begin(target);
-            let mut lease = match self.lease(target, may_reuse).await {
-                Ok(lease) => lease,
-                Err(error) => {
-                    target = self.pass_over(target, &error)?;
-                    may_reuse = true;
-                    continue;
-                }
-            };
-            lease.count(counted);
-            let is_reused = lease.is_reused;
-            let may_repeat = self.may_repeat(request, is_reused);
-            let started = Instant::now();
+            let (is_reused, may_repeat, started);
+            let (exchange, passes_hints) = (self.exchange, self.rules.passes_hints);
+            // In a block, so that the connection is in one place of this future and not in two.
+            let sent = pin!({
+                let mut lease = match self.lease(target, may_reuse).await {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        target = self.pass_over(target, &error)?;
+                        may_reuse = true;
+                        continue;
+                    }
+                };
+                lease.count(counted);
+                is_reused = lease.is_reused;
+                may_repeat = self.may_repeat(request, is_reused);
+                started = Instant::now();
+                lease.send(request, may_repeat, move |hint| {
+                    if passes_hints {
+                        exchange.hint(hint);
+                    }
+                })
+            });
             self.upload.last.set(started);
             self.sent += 1;
             let limit = self.rules.timeouts.response;
             let limit = limit.unwrap_or(self.config().response_timeout);
-            let timers = &self.exchange.connection.worker.timers;
-            let (exchange, passes_hints) = (self.exchange, self.rules.passes_hints);
-            let sent = pin!(lease.send(request, may_repeat, |hint| {
-                if passes_hints {
-                    exchange.hint(hint);
-                }
-            }));
+            let timers = &exchange.connection.worker.timers;
             let failure = match within(timers, limit, &self.upload.last, sent).await {
                 Some(Ok(response)) => {
                     let is_last = !may_repeat || !self.retry().after.contains(&response.status());

@@ -13,7 +13,7 @@ use crate::{
 /// A redirect. What the route does not say is the request's own.
 pub(super) fn redirect(
     to: &RedirectTo,
-    exchange: Exchange<'_>,
+    exchange: &Exchange<'_>,
     route: &Route,
     parts: &Parts,
 ) -> Response<Body> {

@@ -88,11 +88,16 @@ pub(super) async fn serve(
     };
     let then = loop {
         // Each in memory that an idle connection does not have.
-        let then = match idle.wait(|cx| wire.with(|wire| wire.poll_next(cx))).await {
-            Some(Ok(mut head)) => {
-                let wire = &wire;
-                Box::pin(async move { exchange(connection, wire, &mut head, close).await }).await
-            }
+        let next = idle.wait(|cx| wire.with(|wire| wire.poll_next(cx)));
+        let begun = next.await.map(|next| {
+            let wire = &wire;
+            let begin = |mut head| {
+                Box::pin(async move { exchange(connection, wire, &mut head, close).await })
+            };
+            next.map(begin)
+        });
+        let then = match begun {
+            Some(Ok(exchange)) => exchange.await,
             Some(Err(Stop::Malformed(malformed))) => {
                 Box::pin(refuse(connection, &wire, malformed)).await
             }

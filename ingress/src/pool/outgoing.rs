@@ -11,7 +11,7 @@ use super::{RequestBody, http1};
 pub(crate) enum Outgoing {
     /// As it is on the wire: while an endpoint is waited for, nothing is kept of what it was made of.
     Http1(http1::Request),
-    Http2(Request<RequestBody>),
+    Http2(Box<Request<RequestBody>>),
 }
 
 impl Outgoing {
@@ -23,7 +23,7 @@ impl Outgoing {
         memory: &RefCell<Vec<u8>>,
     ) -> Self {
         if is_http2 {
-            return Self::Http2(compose(parts, body));
+            return Self::Http2(Box::new(compose(parts, body)));
         }
         let request = http1::Request::new(parts, body, &mut memory.borrow_mut());
         // Now, while it is in the processor's cache.
