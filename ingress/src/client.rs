@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 
-use crate::certificates::Shown;
+use crate::{certificates::Shown, sanitise::Names};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -93,14 +93,24 @@ impl Client {
     }
 
     /// `X-Forwarded-*`, `X-Real-IP` and `X-Request-ID`. Those of a client that is not trusted are replaced.
-    pub(crate) fn tell(&self, headers: &mut HeaderMap, port: &HeaderValue, trusted: &[IpNet]) {
+    ///
+    /// `names` are those of the headers that the client sent.
+    pub(crate) fn tell(
+        &self,
+        headers: &mut HeaderMap,
+        names: Names,
+        port: &HeaderValue,
+        trusted: &[IpNet],
+    ) {
         let (mut way, mut real) = (self.ip.clone(), self.ip.clone());
         if self.is_trusted {
             let address = self.address(headers, trusted);
             real = HeaderValue::try_from(address.to_string()).unwrap_or(real);
             way = extend(headers, &self.ip);
-        } else {
-            strip_claims(headers);
+        } else if names.has(Names::CLAIM) {
+            for claim in CLAIMS {
+                headers.remove(claim);
+            }
         }
         // At once, and not in steps while the six are put in.
         headers.reserve(TOLD);
@@ -135,17 +145,10 @@ fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(&ip))
 }
 
-fn strip_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &HeaderName| CLAIMS.contains(&name.as_str());
-    let may_be_claim = |name: &HeaderName| matches!(name.as_str().as_bytes(), [b'f' | b'x', ..]);
-    if headers
-        .keys()
-        .any(|name| may_be_claim(name) && is_claim(name))
-    {
-        for claim in CLAIMS {
-            headers.remove(claim);
-        }
-    }
+/// Whether only a proxy that is believed may say this header.
+pub(crate) fn is_claim(name: &str) -> bool {
+    // Few begin so.
+    matches!(name.as_bytes(), [b'f' | b'x', ..]) && CLAIMS.contains(&name)
 }
 
 /// The request's way with one more address.
@@ -206,7 +209,8 @@ mod tests {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
         let address = client.address(&headers, &trusted);
-        client.tell(&mut headers, &80.into(), &trusted);
+        let names = Names::of(&headers);
+        client.tell(&mut headers, names, &80.into(), &trusted);
         (headers, address)
     }
 

@@ -35,7 +35,7 @@ use crate::{
     policy::{self, Admitted, Answered, Place},
     pool::{Answer, Consent, Outgoing, RequestBody, Streamed, Upload},
     respond::{self, Body, Refusal},
-    sanitise::{self, Malformed, sanitise},
+    sanitise::{self, Malformed, Names, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
     trace::Traced,
 };
@@ -73,6 +73,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) listener: &'a ListenerTable,
     pub(crate) started: Instant,
     pub(crate) notes: &'a Notes,
+    /// Those of the headers that the client sent.
+    pub(crate) names: Names,
 }
 
 /// What became of a request, noted as it happens.
@@ -86,8 +88,6 @@ pub(crate) struct Notes {
     pub(crate) answered: Cell<Option<Instant>>,
     /// The client reads answers as gRPC.
     is_grpc: Cell<bool>,
-    /// The client sends its body only once it is told to.
-    expects_consent: Cell<bool>,
     /// The client understands heads that come before that of its answer.
     takes_hints: Cell<bool>,
     /// Why the ingress answered itself.
@@ -116,6 +116,7 @@ pub(crate) async fn serve(
         listener,
         started,
         notes: &Notes::default(),
+        names: Names::of(&parts.headers),
     };
     if connection.worker.access_log.is_some() {
         exchange.begin_record(parts);
@@ -150,13 +151,12 @@ pub(crate) async fn serve(
 
 impl Exchange<'_> {
     async fn run(&self, parts: &mut Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
-        let upgrade = Upgrade::take(parts, &body);
-        self.notes.is_grpc.set(grpc::is_grpc(&parts.headers));
+        let upgrade = Upgrade::take(parts, self.names, &body);
+        let is_grpc = self.names.has(Names::CONTENT_TYPE) && grpc::is_grpc(&parts.headers);
+        self.notes.is_grpc.set(is_grpc);
         let takes_hints = parts.version == Version::HTTP_11;
         self.notes.takes_hints.set(takes_hints);
-        let expects = parts.headers.contains_key(header::EXPECT);
-        self.notes.expects_consent.set(expects);
-        sanitise(parts, self.connection.local)?;
+        sanitise(parts, self.names, self.connection.local)?;
         let route = self.route(parts)?;
         self.note_route(route);
         policy::check_path(route, parts.uri.path())?;
@@ -304,7 +304,7 @@ impl Exchange<'_> {
             }
             return RequestBody::Empty;
         }
-        let waits = self.notes.expects_consent.get() && !cluster.transport.is_http2;
+        let waits = self.names.has(Names::EXPECT) && !cluster.transport.is_http2;
         let consent = waits.then(Consent::new);
         if waits {
             let expected = HeaderValue::from_static("100-continue");

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri, header, request::Parts
 pub use self::router::router;
 use crate::{
     listen, pool,
-    sanitise::{normal, sanitise, strip_hop_by_hop},
+    sanitise::{Names, normal, sanitise, strip_hop_by_hop},
 };
 
 /// Method, target and `name: value` pairs, each on a line: what passes has one Host, one length and a path in its one form, and
@@ -27,7 +27,8 @@ pub fn head(lines: &[u8]) {
 /// What the sanitiser lets pass has one reading.
 fn check(mut request: Parts) {
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-    if sanitise(&mut request, local).is_err() {
+    let names = Names::of(&request.headers);
+    if sanitise(&mut request, names, local).is_err() {
         return;
     }
     strip_hop_by_hop(&mut request.headers);
@@ -37,7 +38,8 @@ fn check(mut request: Parts) {
     assert_eq!(count(header::TRANSFER_ENCODING), 0, "{request:?}");
     assert!(request.uri.authority().is_none(), "{request:?}");
     let (uri, headers) = (request.uri.clone(), request.headers.clone());
-    assert_eq!(sanitise(&mut request, local), Ok(()), "{request:?}");
+    let names = Names::of(&request.headers);
+    assert_eq!(sanitise(&mut request, names, local), Ok(()), "{request:?}");
     assert_eq!((uri, headers), (request.uri, request.headers));
 }
 

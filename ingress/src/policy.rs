@@ -41,7 +41,7 @@ pub(crate) use self::{
 use crate::{
     forward::Exchange,
     respond::{Body, Refusal},
-    sanitise::{self, Malformed},
+    sanitise::{self, Malformed, Names},
     table::{ClusterId, CredentialId, Groups, Route},
 };
 
@@ -150,7 +150,7 @@ pub(crate) async fn admit(
     }
     let Some(policy) = &route.policy else {
         let most = exchange.connection.worker.shared.config.max_body_bytes;
-        check_length(most, head).map_err(|refusal| answer(exchange, refusal))?;
+        check_length(exchange, most, head).map_err(|refusal| answer(exchange, refusal))?;
         admitted.max_body_bytes = most;
         return Ok(admitted);
     };
@@ -174,8 +174,10 @@ fn answer(exchange: &Exchange<'_>, refusal: Refusal) -> Answered {
     Answered(Box::new(exchange.refuse(refusal)))
 }
 
-fn check_length(most: Option<u64>, head: &Parts) -> Result<(), Refusal> {
-    let Some(most) = most else { return Ok(()) };
+fn check_length(exchange: &Exchange<'_>, most: Option<u64>, head: &Parts) -> Result<(), Refusal> {
+    let Some(most) = most.filter(|_| exchange.names.has(Names::CONTENT_LENGTH)) else {
+        return Ok(());
+    };
     let length = head.headers.get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > most) {

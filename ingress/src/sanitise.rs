@@ -1,6 +1,7 @@
 //! Makes a request unambiguous before it is routed: one Host, one target form, one length, no hop-by-hop headers.
 
 mod host;
+mod names;
 mod path;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use http::{
 use self::path::Normalised;
 pub(crate) use self::{
     host::name_of,
+    names::Names,
     path::{has_encoded_slash, hex_of, query_value, query_values},
 };
 
@@ -64,37 +66,35 @@ impl Malformed {
 
 /// Checks a request and brings it into one form: Host is the host, the URI is path and query.
 ///
-/// `local` stands in for the Host that an HTTP/1.0 client may leave out.
-pub(crate) fn sanitise(request: &mut Parts, local: SocketAddr) -> Result<(), Malformed> {
+/// `names` are those of its headers; `local` stands in for the Host that an HTTP/1.0 client may leave out.
+pub(crate) fn sanitise(
+    request: &mut Parts,
+    names: Names,
+    local: SocketAddr,
+) -> Result<(), Malformed> {
     if request.method == Method::CONNECT {
         return Err(Malformed::Connect);
     }
     target(request, local)?;
-    framing(request)?;
-    if let Some(expect) = request.headers.remove(header::EXPECT)
+    framing(&mut request.headers, names)?;
+    if names.has(Names::EXPECT)
+        && let Some(expect) = request.headers.remove(header::EXPECT)
         && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
     {
         return Err(Malformed::Expect);
     }
-    strip_confusing(&mut request.headers);
+    if names.has(Names::CONFUSING) {
+        strip(&mut request.headers, Names::CONFUSING);
+    }
     Ok(())
 }
 
-/// Takes out headers that endpoints may take for others (`X_Real_IP`), for what only we say, or for a setting (`Proxy`),
-/// and what a client says to a proxy.
-fn strip_confusing(headers: &mut HeaderMap) {
-    let is_confusing = |name: &&HeaderName| {
-        let name = name.as_str().as_bytes();
-        name.contains(&b'_')
-            || name.starts_with(b"ssl-client-")
-            || name == b"proxy"
-            || name == b"proxy-authorization"
-    };
-    if headers.keys().any(|name| is_confusing(&name)) {
-        let names: Vec<_> = headers.keys().filter(is_confusing).cloned().collect();
-        for name in names {
-            headers.remove(name);
-        }
+/// Takes out all headers of a kind.
+fn strip(headers: &mut HeaderMap, kind: Names) {
+    let is_one = |name: &&HeaderName| Names::of_one(name).has(kind);
+    let names: Vec<_> = headers.keys().filter(is_one).cloned().collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 
@@ -173,8 +173,10 @@ fn set_path_and_query(request: &mut Parts, path: PathAndQuery) -> Result<(), Mal
 }
 
 /// One way to know where a request's body ends. The connection to the upstream frames it anew.
-fn framing(request: &mut Parts) -> Result<(), Malformed> {
-    let headers = &mut request.headers;
+fn framing(headers: &mut HeaderMap, names: Names) -> Result<(), Malformed> {
+    if !names.has(Names::TRANSFER_ENCODING) && !names.has(Names::CONTENT_LENGTH) {
+        return Ok(());
+    }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -203,51 +205,36 @@ fn framing(request: &mut Parts) -> Result<(), Malformed> {
 
 /// Takes out what only concerns one connection. Headers that others rely on stay, even if Connection names them.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have one or none, and a look at all names costs less than taking each out that there may be.
-    let (mut has_options, mut has_others) = (false, false);
-    for name in headers.keys() {
-        if *name == header::CONNECTION {
-            has_options = true;
-        } else {
-            has_others |= is_hop_by_hop(name);
-        }
+    strip_hop_by_hop_of(Names::of(headers), headers);
+}
+
+/// The same, where it is known already what there is.
+pub(crate) fn strip_hop_by_hop_of(names: Names, headers: &mut HeaderMap) {
+    if names.has(Names::CONNECTION) {
+        strip_options(headers);
     }
-    if has_options {
-        strip_named(headers);
-        headers.remove(header::CONNECTION);
-    }
-    if has_others {
-        while let Some(name) = headers.keys().find(|name| is_hop_by_hop(name)).cloned() {
-            headers.remove(name);
-        }
+    if names.has(Names::HOP_BY_HOP) {
+        strip(headers, Names::HOP_BY_HOP);
     }
 }
 
-/// Takes out what Connection names.
-fn strip_named(headers: &mut HeaderMap) {
+/// Takes out Connection, and what it names.
+fn strip_options(headers: &mut HeaderMap) {
     let is_plain = |value: &HeaderValue| {
         let value = value.as_bytes();
         value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
     };
-    if headers.get_all(header::CONNECTION).iter().all(is_plain) {
-        return;
+    if !headers.get_all(header::CONNECTION).iter().all(is_plain) {
+        let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
+            .filter(|name| !is_protected(name))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
     }
-    let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| !is_protected(name))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-}
-
-/// Whether a message is forwarded without this header, besides Connection and what that names.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
-    )
+    headers.remove(header::CONNECTION);
 }
 
 /// Headers that a client must not be able to take out of its own request.

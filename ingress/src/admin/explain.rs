@@ -9,7 +9,7 @@ use meshlite_snapshot::{Cluster, ListenerProtocol, Name, Policy, Route, RouteTab
 use serde::Serialize;
 
 use crate::{
-    sanitise::{self, Malformed, sanitise},
+    sanitise::{self, Malformed, Names, sanitise},
     table::{ListenerTable, Table},
 };
 
@@ -113,7 +113,8 @@ impl Explanation {
         explained.listener = Some(name.clone());
         let asked = question.parts.uri.clone();
         let local = (Ipv4Addr::LOCALHOST, question.port).into();
-        if let Err(malformed) = sanitise(&mut question.parts, local) {
+        let names = Names::of(&question.parts.headers);
+        if let Err(malformed) = sanitise(&mut question.parts, names, local) {
             let status = malformed.status().as_u16();
             explained.say("sanitise", format!("refused with {status}: {malformed}"));
             return explained;

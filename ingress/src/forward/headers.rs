@@ -4,9 +4,10 @@ use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri};
 
 use super::{Exchange, upgrade::Upgrade};
 use crate::{
+    http1::has_option,
     policy::Admitted,
     respond::Refusal,
-    sanitise,
+    sanitise::{Names, strip_hop_by_hop_of},
     table::{Cluster, Route},
 };
 
@@ -20,19 +21,17 @@ impl Exchange<'_> {
         cluster: &Cluster,
         upgrade: Option<&Upgrade>,
     ) -> Result<(), Refusal> {
-        let takes_trailers = parts.headers.get_all(header::TE).iter().any(|value| {
-            value
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-        });
-        sanitise::strip_hop_by_hop(&mut parts.headers);
+        let wants_trailers = |value: &HeaderValue| has_option(value.as_bytes(), "trailers");
+        let takes_trailers = self.names.has(Names::TE)
+            && parts.headers.get_all(header::TE).iter().any(wants_trailers);
+        strip_hop_by_hop_of(self.names, &mut parts.headers);
         if parts.version == Version::HTTP_2 {
             join_cookies(&mut parts.headers);
         }
         let trusted = &self.connection.worker.shared.config.trusted_proxies;
         let client = &self.connection.client;
-        client.tell(&mut parts.headers, &self.listener.port_value, trusted);
+        let port = &self.listener.port_value;
+        client.tell(&mut parts.headers, self.names, port, trusted);
         admitted.tell(&mut parts.headers);
         for edits in &route.filters.request {
             edits.apply(&mut parts.headers);

@@ -13,7 +13,7 @@ use crate::{
     listen::{Incoming, Upgrading, Worker},
     pool::{Answer, Transport},
     respond::{Body, Refusal},
-    sanitise::{self, Malformed},
+    sanitise::{self, Malformed, Names},
     table::Route,
 };
 
@@ -31,9 +31,10 @@ pub(super) struct Upgrade {
 
 impl Upgrade {
     /// The wish in a request, if it has one that can be met: for a WebSocket, without a body. It is a GET then.
-    pub(super) fn take(parts: &mut Parts, body: &Incoming) -> Option<Self> {
+    pub(super) fn take(parts: &mut Parts, names: Names, body: &Incoming) -> Option<Self> {
         let is_extended = is_extended_connect(parts);
-        if !is_extended && !is_upgrade(parts, body) {
+        let is_upgrade = names.has(Names::UPGRADE) && is_upgrade(parts, body);
+        if !is_extended && !is_upgrade {
             return None;
         }
         let client = Upgrading::on(parts, body)?;

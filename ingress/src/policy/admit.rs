@@ -120,7 +120,7 @@ impl Policy {
             let taken = &exchange.connection.worker.shared.taken;
             kept.place = limits.take(taken, asker.address, exchange.started)?;
         }
-        check_length(self.most(exchange), head)?;
+        check_length(exchange, self.most(exchange), head)?;
         let is_listed = self.list.as_ref().map(|list| list.permits(asker.address));
         let has_auth = self.basic.is_some() || self.external.is_some();
         match is_listed {
