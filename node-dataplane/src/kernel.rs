@@ -53,6 +53,12 @@ pub(crate) trait Kernel: Send + 'static {
         steps: &[Step],
     ) -> impl Future<Output = Vec<Result<(), KernelError>>> + Send;
 
+    /// Takes away what an interrupted run has left, once everything is as it should be that was read last: before, it may
+    /// be what a virtual server needs that comes yet. What stays is seen with the next reading.
+    fn tidy(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Connections of just these real servers, in the same order; 0 for one that is not there. Cheap: it is asked while
     /// they drain.
     fn connections(

@@ -36,6 +36,7 @@ use std::{collections::BTreeSet, io, net::SocketAddr, time::Duration};
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
 use meshlite_snapshot::Protocol;
+use tracing::debug;
 
 use self::{backend::Backend, door::Door, helpers::Helpers};
 pub(crate) use self::{
@@ -172,6 +173,12 @@ impl Kernel for Ipvs {
         match self.run(is_quick, job).await {
             Ok(results) => results,
             Err(error) => vec![Err(error); count],
+        }
+    }
+
+    async fn tidy(&mut self) {
+        if let Err(error) = self.run(false, Backend::tidy).await {
+            debug!(%error, "what an interrupted run left cannot be taken away yet");
         }
     }
 

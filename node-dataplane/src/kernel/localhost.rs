@@ -122,6 +122,10 @@ impl<K: Kernel> Kernel for Localhost<K> {
         results
     }
 
+    async fn tidy(&mut self) {
+        self.kernel.tidy().await;
+    }
+
     async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
         self.kernel.connections(of).await
     }

@@ -21,6 +21,9 @@ pub(crate) struct Memory {
     /// How many steps each call had.
     #[cfg(test)]
     pub(crate) calls: Vec<usize>,
+    /// How many calls there were before it was asked to tidy up, each time.
+    #[cfg(test)]
+    pub(crate) tidied: Vec<usize>,
     /// Nobody has changed it behind the planner's back, and it knows.
     #[cfg(test)]
     pub(crate) is_as_left: bool,
@@ -95,6 +98,11 @@ impl Kernel for Memory {
         #[cfg(test)]
         self.calls.push(steps.len());
         steps.iter().map(|step| self.apply_one(step)).collect()
+    }
+
+    #[cfg(test)]
+    async fn tidy(&mut self) {
+        self.tidied.push(self.calls.len());
     }
 
     async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {

@@ -86,6 +86,9 @@ impl<K: Kernel> Program<K> {
                 self.heed_repairs(&plan);
             }
             self.carry_out(&plan, &mut mirror, &mut outcome).await;
+            if is_full {
+                self.kernel.tidy().await;
+            }
         }
         if let Some(printer) = &mut self.printer {
             printer.print(self.wanted.desired.table());

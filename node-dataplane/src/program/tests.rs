@@ -274,6 +274,17 @@ async fn many_new_services_come_some_at_a_time_after_who_is_inside_and_end_as_al
 }
 
 #[tokio::test]
+async fn what_an_interrupted_run_left_is_tidied_up_once_all_that_was_read_is_as_it_should_be() {
+    let mut program = first_pass(Memory::default()).await;
+    assert_eq!(program.kernel.tidied, [3], "after the last call of three");
+    assert!(program.pass(vec![]).await);
+    assert_eq!(program.kernel.tidied, [3], "nothing was read");
+    program.resync();
+    assert!(program.pass(vec![]).await);
+    assert_eq!(program.kernel.tidied.len(), 2);
+}
+
+#[tokio::test]
 async fn what_another_backend_carries_is_taken_over_with_all_at_once() {
     let mut kernel = Memory::default();
     kernel.observed.is_carried_elsewhere = true;

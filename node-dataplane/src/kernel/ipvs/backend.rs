@@ -51,8 +51,8 @@ pub(super) struct Backend<D> {
     pub(super) of_others: BTreeSet<IpAddr>,
     /// Another backend carries the traffic.
     pub(super) is_takeover: bool,
-    /// What was read has not been tidied up yet.
-    pub(super) is_fresh: bool,
+    /// Places that could not be removed since what there is was read.
+    pub(super) stuck: BTreeSet<Key>,
 }
 
 // === impl Backend ===
@@ -73,7 +73,7 @@ impl<D: Door> Backend<D> {
             inherited: BTreeSet::new(),
             of_others: BTreeSet::new(),
             is_takeover: false,
-            is_fresh: false,
+            stuck: BTreeSet::new(),
             options,
         })
     }
@@ -119,9 +119,7 @@ impl<D: Door> Backend<D> {
         self.commit(batch);
         self.bind(batch)?;
         self.forget_flows(batch);
-        if std::mem::take(&mut self.is_fresh) {
-            self.tidy(&stuck)?;
-        }
+        self.stuck.extend(stuck);
         Ok(())
     }
 
@@ -241,9 +239,9 @@ impl<D: Door> Backend<D> {
     }
 
     /// Takes away what an interrupted run has left: helping rules and addresses without a virtual server.
-    fn tidy(&mut self, stuck: &BTreeSet<Key>) -> Result<(), KernelError> {
+    pub(super) fn tidy(&mut self) -> Result<(), KernelError> {
         let is_known = |key: &Key| self.programmed.get(key).is_some() || self.left.contains(key);
-        let is_stale = |key: &&Key| !is_known(key) && !stuck.contains(*key);
+        let is_stale = |key: &&Key| !is_known(key) && !self.stuck.contains(*key);
         let stale: Vec<Key> = self.helpers.places().filter(is_stale).copied().collect();
         for key in stale {
             self.helpers.remove(&key);

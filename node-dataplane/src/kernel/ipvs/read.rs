@@ -106,7 +106,7 @@ impl<D: Door> Backend<D> {
         let others = listing.left.keys().chain(listing.foreign.keys());
         self.of_others = others.map(|frontend| frontend.address.ip()).collect();
         self.left = listing.left.keys().copied().map(Key::everyone).collect();
-        self.is_fresh = true;
+        self.stuck.clear();
         let clients = self.helpers.clients();
         let mut virtual_servers = servers.observed;
         for (frontend, listed) in &listing.foreign {

@@ -81,6 +81,7 @@ async fn program<K: Kernel>(kernel: &mut K, desired: &Table) -> Result<Plan, Ker
             result?;
         }
     }
+    kernel.tidy().await;
     Ok(plan)
 }
 

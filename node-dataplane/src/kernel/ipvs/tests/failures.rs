@@ -75,6 +75,10 @@ impl Kernel for Direct {
         self.0.apply(steps)
     }
 
+    async fn tidy(&mut self) {
+        self.0.tidy().ok();
+    }
+
     async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
         self.0.connections(of)
     }
@@ -140,6 +144,7 @@ async fn a_kernel_that_fails_now_and_then_is_programmed_in_the_end() {
                     let errors = outcomes.filter(|(_, result)| result.is_err());
                     failed.extend(errors.filter_map(|(step, _)| step.key().copied()));
                 }
+                kernel.tidy().await;
             }
         }
         kernel.0.door.period = usize::MAX;
