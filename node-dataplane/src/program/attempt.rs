@@ -86,7 +86,7 @@ impl<K: Kernel> Program<K> {
                 self.heed_repairs(&plan);
             }
             self.carry_out(&plan, &mut mirror, &mut outcome).await;
-            if is_full {
+            if is_full && outcome.global.is_none() {
                 self.kernel.tidy().await;
             }
         }
