@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use meshlite_tests::world::{Host, Protocol, World};
@@ -51,8 +51,9 @@ impl Load {
         let start = |to: &SocketAddr| {
             let (world, stop, to) = (Arc::clone(world), Arc::clone(&stop), *to);
             thread::spawn(move || {
+                let before = Traces::of(&world);
                 ask(of(&world), to, keeps_one, &stop)
-                    .map_err(|failed| format!("{failed}{}", opening(&world)))
+                    .map_err(|failed| format!("{failed}{}", before.since(&world)))
             })
         };
         let clients = to.iter().map(start).collect();
@@ -110,8 +111,32 @@ fn ask(client: &Host, to: SocketAddr, keeps_one: bool, stop: &AtomicBool) -> Res
     Ok(asked)
 }
 
-/// What nodes know of connections that nobody has answered yet: why one failed shows there, and nowhere else.
-fn opening(world: &World) -> String {
-    let of = |node: &Host| format!("\n{}:\n{}", node.name(), node.opening_connections());
-    world.nodes().map(of).collect()
+/// When a client began, and what nodes had refused until then.
+struct Traces {
+    began: Instant,
+    refusals: Vec<[u64; 3]>,
+}
+
+impl Traces {
+    fn of(world: &World) -> Self {
+        Self {
+            began: Instant::now(),
+            refusals: world.nodes().map(Host::refusals).collect(),
+        }
+    }
+
+    /// What nodes have refused since, and know of connections that nobody has answered yet: why one failed shows there,
+    /// and nowhere else.
+    fn since(&self, world: &World) -> String {
+        let nodes = world.nodes().zip(&self.refusals);
+        let of = |(node, before): (&Host, _)| {
+            let (name, opening) = (node.name(), node.opening_connections());
+            let now = node.refusals();
+            format!(
+                "\n{name}: resets, unreachable and unreachable6 sent: {before:?}, now {now:?}\n{opening}"
+            )
+        };
+        let nodes: String = nodes.map(of).collect();
+        format!(", {:?} after it began{nodes}", self.began.elapsed())
+    }
 }

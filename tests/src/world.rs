@@ -22,6 +22,7 @@ mod process;
 mod relay;
 mod server;
 mod topology;
+mod traces;
 
 use std::io;
 

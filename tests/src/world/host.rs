@@ -116,19 +116,6 @@ impl Host {
         }
     }
 
-    /// Connections that it tracks or balances and that are not open yet, as the kernel shows them.
-    pub fn opening_connections(&self) -> String {
-        let read = |file| fs::read_to_string(format!("/proc/thread-self/net/{file}"));
-        let files = ["nf_conntrack", "ip_vs_conn"];
-        // Not every kernel has both.
-        let shown = self
-            .namespace()
-            .run(|| files.map(|file| read(file).unwrap_or_default()));
-        let lines = shown.iter().flat_map(|shown| shown.lines());
-        let opening: Vec<_> = lines.filter(|line| line.contains("SYN")).collect();
-        opening.join("\n")
-    }
-
     /// A port of its address.
     pub fn at(&self, family: Family, port: u16) -> SocketAddr {
         (self.ip(family), port).into()
