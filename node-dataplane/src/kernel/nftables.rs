@@ -7,7 +7,8 @@
 //!                  or choices: place . random mod K → number, kept for S seconds ────────┴ members: place . number
 //!                                                                                            → endpoint ──> NAT
 //!   checked-… ──── check-ip ── if from inside: servers-inside, ways-inside; then drop, refuse, guard; then as above
-//!   none ───────── vips ── closed-ip: ports are refused, pings answered
+//!   none ───────── vips ── closed-ip: all that again, then ports are refused, pings answered
+//!                  to this node ── node-ports-ip: all that again, then the same for node ports
 //! ```
 //!
 //! A first packet of a plain virtual server is looked up three times here, and four times more when it leaves: whose

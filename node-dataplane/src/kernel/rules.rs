@@ -17,6 +17,13 @@
 //! whole table for loops. Chains hang at priorities of their own and lead to nobody else's: what others flush or load
 //! changes nothing here, but a packet that any table drops is gone. It needs Linux 5.13.
 //!
+//! A transaction is whole, but the look-ups of one packet are not: one may see what was before a commit and the next what
+//! is after it, such as the number of slots and then a slot that is gone. And up to Linux 6.16 a single look-up can miss an
+//! element that is being replaced, since it still asks for what was before and that is taken out already. So nobody is
+//! refused, let go or sent on for one look-up: who found nothing comes back, and all is looked up again, on ways that
+//! nobody takes who was found. For the same reason a table [goes](remove) once nobody is in its chains any more, and where
+//! one is replaced, what refuses goes with its maps.
+//!
 //! Whose elements are whose follows from their keys, which begin with `address . protocol . port`, and from the set,
 //! which is for an audience. So after a restart everything is read back, and what is not as it must be is known by its
 //! virtual server: that is shown as [broken](Entry::broken). Where rules, chains or sets are not as they must be,
@@ -47,7 +54,7 @@ use std::{
     thread,
 };
 
-use meshlite_nft::{Generation, Nftables, Transaction};
+use meshlite_nft::{Generation, Nftables, SetKey, Transaction};
 
 use self::skeleton::{Skeleton, add_chain, add_rules};
 pub(crate) use self::{
@@ -72,6 +79,8 @@ pub(crate) struct Rules<E: Entry> {
     entries: BTreeMap<Key, E>,
     /// What the kernel has of those that are broken.
     remains: BTreeMap<Key, Vec<Placed>>,
+    /// Sets of the table, as it is, that have the addresses of which it refuses ports.
+    refusing: Vec<SetKey>,
     /// How many have each shared element.
     shared: BTreeMap<Placed, u32>,
     branches: BTreeSet<E::Branch>,
@@ -102,6 +111,7 @@ impl<E: Entry> Rules<E> {
             clients: Clients::default(),
             entries: BTreeMap::new(),
             remains: BTreeMap::new(),
+            refusing: Vec::new(),
             shared: BTreeMap::new(),
             branches: BTreeSet::new(),
         })
@@ -117,7 +127,7 @@ impl<E: Entry> Rules<E> {
         let skeleton = Skeleton::of::<E>(&clients.detector()).named("meshlite-trial");
         let table = &skeleton.table.key;
         let mut transaction = Transaction::new();
-        skeleton.load(&mut transaction);
+        skeleton.load(&mut transaction, &[]);
         for branch in branches {
             let branch = E::branch(*branch);
             add_chain(&mut transaction, table, &branch.chain);

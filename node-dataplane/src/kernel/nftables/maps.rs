@@ -127,7 +127,7 @@ pub(super) fn chains(detector: &Detector) -> Vec<ChainOfRules> {
         nat("nat-output", Hook::OUTPUT),
     ];
     for family in FAMILIES {
-        chains.extend([balance(family), closed(family)]);
+        chains.extend(balance(family));
         for audience in AUDIENCES {
             for place in [Place::Vip, Place::Node] {
                 chains.push(check(family, audience, place, detector));
@@ -144,32 +144,36 @@ pub(super) fn constants() -> Vec<Placed> {
         let check = name(&check_name(set.family, set.audience, set.place));
         Placed {
             set,
-            element: Element::mapping(Field::Mark(0).into(), Data::Verdict(Verdict::Goto(check))),
+            element: Element::mapping(Field::Mark(0).into(), Data::Verdict(Verdict::Jump(check))),
         }
     };
     ways.flat_map(Shape::ids).map(check).collect()
 }
 
 /// The virtual server at the very address comes first, the one on every address of this node last, and between the two
-/// what is closed.
-fn balance(family: AddressFamily) -> ChainOfRules {
+/// what is closed. Whoever is about to be let go or refused is [looked up again](crate::kernel::rules).
+fn balance(family: AddressFamily) -> [ChainOfRules; 3] {
     let server = |place| server(family, Audience::Everyone, place, &[]);
+    let name = |name| chain_name(name, Audience::Everyone, family);
+    let at_address = [load_vip(family), server(Place::Vip)].concat();
     let is_vip = vec![
         load_destination(family, 0),
         is_in(SetId::of(VIPS, family), 0),
-        goto(&closed_name(family)),
+        goto(&name("closed")),
     ];
-    let rules = vec![
-        [load_vip(family), server(Place::Vip)].concat(),
-        [is_family(family), is_vip].concat(),
-        [
-            is_to_this_node(family),
-            load_node_place(family),
-            server(Place::Node),
-        ]
-        .concat(),
-    ];
-    regular(chain_name("balance", Audience::Everyone, family), rules)
+    let is_vip = [is_family(family), is_vip].concat();
+    let is_node = [is_to_this_node(family), vec![goto(&name("node-ports"))]].concat();
+    let at_node = [load_node_place(family), server(Place::Node)].concat();
+    let mut closed = vec![at_address.clone(), answer_echo(family)];
+    closed.extend(filter::refuse_ports(family, &[]));
+    [
+        regular(name("balance"), vec![at_address.clone(), is_vip, is_node]),
+        regular(name("closed"), closed),
+        regular(
+            name("node-ports"),
+            vec![at_address, at_node.clone(), at_node],
+        ),
+    ]
 }
 
 fn server(
@@ -187,9 +191,8 @@ fn server(
     decide(servers, condition, ways)
 }
 
-/// What is not balanced of a virtual address: this host answers whoever pings it, though it has none, as what is new of
-/// ICMP are echo requests; and ports that are no Service's are refused.
-fn closed(family: AddressFamily) -> ChainOfRules {
+/// This host answers whoever pings a virtual address, though it has none: what is new of ICMP are echo requests.
+fn answer_echo(family: AddressFamily) -> Vec<Expression> {
     const ICMP: u8 = 1;
     const ICMPV6: u8 = 58;
     let protocol = match family {
@@ -205,16 +208,7 @@ fn closed(family: AddressFamily) -> ChainOfRules {
             flags: NatFlags::empty(),
         },
     ];
-    let answer = [is_family(family), answer].concat();
-    let refuse = filter::refuse_ports(family, &[]);
-    regular(
-        closed_name(family),
-        [answer].into_iter().chain(refuse).collect(),
-    )
-}
-
-fn closed_name(family: AddressFamily) -> String {
-    format!("closed-{}", family_name(family))
+    [is_family(family), answer].concat()
 }
 
 /// Where a virtual server may be for some clients only, or has nobody to serve them: who is inside goes to the one of
@@ -233,12 +227,13 @@ fn check(
         Audience::Inside => Vec::new(),
         Audience::Everyone => inside(family, detector),
     };
-    let own = inside.into_iter().map(|condition| {
+    let own = inside.into_iter().flat_map(|condition| {
         let server = server(family, Audience::Inside, place, &condition);
-        [load.clone(), server].concat()
+        let rule = [load.clone(), server].concat();
+        [rule.clone(), rule]
     });
-    let decide = filter::frontend(family, audience, place, &[]);
-    let rules = own.chain([[load.clone(), decide].concat()]);
+    let decide = [load.clone(), filter::frontend(family, audience, place, &[])].concat();
+    let rules = own.chain([decide.clone(), decide]);
     regular(check_name(family, audience, place), rules.collect())
 }
 

@@ -1,5 +1,6 @@
 //! Tests of nftables as a kernel: what is compiled, what a restart finds, and what strangers' hands do.
 
+mod commits;
 mod kernel;
 
 use std::collections::{BTreeMap, BTreeSet};

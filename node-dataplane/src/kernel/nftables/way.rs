@@ -135,7 +135,8 @@ impl Way {
             audience,
             place,
         };
-        let go = Data::Verdict(Verdict::Goto(name(&chain)));
+        // Whoever finds no slot comes back, and is told the number that there is now.
+        let go = Data::Verdict(Verdict::Jump(name(&chain)));
         let element = Element::mapping(Field::Mark(self.number()).into(), go);
         Branch {
             chain: regular(chain, rules),

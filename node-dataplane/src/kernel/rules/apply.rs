@@ -8,6 +8,7 @@ use super::{
     Changes, Clients, Outcome, Rules,
     change::{Blamed, Builder, NOBODY, Replacement},
     entry::{Content, Entry, Placed},
+    read::all_refusing,
     refusal::kernel_error,
     skeleton::Skeleton,
 };
@@ -120,8 +121,9 @@ impl<E: Entry> Rules<E> {
             builder.replace(NOBODY, Replacement { old, new });
         }
         let skeleton = is_load.then(|| Skeleton::of::<E>(&wanted.detector()));
+        let skeleton = skeleton.as_ref().map(|it| (it, &self.refusing[..]));
         Attempt {
-            blamed: builder.build::<E>(self.generation, skeleton.as_ref(), &branches),
+            blamed: builder.build::<E>(self.generation, skeleton, &branches),
             keys,
             is_load,
             shared,
@@ -168,6 +170,7 @@ impl<E: Entry> Rules<E> {
 
     fn take(&mut self, attempt: Attempt<E::Branch>, clients: Option<Clients>, changes: Changes<E>) {
         if attempt.is_load {
+            self.refusing = all_refusing();
             self.shared.clear();
             self.branches.clear();
             for key in std::mem::take(&mut self.remains).into_keys() {

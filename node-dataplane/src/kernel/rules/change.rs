@@ -88,12 +88,12 @@ impl Builder {
         self.sets.entry(set).or_default()
     }
 
-    /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, branches,
-    /// then elements. What goes of a set goes before anything comes, or another element with its key would be taken for it.
+    /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, in the place
+    /// of a table that refuses by these sets, branches, then elements. What goes of a set goes before anything comes, or another element with its key would be taken for it.
     pub(super) fn build<E: Entry>(
         self,
         generation: Option<Generation>,
-        skeleton: Option<&Skeleton>,
+        skeleton: Option<(&Skeleton, &[SetKey])>,
         branches: &BTreeSet<E::Branch>,
     ) -> Blamed {
         let mut blamed = Blamed {
@@ -105,8 +105,8 @@ impl Builder {
             let moves = sets.entry(placed.set).or_default();
             moves.come.push((placed.element, NOBODY));
         };
-        if let Some(skeleton) = skeleton {
-            skeleton.load(&mut blamed.transaction);
+        if let Some((skeleton, refusing)) = skeleton {
+            skeleton.load(&mut blamed.transaction, refusing);
             for placed in &skeleton.constants {
                 come(&mut sets, placed.clone());
             }

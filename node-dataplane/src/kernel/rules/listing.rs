@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use meshlite_nft::{
-    Data, ElementEntry, Error, Nftables, Table, Transaction, UserData, Value, Verdict,
+    Base, Data, ElementEntry, Error, Hook, Nftables, Table, Transaction, UserData, Value, Verdict,
 };
 
 use serde::Serialize;
@@ -63,13 +63,15 @@ pub(crate) fn list(of_backends: &[&'static [Shape]]) -> Result<Vec<Listed>, Kern
     }
 }
 
-/// Leaves the table's connections their translation, and lets no new one come to it: its rules go where packets enter
-/// by themselves. Says whether there was a table.
+/// Leaves the table's connections their translation, and lets no new one come to it: its rules go where packets come in
+/// or begin. What has passed there is still masqueraded. Says whether there was a table.
 pub(crate) fn close() -> Result<bool, KernelError> {
     let close = || {
         let mut nftables = Nftables::connect()?;
         let chains = nftables.chains()?.into_iter().map(|entry| entry.chain);
-        let ours = chains.filter(|chain| chain.key.table == table() && chain.base.is_some());
+        let enters = |base: Base| matches!(base.hook, Hook::PREROUTING | Hook::OUTPUT);
+        let ours =
+            chains.filter(|chain| chain.key.table == table() && chain.base.is_some_and(enters));
         let mut transaction = Transaction::new();
         for chain in ours {
             transaction.flush_chain(&chain.key);
@@ -84,8 +86,11 @@ pub(crate) fn close() -> Result<bool, KernelError> {
     }
 }
 
-/// Takes the table away with all that is in it, and nothing else. Says whether there was one.
+/// Takes the table away with all that is in it, and nothing else. Says whether there was one. It is closed before: a
+/// packet in the middle of its chains would find no virtual server any more, and be refused. There is none once this
+/// socket is closed, for which Linux waits.
 pub(crate) fn remove() -> Result<bool, KernelError> {
+    close()?;
     let remove = || {
         let mut nftables = Nftables::connect()?;
         let key = table();

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use meshlite_nft::{Error, Nftables};
+use meshlite_nft::{Error, Nftables, SetKey};
 
 use super::{
     Rules,
     detect::{Clients, Detector, INSIDE, PODS},
     entry::{Entry, Placed},
     helper::{HAIRPINS, VIPS},
-    name::{Elements, Maps, SetId, table},
+    name::{Elements, FAMILIES, Maps, SetId, table},
     refusal::kernel_error,
     skeleton::Skeleton,
     value::split_vip,
@@ -46,6 +46,8 @@ impl<E: Entry> Rules<E> {
                 return Ok(());
             }
             let found = self.find().map_err(|it| self.refused(&it))?;
+            let refusing = refusing(&mut self.nftables);
+            self.refusing = refusing.map_err(|it| self.refused(&it))?;
             let after = self.nftables.generation().map_err(|it| self.refused(&it))?;
             if before != after {
                 continue;
@@ -168,6 +170,24 @@ impl<E: Entry> Found<E> {
             branches: BTreeSet::new(),
         }
     }
+}
+
+/// The sets by which a table that is whole refuses.
+pub(super) fn all_refusing() -> Vec<SetKey> {
+    FAMILIES
+        .map(|family| SetId::of(VIPS, family).key())
+        .to_vec()
+}
+
+/// Those sets that the table has, whichever version made it, by which it refuses.
+fn refusing(nftables: &mut Nftables) -> Result<Vec<SetKey>, Error> {
+    let sets = match nftables.sets(&table()) {
+        Err(Error::NotThere(_)) => return Ok(Vec::new()),
+        sets => sets?,
+    };
+    let known = all_refusing();
+    let keys = sets.into_iter().map(|entry| entry.set.key);
+    Ok(keys.filter(|key| known.contains(key)).collect())
 }
 
 /// Whether elements are the same, in whatever order.

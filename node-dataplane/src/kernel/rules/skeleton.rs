@@ -1,6 +1,6 @@
 //! What of the table does not depend on virtual servers: its sets, its chains and rules, and what verdict maps say.
 
-use meshlite_nft::{Chain, Rule, Set, Table, TableKey, Transaction, UserData};
+use meshlite_nft::{Chain, Rule, Set, SetKey, Table, TableKey, Transaction, UserData};
 
 use super::{
     chains::{filter, masquerade},
@@ -65,8 +65,13 @@ impl Skeleton {
         self
     }
 
-    /// Puts it in the place of whatever the table had.
-    pub(super) fn load(&self, transaction: &mut Transaction) {
+    /// Puts it in the place of whatever the table had. What refused there goes first: Linux takes the elements of maps
+    /// that are deleted out at once, so that a packet in the middle of the chains finds no virtual server any more, but
+    /// leaves those of sets.
+    pub(super) fn load(&self, transaction: &mut Transaction, refusing: &[SetKey]) {
+        for set in refusing {
+            transaction.flush_set(set);
+        }
         // Added first, so that deleting it is no error where it was not there.
         transaction.add_table(&self.table);
         transaction.delete_table(&self.table.key);

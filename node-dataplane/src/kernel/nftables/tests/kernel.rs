@@ -16,21 +16,21 @@ use crate::{
 };
 
 /// Runs a test with a network namespace for its kernels.
-fn in_kernel<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
+pub(super) fn in_kernel<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send) {
     in_namespace(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.unwrap().block_on(test());
     });
 }
 
-async fn plan_for(kernel: &mut Nftables, desired: &Table) -> Plan {
+pub(super) async fn plan_for(kernel: &mut Nftables, desired: &Table) -> Plan {
     let found = kernel.read().await.unwrap();
     let now = Instant::now();
     plan(desired, &found, &Drains::new(), Duration::ZERO, now)
 }
 
 /// Programs a table phase by phase, until nothing is left to do.
-async fn settle(kernel: &mut Nftables, desired: &Table) {
+pub(super) async fn settle(kernel: &mut Nftables, desired: &Table) {
     for _ in 0..5 {
         let plan = plan_for(kernel, desired).await;
         if plan.steps.is_empty() {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! prerouting −110 ──> check-ip ──────┬─ frontends-inside, if from inside, then frontends: place → number ── checks
-//! output −110 ─────> check-inside-ip ┘  then: address in vips ──> refuse
+//! output −110 ─────> check-inside-ip ┘  then: address in vips ──> closed-…: the same again, then refuse
+//!                                       then: to this node ──> node-ports-…: the same again, then for node ports
 //! ```
 
 use meshlite_nft::{ChainKind, Expression, Hook};
@@ -20,7 +21,8 @@ use crate::{
         helper::VIPS,
         name::{AUDIENCES, FAMILIES, Place, SetId},
         steps::{
-            accept, is_in, is_new, is_to_this_node, load_destination, load_node_place, load_vip,
+            accept, goto, is_family, is_in, is_new, is_to_this_node, load_destination,
+            load_node_place, load_vip,
         },
     },
     table::Audience,
@@ -40,30 +42,41 @@ pub(in crate::kernel::rules) fn chains(detector: &Detector) -> Vec<ChainOfRules>
     ];
     for family in FAMILIES {
         for audience in AUDIENCES {
-            chains.push(check(audience, family, detector));
+            chains.extend(check(audience, family, detector));
         }
     }
     chains
 }
 
 /// The virtual server at the very address comes first, the one on every address of this node last, and between the two
-/// what is closed.
-fn check(audience: Audience, family: AddressFamily, detector: &Detector) -> ChainOfRules {
+/// what is closed. Whoever is about to be let go or refused is [looked up again](super::super).
+fn check(audience: Audience, family: AddressFamily, detector: &Detector) -> [ChainOfRules; 3] {
     let usable = usable(audience, family, detector);
-    let frontend = |load: Vec<Expression>, place| {
+    let frontends = |load: Vec<Expression>, place| {
         let decide = usable.iter().map(move |of| {
             let decide = frontend(family, of.audience, place, &of.condition);
             [load.clone(), decide].concat()
         });
         decide.collect::<Vec<_>>()
     };
-    let mut rules = frontend(load_vip(family), Place::Vip);
-    let is_vip = [
+    let name = |name| chain_name(name, audience, family);
+    let at_address = frontends(load_vip(family), Place::Vip);
+    let is_vip = vec![
         load_destination(family, 0),
         is_in(SetId::of(VIPS, family), 0),
+        goto(&name("closed")),
     ];
-    rules.extend(refuse_ports(family, &is_vip));
-    let load = [is_to_this_node(family), load_node_place(family)].concat();
-    rules.extend(frontend(load, Place::Node));
-    regular(chain_name("check", audience, family), rules)
+    let is_vip = [is_family(family), is_vip].concat();
+    let is_node = [is_to_this_node(family), vec![goto(&name("node-ports"))]].concat();
+    let check = [at_address.clone(), vec![is_vip, is_node]].concat();
+    let refuse = refuse_ports(family, &[]).collect();
+    let at_node = frontends(load_node_place(family), Place::Node);
+    [
+        regular(name("check"), check),
+        regular(name("closed"), [at_address.clone(), refuse].concat()),
+        regular(
+            name("node-ports"),
+            [at_address, at_node.clone(), at_node].concat(),
+        ),
+    ]
 }

@@ -120,7 +120,7 @@ fn look_up_original(family: AddressFamily) -> ChainOfRules {
         original_address(family, 0),
         is_in(SetId::of(NODE_ADDRESSES, family), 0),
     ];
-    let rules = vec![
+    let rules = [
         [load_original(family), decide(Place::Vip)].concat(),
         [
             is_family(family),
@@ -130,6 +130,8 @@ fn look_up_original(family: AddressFamily) -> ChainOfRules {
         ]
         .concat(),
     ];
+    // Who is not masqueraded though it must be hears nothing: all is looked up again.
+    let rules = [rules.clone(), rules].concat();
     regular(chain_name("masquerade", Audience::Everyone, family), rules)
 }
 

@@ -19,12 +19,12 @@ fn any_damage_of_the_skeleton_shows_as_nothing_and_the_next_change_makes_it_anew
         let handle = || {
             let listed = run(
                 "nft",
-                &["-a", "list", "chain", "inet", "meshlite", "check-ip"],
+                &["-a", "list", "chain", "inet", "meshlite", "closed-ip"],
             );
             let line = listed.lines().find(|line| line.contains("reject")).unwrap();
             line.rsplit(' ').next().unwrap().to_owned()
         };
-        let rule = format!("delete rule inet meshlite check-ip handle {}", handle());
+        let rule = format!("delete rule inet meshlite closed-ip handle {}", handle());
         for damage in [
             // First: another table has other handles.
             &rule,
