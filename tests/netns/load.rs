@@ -7,10 +7,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use meshlite_tests::world::{Host, Protocol, World};
+use tokio::time::Instant;
 
 /// Leaves the processor to those who answer.
 const PAUSE: Duration = Duration::from_millis(2);
