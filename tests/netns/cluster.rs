@@ -12,9 +12,11 @@ use std::{
 use meshlite_tests::world::{Family, Host, Process, Protocol, Server, World};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::{
     backend::{Backend, SERVICES},
+    kube_proxy::Api,
     service::{Service, TARGET, zone},
     wait::eventually,
 };
@@ -32,6 +34,8 @@ pub(crate) struct Cluster {
     /// By the host that each is on.
     ingresses: BTreeMap<String, Process>,
     control_plane: Option<Process>,
+    /// The way to the API server that it follows, if it follows one.
+    relay: Option<JoinSet<()>>,
     /// What is said to every node beside who it is.
     flags: &'static [&'static str],
     _servers: Vec<Server>,
@@ -71,11 +75,12 @@ impl Cluster {
                 }
             }
         }
-        let control_plane = start_control_plane(&world, folder.path());
+        let control_plane = start_control_plane(&world, &on_manifests(folder.path()));
         let mut cluster = Self {
             nodes: Vec::new(),
             ingresses: BTreeMap::new(),
             control_plane: Some(control_plane),
+            relay: None,
             flags,
             _servers: servers,
             world,
@@ -164,7 +169,17 @@ impl Cluster {
 
     /// Starts the control plane again, as another one.
     pub(crate) fn start_control_plane(&mut self) {
-        self.control_plane = Some(start_control_plane(&self.world, self.folder.path()));
+        let source = on_manifests(self.folder.path());
+        self.control_plane = Some(start_control_plane(&self.world, &source));
+    }
+
+    /// Replaces it by one that follows an API server, and is told something else too.
+    pub(crate) fn follow(&mut self, api: &Api, flags: &[&str]) {
+        self.kill_control_plane();
+        self.relay = Some(api.relay(self.world.control_plane()));
+        let flags = flags.iter().map(|flag| (*flag).to_owned());
+        let source: Vec<_> = api.source().into_iter().chain(flags).collect();
+        self.control_plane = Some(start_control_plane(&self.world, &source));
     }
 
     /// Adds the Service, or makes it what it is now.
@@ -247,29 +262,20 @@ impl Cluster {
     }
 }
 
-fn start_control_plane(world: &World, folder: &Path) -> Process {
+fn on_manifests(folder: &Path) -> Vec<String> {
+    let manifests = folder.join("manifests").display().to_string();
+    let ranges = ["--service-cidr".to_owned(), SERVICES.join(",")];
+    [vec!["--manifests".to_owned(), manifests], ranges.to_vec()].concat()
+}
+
+fn start_control_plane(world: &World, source: &[String]) -> Process {
     let host = world.control_plane();
-    let manifests = folder.join("manifests");
     let listen = host.at(Family::V4, CONTROL_PLANE).to_string();
-    let ranges = SERVICES.join(",");
     let [http, https] = INGRESS.map(|port| port.to_string());
-    let started = host.start(
-        &meshlite(),
-        [
-            "control-plane".as_ref(),
-            "--manifests".as_ref(),
-            manifests.as_os_str(),
-            "--listen".as_ref(),
-            listen.as_ref(),
-            "--insecure".as_ref(),
-            "--service-cidr".as_ref(),
-            ranges.as_ref(),
-            "--ingress-http-port".as_ref(),
-            http.as_ref(),
-            "--ingress-https-port".as_ref(),
-            https.as_ref(),
-        ],
-    );
+    let here = ["control-plane", "--listen", &listen, "--insecure"];
+    let ingress = ["--ingress-http-port", &http, "--ingress-https-port", &https];
+    let source = source.iter().map(String::as_str);
+    let started = host.start(&meshlite(), here.into_iter().chain(ingress).chain(source));
     started.expect("meshlite control-plane starts")
 }
 

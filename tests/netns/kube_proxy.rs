@@ -12,7 +12,7 @@ use meshlite_kubernetes::{Client, Connection};
 use meshlite_tests::{
     apiserver::{ApiServer, Assets, Options},
     kube_proxy,
-    world::{Family, Process},
+    world::{Family, Host, Process},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -40,6 +40,8 @@ const CONFIG: &str = "config.json";
 const NODES: &str = "/api/v1/nodes";
 const SERVICE: &str = "/api/v1/namespaces/default/services";
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+const INGRESSES: &str = "/apis/networking.k8s.io/v1/namespaces/default/ingresses";
+const CLASSES: &str = "/apis/networking.k8s.io/v1/ingressclasses";
 
 /// An API server, here or where this machine is booted from.
 pub(crate) struct Api {
@@ -102,14 +104,45 @@ impl Api {
         self.put(&service.objects(&cluster.world));
     }
 
-    /// Makes each object what it is here.
-    fn put(&self, objects: &[Value]) {
-        let connection = Connection {
+    /// What tells a control plane to follow it, from where [its relay](Self::relay) is.
+    pub(crate) fn source(&self) -> [String; 4] {
+        let url = format!("https://{}", SocketAddr::new(HERE, self.address.port()));
+        let kubeconfig = self.kubeconfig.display().to_string();
+        [
+            "--kubeconfig".to_owned(),
+            kubeconfig,
+            "--kube-api-server".to_owned(),
+            url,
+        ]
+    }
+
+    /// Makes it reachable on the loopback of a host, until this is dropped.
+    pub(crate) fn relay(&self, host: &Host) -> JoinSet<()> {
+        let relay = host.relay(self.runtime.handle(), self.address);
+        relay.expect("a way to the API server")
+    }
+
+    /// What it says of an object, at this path.
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let text = self.runtime.block_on(async {
+            let client = self.connection().client().await.expect("a client");
+            client.request_text(request("GET", path, None)).await
+        });
+        let text = text.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    fn connection(&self) -> Connection {
+        Connection {
             kubeconfig: Some(self.kubeconfig.clone()),
             api_server: Some(format!("https://{}", self.address)),
-        };
+        }
+    }
+
+    /// Makes each object what it is here.
+    pub(crate) fn put(&self, objects: &[Value]) {
         self.runtime.block_on(async {
-            let client = connection.client().await.expect("a client");
+            let client = self.connection().client().await.expect("a client");
             for object in objects {
                 put(&client, object).await;
             }
@@ -123,7 +156,10 @@ async fn put(client: &Client, object: &Value) {
     let all = match kind.as_str() {
         "Node" => NODES,
         "Service" => SERVICE,
-        _ => SLICES,
+        "EndpointSlice" => SLICES,
+        "Ingress" => INGRESSES,
+        "IngressClass" => CLASSES,
+        kind => panic!("where is a {kind}?"),
     };
     let one = format!("{all}/{name}");
     if client
@@ -135,7 +171,7 @@ async fn put(client: &Client, object: &Value) {
     } else if kind == "EndpointSlice" {
         send(client, "PUT", &one, object).await;
     }
-    if kind == "Node" {
+    if object["status"].is_object() {
         let status = json!({"status": object["status"]});
         send(client, "PATCH", &format!("{one}/status"), &status).await;
     }
@@ -175,7 +211,7 @@ impl KubeProxy {
     /// Tells the API server of all nodes, and the node of the API server. It does not run yet.
     pub(crate) fn on(api: &Api, cluster: &Cluster, node: usize, mode: Backend) -> Self {
         let host = cluster.world.node(node);
-        let relay = host.relay(api.runtime.handle(), api.address);
+        let relay = api.relay(host);
         api.put(&cluster.node_objects());
         let folder = tempfile::tempdir().expect("a folder");
         let config = kube_proxy::config(mode.name(), host.name(), &api.kubeconfig);
@@ -184,7 +220,7 @@ impl KubeProxy {
             node,
             folder,
             process: None,
-            _relay: relay.expect("a way to the API server"),
+            _relay: relay,
         }
     }
 

@@ -18,12 +18,18 @@ use serde_json::{Value, json};
 
 use super::Scenario;
 use crate::{
-    backend::Backend,
+    backend::{Backend, load_balancer_ip},
     cluster::{Cluster, INGRESS},
+    kube_proxy::Api,
     service::{Endpoint, Service},
 };
 
-pub(super) const SCENARIOS: [Scenario; 2] = [
+pub(super) const SCENARIOS: [Scenario; 3] = [
+    Scenario::new(
+        "the_addresses_in_the_status_of_an_ingress_answer_on_80_and_443",
+        addresses_in_status,
+    )
+    .except(&[(Backend::Userspace, NO_MATTER), (Backend::Ipvs, NO_MATTER)]),
     Scenario::new(
         "an_ingress_serves_outside_clients_on_ports_80_and_443_of_every_node",
         ports_80_and_443,
@@ -33,6 +39,8 @@ pub(super) const SCENARIOS: [Scenario; 2] = [
         ending_ingress_pod,
     ),
 ];
+
+const NO_MATTER: &str = "who carries the traffic makes no difference to who writes the status";
 
 const HOST: &str = "shop.example.com";
 /// What serves the shop.
@@ -46,8 +54,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// The shop, and the Ingress that leads to it.
 fn shop(cluster: &Cluster) {
-    let shop = Service::new(90).port(Protocol::Tcp, 80).to(&[SHOP]);
+    let (shop, ingress) = shop_objects();
     cluster.apply(&shop);
+    cluster.write("shop", &[ingress]);
+}
+
+fn shop_objects() -> (Service, Value) {
+    let shop = Service::new(90).port(Protocol::Tcp, 80).to(&[SHOP]);
     let backend = json!({"service": {"name": shop.name(), "port": {"number": 80}}});
     let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
     let ingress = json!({
@@ -56,11 +69,15 @@ fn shop(cluster: &Cluster) {
         "metadata": {"name": "shop", "namespace": "default"},
         "spec": {"rules": [{"host": HOST, "http": {"paths": [path]}}]},
     });
-    cluster.write("shop", &[ingress]);
+    (shop, ingress)
 }
 
 /// The Service of the ingress, as the tutorials have it, with these pods; and whether each is to end.
 fn entry(cluster: &Cluster, pods: &[(&Host, bool)]) {
+    cluster.write("entry", &entry_objects(pods));
+}
+
+fn entry_objects(pods: &[(&Host, bool)]) -> Vec<Value> {
     let names = ["http", "https"];
     let ports = names.into_iter().zip([80, 443]).map(
         |(name, port)| json!({"name": name, "port": port, "targetPort": name, "nodePort": port}),
@@ -97,7 +114,7 @@ fn entry(cluster: &Cluster, pods: &[(&Host, bool)]) {
             "endpoints": endpoints.collect::<Vec<_>>(),
         })
     });
-    cluster.write("entry", &[&[service][..], &slices].concat::<Value>());
+    [&[service][..], &slices].concat()
 }
 
 /// What curl gets of the shop, at this address.
@@ -132,6 +149,73 @@ fn ports_80_and_443(backend: Backend) {
                     if is_it { Ok(()) } else { Err(answer) }
                 });
             }
+        }
+    }
+}
+
+/// With everything that writes and reads an address: a load balancer's controller, an API server, a control plane that
+/// follows it, nodes, an ingress.
+fn addresses_in_status(backend: Backend) {
+    let Some(api) = Api::start() else {
+        return;
+    };
+    let mut cluster = Cluster::new(backend, &[1, 2]);
+    let world = Arc::clone(&cluster.world);
+    let (client, pod) = (world.client(), world.pod(0, 0));
+    cluster.start_ingress(pod);
+    api.put(&cluster.node_objects());
+    let publish = [
+        "--namespace",
+        "default",
+        "--publish-service",
+        "default/ingress",
+    ];
+    cluster.follow(&api, &publish);
+    let addresses = Family::BOTH.map(|family| load_balancer_ip(family, 97));
+    // As the load balancer would announce them.
+    for (family, ip) in Family::BOTH.into_iter().zip(&addresses) {
+        let route = format!("route add {ip} via {}\n", world.node(1).ip(family));
+        world.router().ip_batch(&route).expect("a route");
+    }
+    let mut entry = entry_objects(&[(pod, false)]);
+    entry[0]["spec"]["type"] = json!("LoadBalancer");
+    let ports = entry[0]["spec"]["ports"].as_array_mut();
+    for port in ports.into_iter().flatten() {
+        port["nodePort"].take();
+    }
+    let given = addresses
+        .each_ref()
+        .map(|ip| json!({"ip": ip, "ipMode": "VIP"}));
+    entry[0]["status"] = json!({"loadBalancer": {"ingress": given}});
+    let class = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": "ours"},
+        "spec": {"controller": "meshlite.io/ingress"},
+    });
+    let (shop, mut ingress) = shop_objects();
+    ingress["spec"]["ingressClassName"] = json!("ours");
+    api.put(&[&[class][..], &entry, &shop.objects(&world), &[ingress]].concat());
+
+    let path = "/apis/networking.k8s.io/v1/namespaces/default/ingresses/shop";
+    let published = cluster.eventually("its addresses are in the status", || {
+        let status = &api.get(path)["status"]["loadBalancer"]["ingress"];
+        let published = status.as_array().into_iter().flatten();
+        let published: Vec<_> = published.filter_map(|one| one["ip"].as_str()).collect();
+        let published = published.iter().map(|ip| ip.parse::<IpAddr>());
+        let published: Vec<_> = published
+            .collect::<Result<_, _>>()
+            .map_err(|e| e.to_string())?;
+        is(&published.len(), &addresses.len()).map(|()| published)
+    });
+    let wanted = cluster.name(SHOP);
+    for at in published {
+        for (scheme, port) in [("http", 80), ("https", 443)] {
+            cluster.eventually(&format!("{wanted} answers {scheme} at {at}"), || {
+                let answer = curl(client, scheme, port, at)?;
+                let is_it = answer.starts_with(wanted);
+                if is_it { Ok(()) } else { Err(answer) }
+            });
         }
     }
 }
