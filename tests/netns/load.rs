@@ -19,6 +19,15 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// A packet may be lost on a machine that has no time for it, and be sent again seconds later.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a client does.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Asks on a connection that it keeps, and on new ones.
+    KeepsOne,
+    /// Asks on new ones, so many of which may end before they are answered.
+    Anew { may_end: u64 },
+}
+
 /// A client for each address. Dropped, they end.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
@@ -30,30 +39,32 @@ pub(crate) struct Load {
 impl Load {
     /// Starts clients that `of` finds in the world, each with a connection that it keeps.
     pub(crate) fn start(world: &Arc<World>, of: fn(&World) -> &Host, to: &[SocketAddr]) -> Self {
-        Self::start_with(world, of, to, true)
+        Self::start_with(world, of, to, Kind::KeepsOne)
     }
 
-    /// The same without connections that are kept.
+    /// The same without connections that are kept. What is under way when the kernel stops to translate it ends, which
+    /// may be so many connections of a client.
     pub(crate) fn start_anew(
         world: &Arc<World>,
         of: fn(&World) -> &Host,
         to: &[SocketAddr],
+        may_end: u64,
     ) -> Self {
-        Self::start_with(world, of, to, false)
+        Self::start_with(world, of, to, Kind::Anew { may_end })
     }
 
     fn start_with(
         world: &Arc<World>,
         of: fn(&World) -> &Host,
         to: &[SocketAddr],
-        keeps_one: bool,
+        kind: Kind,
     ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let start = |to: &SocketAddr| {
             let (world, stop, to) = (Arc::clone(world), Arc::clone(&stop), *to);
             thread::spawn(move || {
                 let before = Traces::of(&world);
-                ask(of(&world), to, keeps_one, &stop)
+                ask(of(&world), to, kind, &stop)
                     .map_err(|failed| format!("{failed}{}", before.since(&world)))
             })
         };
@@ -83,8 +94,12 @@ impl Drop for Load {
     clippy::disallowed_methods,
     reason = "a thread of its own, and no runtime"
 )]
-fn ask(client: &Host, to: SocketAddr, keeps_one: bool, stop: &AtomicBool) -> Result<u64, String> {
+fn ask(client: &Host, to: SocketAddr, kind: Kind, stop: &AtomicBool) -> Result<u64, String> {
     let mut asked = 0;
+    let (keeps_one, mut may_end) = match kind {
+        Kind::KeepsOne => (true, 0),
+        Kind::Anew { may_end } => (false, may_end),
+    };
     let failed = |what: &str, asked: u64, error: &dyn std::fmt::Display| {
         format!(
             "{what} to {to} from {}, after {asked}: {error}",
@@ -104,9 +119,14 @@ fn ask(client: &Host, to: SocketAddr, keeps_one: bool, stop: &AtomicBool) -> Res
                 return Err(failed("the kept connection", asked, &what));
             }
         }
-        let answer = connect().and_then(|mut connection| connection.ask());
-        answer.map_err(|error| failed("a new connection", asked, &error))?;
-        asked += 1;
+        let connection = connect();
+        let mut connection =
+            connection.map_err(|error| failed("a new connection", asked, &error))?;
+        match connection.ask() {
+            Ok(_) => asked += 1,
+            Err(_) if may_end > 0 => may_end -= 1,
+            Err(error) => return Err(failed("what was just connected", asked, &error)),
+        }
         thread::sleep(PAUSE);
     }
     Ok(asked)
