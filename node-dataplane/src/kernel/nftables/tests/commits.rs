@@ -143,7 +143,7 @@ fn changing(turn: usize) -> VirtualServer {
 #[test]
 fn no_first_packet_beside_a_commit_misses_what_it_replaces() {
     let is_soak = std::env::var_os("MESHLITE_SOAK").is_some();
-    let turns = if is_soak { 50_000 } else { 1_000 };
+    let turns = if is_soak { 20_000 } else { 1_000 };
     for case in CASES {
         in_kernel(async || {
             ip("address add 192.0.2.1/32 dev lo");
