@@ -42,10 +42,9 @@ fn answer(socket: &UdpSocket, stop: &AtomicBool) {
 fn tracked(socket: &UdpSocket) -> String {
     let port = socket.local_addr().unwrap().port();
     let all = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default();
-    let of_it = all
-        .lines()
-        .filter(|line| line.contains(&format!("port={port} ")));
-    of_it.map(|line| format!("\n{line}")).collect()
+    let of_it = format!("port={port} ");
+    let of_it = all.lines().filter(|line| line.contains(&of_it));
+    of_it.collect::<Vec<_>>().join("\n")
 }
 
 /// Asks from one new port after the other, so that each packet begins a connection, and counts answers. Says what became
@@ -56,7 +55,9 @@ fn ask(to: &str, answers: &AtomicU32, stop: &AtomicBool) -> Result<(), String> {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.connect(to).unwrap();
         let answer = socket.send(&[1]).and_then(|_| socket.recv(&mut [0]));
-        answer.map_err(|error| format!("{error}, after {answers:?}{}", tracked(&socket)))?;
+        answer.map_err(|error| {
+            format!("{error}, after {answers:?}; tracked: {}", tracked(&socket))
+        })?;
         answers.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
