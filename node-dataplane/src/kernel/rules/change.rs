@@ -89,7 +89,8 @@ impl Builder {
     }
 
     /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, in the place
-    /// of a table that refuses by these sets, branches, then elements. What goes of a set goes before anything comes, or another element with its key would be taken for it.
+    /// of a table that refuses by these sets, branches, then elements. What goes of a set goes before anything comes, or
+    /// another element with its key would be taken for it.
     pub(super) fn build<E: Entry>(
         self,
         generation: Option<Generation>,
