@@ -89,7 +89,8 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()
     } else {
         (20, Duration::from_secs(2))
     };
-    let mut replay = record(&stage.control, rounds, time).await?.play().await?;
+    let recording = record(&stage.control, rounds, time).await?;
+    let replay = recording.play(PACE).await?;
     let ours = stage
         .control
         .ingress(NAME, "127.0.0.3", replay.port, &[], &[]);
@@ -115,8 +116,9 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()
                     };
                     tokio::select! {
                         done = opened => done?,
-                        stopped = replay.go_on(PACE) => stopped?,
+                        stopped = replay.go_on() => stopped?,
                     }
+                    replay.pause();
                     sleep(SETTLED).await;
                 }
             }
@@ -133,7 +135,7 @@ pub(crate) async fn run(plan: &Plan, figures: &mut Figures) -> anyhow::Result<()
 
 /// Enough changes for all windows.
 async fn record(control: &Control, rounds: usize, time: Duration) -> anyhow::Result<Recording> {
-    let changes = (time + SETTLED).as_millis().div_ceil(PACE.as_millis()) + 2;
+    let changes = (time + SETTLED).as_millis().div_ceil(PACE.as_millis()) + 5;
     let (manifests, mut turn) = (control.manifests(), 0);
     let change = || {
         turn += 1;

@@ -1,8 +1,8 @@
 //! Commits of a control plane, recorded and sent again: who installs them then has no control plane at work beside it.
 
-use std::{sync::Mutex, time::Duration};
+use std::{net::TcpListener, process::Command, sync::Mutex, thread, time::Duration, vec};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use meshlite_proto::{
     encode,
     v1::{
@@ -13,9 +13,9 @@ use meshlite_proto::{
     },
 };
 use meshlite_snapshot::Topic;
+use nix::unistd::gettid;
 use tokio::{
-    net::TcpListener,
-    sync::mpsc,
+    sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -63,25 +63,56 @@ impl Recording {
         Ok(Self(commits))
     }
 
-    /// Serves it to the one who asks, at a port of the system's: the whole at once, and each change when it is told to.
-    pub(crate) async fn play(self) -> anyhow::Result<Replay> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// Serves it to the one who asks, at a port of the system's: the whole at once, and each change when it is told to, one each
+    /// `pace`. That is done by a thread that runs when nobody else wants its core: no client waits for it.
+    pub(crate) async fn play(self, pace: Duration) -> anyhow::Result<Replay> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
-        let mut commits = self.0.into_iter();
-        let whole = commits.next().context("nothing was recorded")?;
-        let (next, told) = mpsc::channel(1);
-        next.send(whole).await?;
-        let service = SnapshotDiscoveryServer::new(Player(Mutex::new(Some(told))));
-        let serving = Server::builder()
-            .add_service(service)
-            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
-        tokio::spawn(serving);
-        Ok(Replay {
-            port,
-            next,
-            commits,
-        })
+        listener.set_nonblocking(true)?;
+        let (goes_on, told) = watch::channel(false);
+        let player = Player(Mutex::new(Some(Played {
+            commits: self.0.into_iter(),
+            pace,
+            goes_on: told,
+        })));
+        let (started, starts) = oneshot::channel();
+        thread::spawn(move || {
+            let is_idle = give_way();
+            let gives_way = is_idle.is_ok();
+            // Who waits for it is still there.
+            drop(started.send(is_idle));
+            if gives_way {
+                serve(listener, player)
+            } else {
+                Ok(())
+            }
+        });
+        starts.await??;
+        Ok(Replay { port, goes_on })
     }
+}
+
+/// Makes this thread run only when nobody else wants its processor.
+fn give_way() -> anyhow::Result<()> {
+    let thread = gettid().to_string();
+    let mut chrt = Command::new("chrt");
+    let set = chrt.args(["--idle", "--pid", "0", &thread]).status()?;
+    ensure!(set.success(), "chrt ended with {set}");
+    Ok(())
+}
+
+fn serve(listener: TcpListener, player: Player) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let incoming = TcpIncoming::from(tokio::net::TcpListener::from_std(listener)?);
+        Server::builder()
+            .add_service(SnapshotDiscoveryServer::new(player))
+            .serve_with_incoming(incoming.with_nodelay(Some(true)))
+            .await?;
+        Ok(())
+    })
 }
 
 async fn go_on(
@@ -152,28 +183,69 @@ fn request(kind: v1::discovery_request::Kind) -> v1::DiscoveryRequest {
 #[derive(Debug)]
 pub(crate) struct Replay {
     pub(crate) port: u16,
-    next: mpsc::Sender<Commit>,
-    commits: std::vec::IntoIter<Commit>,
+    goes_on: watch::Sender<bool>,
 }
 
 impl Replay {
-    /// Sends one change after the other, until it is dropped.
-    pub(crate) async fn go_on(&mut self, pace: Duration) -> anyhow::Result<()> {
-        let mut ticks = interval(pace);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let commit = self.commits.next().context("the recording is over")?;
-            ensure!(
-                self.next.send(commit).await.is_ok(),
-                "the ingress has left the recording"
-            );
-        }
+    /// Sends one change after the other, until it is told to pause.
+    pub(crate) async fn go_on(&self) -> anyhow::Result<()> {
+        self.goes_on.send_replace(true);
+        self.goes_on.closed().await;
+        bail!("the recording is over, or the ingress has left it")
+    }
+
+    pub(crate) fn pause(&self) {
+        self.goes_on.send_replace(false);
     }
 }
 
 /// The server of one client.
-struct Player(Mutex<Option<mpsc::Receiver<Commit>>>);
+struct Player(Mutex<Option<Played>>);
+
+/// What the client is sent.
+struct Played {
+    commits: vec::IntoIter<Commit>,
+    pace: Duration,
+    goes_on: watch::Receiver<bool>,
+}
+
+impl Played {
+    /// Until the recording is over or the client has gone.
+    async fn play(
+        mut self,
+        mut inbound: Streaming<v1::DiscoveryRequest>,
+        outbound: mpsc::Sender<Result<v1::DiscoveryResponse, Status>>,
+    ) {
+        let mut ticks = interval(self.pace);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_whole = true;
+        for commit in self.commits {
+            ticks.tick().await;
+            if !is_whole && self.goes_on.wait_for(|goes_on| *goes_on).await.is_err() {
+                return;
+            }
+            is_whole = false;
+            for message in commit {
+                if outbound.send(Ok(message)).await.is_err() {
+                    return;
+                }
+            }
+            if acknowledged(&mut inbound).await.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until what was sent is acknowledged; none if the client has gone.
+async fn acknowledged(inbound: &mut Streaming<v1::DiscoveryRequest>) -> Option<()> {
+    loop {
+        let said = inbound.message().await.ok()??;
+        if let Some(v1::discovery_request::Kind::Ack(_)) = said.kind {
+            return Some(());
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl SnapshotDiscovery for Player {
@@ -184,33 +256,11 @@ impl SnapshotDiscovery for Player {
         &self,
         request: Request<Streaming<v1::DiscoveryRequest>>,
     ) -> Result<Response<Responses>, Status> {
-        let commits = self.0.lock().ok().and_then(|mut commits| commits.take());
-        let mut commits =
-            commits.ok_or_else(|| Status::failed_precondition("it is played to another one"))?;
-        let mut inbound = request.into_inner();
+        let played = self.0.lock().ok().and_then(|mut played| played.take());
+        let played =
+            played.ok_or_else(|| Status::failed_precondition("it is played to another one"))?;
         let (outbound, messages) = mpsc::channel(8);
-        tokio::spawn(async move {
-            while let Some(commit) = commits.recv().await {
-                for message in commit {
-                    if outbound.send(Ok(message)).await.is_err() {
-                        return;
-                    }
-                }
-                loop {
-                    match inbound
-                        .message()
-                        .await
-                        .ok()
-                        .flatten()
-                        .and_then(|said| said.kind)
-                    {
-                        Some(v1::discovery_request::Kind::Ack(_)) => break,
-                        Some(_) => {}
-                        None => return,
-                    }
-                }
-            }
-        });
+        tokio::spawn(played.play(request.into_inner(), outbound));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 
