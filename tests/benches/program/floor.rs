@@ -43,6 +43,13 @@ pub(crate) fn nft(node: &Host, rounds: u16) -> anyhow::Result<Duration> {
     Ok(median(times))
 }
 
+/// How long `nft -f` takes for this script, as it comes from a pipe.
+fn script(script: &str) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    feed(Command::new("nft").args(["-f", "-"]), script)?;
+    Ok(started.elapsed())
+}
+
 /// How long `ipvsadm -R` takes.
 pub(crate) fn ipvsadm(size: Size, rounds: u16) -> anyhow::Result<Duration> {
     let mut rules = String::new();
@@ -57,7 +64,7 @@ pub(crate) fn ipvsadm(size: Size, rounds: u16) -> anyhow::Result<Duration> {
     for _ in 0..rounds {
         let namespace = host()?;
         let started = Instant::now();
-        namespace.run(|| restore(&rules))?;
+        namespace.run(|| feed(Command::new("ipvsadm").arg("-R"), &rules))?;
         times.push(started.elapsed());
     }
     Ok(median(times))
@@ -72,15 +79,13 @@ fn host() -> anyhow::Result<Namespace> {
     Ok(namespace)
 }
 
-fn restore(rules: &str) -> anyhow::Result<()> {
-    let mut ipvsadm = Command::new("ipvsadm")
-        .arg("-R")
-        .stdin(Stdio::piped())
-        .spawn()?;
-    let mut input = ipvsadm.stdin.take().context("it has no input")?;
-    input.write_all(rules.as_bytes())?;
-    drop(input);
-    let status = ipvsadm.wait()?;
-    ensure!(status.success(), "ipvsadm ended with {status}");
+/// Runs a program that reads this.
+fn feed(program: &mut Command, input: &str) -> anyhow::Result<()> {
+    let mut running = program.stdin(Stdio::piped()).spawn()?;
+    let mut pipe = running.stdin.take().context("it has no input")?;
+    pipe.write_all(input.as_bytes())?;
+    drop(pipe);
+    let status = running.wait()?;
+    ensure!(status.success(), "{program:?} ended with {status}");
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
     objects::Size,
     plan::{ENDPOINTS, LARGEST, NATIVE, ONE, Plan},
     report::{Report, add_felt, add_outcome, ratio},
+    scene::Scene,
     stage::Stage,
     subject::{Outcome, Task, beside_each_other, measure as subject, measure_and},
     traffic::Felt,
@@ -19,6 +20,52 @@ use crate::{
 const OURS: Proxy = Proxy::Ours(Mode::Nftables);
 const KUBE_PROXY: Proxy = Proxy::KubeProxy(Mode::Nftables);
 const USERSPACE: Proxy = Proxy::Ours(Mode::Userspace);
+
+/// The least that it takes others: `nft -f`, and bare transactions.
+struct Floors {
+    script: Duration,
+    bare: Duration,
+    script_change: Duration,
+    bare_change: Duration,
+}
+
+// === impl Floors ===
+
+impl Floors {
+    /// With the table that this node has.
+    fn measure(stage: &Stage, plan: Plan, scene: &Scene, arena: &Arena) -> anyhow::Result<Self> {
+        let copy = Copy::of(arena.node())?;
+        Ok(Self {
+            script: floor::nft(arena.node(), plan.runs)?,
+            bare: copy.load(plan.runs.max(3))?,
+            script_change: copy.change_by_script()?,
+            bare_change: copy.change(stage.runtime(), scene)?,
+        })
+    }
+
+    fn report(&self, name: &str, report: &mut Report) {
+        report.add(
+            &format!("{name}_bare_ms"),
+            millis(self.bare),
+            "a bare transaction that makes the same table",
+        );
+        report.add(
+            &format!("{name}_bare_change_ms"),
+            micros(self.bare_change),
+            "a bare transaction that changes an endpoint, once the control plane says that one did",
+        );
+        report.add(
+            &format!("{name}_script_change_ms"),
+            micros(self.script_change),
+            "`nft -f` of what changes an endpoint",
+        );
+        report.add(
+            &format!("{name}_script_ms"),
+            millis(self.script),
+            "`nft -f` of the rules that the node programmed",
+        );
+    }
+}
 
 /// Measures all of it.
 pub(crate) fn measure(stage: &Stage, plan: Plan, report: &mut Report) {
@@ -103,30 +150,10 @@ fn one_size(stage: &Stage, plan: Plan, services: u32, report: &mut Report) -> an
         ..plan.task()
     };
     let scene = set.scene();
-    let floors = |arena: &Arena| {
-        let script = floor::nft(arena.node(), plan.runs)?;
-        let copy = Copy::of(arena.node())?;
-        let bare = copy.load(plan.runs.max(3))?;
-        anyhow::Ok((script, bare, copy.change(stage.runtime(), scene)?))
-    };
-    let (ours, (script, bare, change)) = measure_and(stage.runtime(), OURS, scene, task, floors)?;
+    let floors = |arena: &Arena| Floors::measure(stage, plan, scene, arena);
+    let (ours, floors) = measure_and(stage.runtime(), OURS, scene, task, floors)?;
     add_outcome(report, &name, &ours);
-    report.add(
-        &format!("{name}_bare_ms"),
-        millis(bare),
-        "a bare transaction that makes the same table",
-    );
-    report.add(
-        &format!("{name}_bare_change_ms"),
-        micros(change),
-        "a bare transaction that changes an endpoint, once the control plane says that one did",
-    );
-    let script_key = format!("{name}_script_ms");
-    report.add(
-        &script_key,
-        millis(script),
-        "`nft -f` of the rules that the node programmed",
-    );
+    floors.report(&name, report);
     let thousands = services / 1_000;
     report.add(
         &format!("one_endpoint_ms_at_{thousands}k"),
@@ -137,17 +164,22 @@ fn one_size(stage: &Stage, plan: Plan, services: u32, report: &mut Report) -> an
         let over = |ours: Duration, floor: Duration| ratio(ours.as_secs_f64(), floor.as_secs_f64());
         report.add(
             "nft_vs_floor",
-            over(ours.first_sync, script),
+            over(ours.first_sync, floors.script),
             "the first pass over `nft -f` of the same rules",
         );
         report.add(
             "nft_vs_bare",
-            over(ours.first_sync, bare),
+            over(ours.first_sync, floors.bare),
             "the first pass over a bare transaction",
         );
         report.add(
             "one_endpoint_vs_floor",
-            over(ours.changed_sync, change),
+            over(ours.changed_sync, floors.script_change),
+            "one endpoint changed, over `nft -f` of what changes it",
+        );
+        report.add(
+            "one_endpoint_vs_bare",
+            over(ours.changed_sync, floors.bare_change),
             "one endpoint changed, over a bare transaction",
         );
         report.add(

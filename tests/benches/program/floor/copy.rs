@@ -180,6 +180,25 @@ impl Copy {
         Ok(median(changes))
     }
 
+    /// How long `nft -f` takes with another endpoint in place of one, where this table is.
+    pub(crate) fn change_by_script(&self) -> anyhow::Result<Duration> {
+        let (_, first) = self.endpoint.as_ref().context("there are no endpoints")?;
+        let slot = slot(first).context("the endpoint has no slot")?;
+        let (_, _, namespace) = self.make()?;
+        let (place, map) = (format!("{} . tcp . {PORT} . {slot}", vip(0)), SLOTS);
+        let mut changes = Vec::new();
+        for change in 0..CHANGES {
+            let script = format!(
+                "delete element inet meshlite {map} {{ {place} }}\n\
+                 add element inet meshlite {map} {{ {place} : {} . {TARGET} }}\n",
+                vip(change)
+            );
+            pause(REST);
+            changes.push(namespace.run(|| super::script(&script))?);
+        }
+        Ok(median(changes))
+    }
+
     /// Makes it in a namespace of its own, and says how long that took.
     fn make(&self) -> anyhow::Result<(Duration, Nftables, Namespace)> {
         let namespace = Namespace::new()?;
@@ -193,6 +212,12 @@ impl Copy {
 fn is_of_first(element: &Element) -> bool {
     let key = element.key.as_ref();
     key.is_some_and(|key| key.as_bytes().starts_with(place(0).as_bytes()))
+}
+
+/// The slot of an endpoint: its key ends with that, in the machine's byte order.
+fn slot(element: &Element) -> Option<u32> {
+    let key = element.key.as_ref()?.as_bytes();
+    key.last_chunk().copied().map(u32::from_ne_bytes)
 }
 
 /// Where a Service is reached.
