@@ -3,6 +3,7 @@
 //! A kernel is read as a whole, and changed by steps that a plan has put in order. It makes no choices: what it cannot
 //! do it says, for each step, as what to do next.
 
+mod begun;
 pub(crate) mod ipvs;
 pub(crate) mod localhost;
 pub(crate) mod memory;
@@ -16,6 +17,7 @@ use std::{future::Future, net::SocketAddr};
 
 use meshlite_snapshot::Protocol;
 
+pub(crate) use self::begun::{Applied, Begun};
 use crate::{
     plan::Step,
     table::{Key, Observed, Scheduler},
@@ -52,6 +54,21 @@ pub(crate) trait Kernel: Send + 'static {
         &mut self,
         steps: &[Step],
     ) -> impl Future<Output = Vec<Result<(), KernelError>>> + Send;
+
+    /// Begins to apply steps that add virtual servers, of one phase, and may be at those begun before still. Each is to be
+    /// [finished](Self::finish), in this order, before anything else is asked for. Who does one thing at a time applies
+    /// them here.
+    fn begin(&mut self, steps: Vec<Step>) -> impl Future<Output = Begun> + Send {
+        async {
+            let results = self.apply(&steps).await;
+            Begun::done(steps.into(), results)
+        }
+    }
+
+    /// Waits until the steps that were begun first are applied.
+    fn finish(&mut self, begun: Begun) -> impl Future<Output = Applied> + Send {
+        begun.applied()
+    }
 
     /// Takes away what an interrupted run has left, once everything is as it should be that was read last: before, it may
     /// be what a virtual server needs that comes yet. What stays is seen with the next reading.

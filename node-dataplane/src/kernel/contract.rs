@@ -2,14 +2,18 @@
 //!
 //! A kernel joins by giving addresses that it can serve here, and real servers that need not exist.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use meshlite_snapshot::Protocol;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Kernel, KernelError,
+    Applied, Kernel, KernelError,
     memory::Memory,
     nftables::Nftables,
     userspace::{Context, Userspace},
@@ -182,6 +186,38 @@ async fn many_virtual_servers_are_programmed_in_one_batch<K: Kernel>(
     settle(kernel, &mk_table([])).await;
 }
 
+async fn what_is_begun_is_applied_in_order_and_each_step_answered_for<K: Kernel>(
+    kernel: &mut K,
+    host: [u8; 4],
+) {
+    settle(kernel, &mk_table([])).await;
+    let real = server(&[("127.0.0.1:1", 1)]);
+    // One that is free may be given twice.
+    let keys: BTreeSet<_> = (0..60).map(|_| free_place(host, Protocol::Tcp)).collect();
+    let keys = Vec::from_iter(keys);
+    let add = |key: &Key| Step::AddVirtualServer {
+        key: *key,
+        server: real.clone(),
+    };
+    let mut under_way = VecDeque::new();
+    for some in keys.chunks(20) {
+        // The first of all is there already, but for the first time.
+        let steps = some.iter().chain(&keys[..1]).map(add);
+        under_way.push_back(kernel.begin(steps.collect()).await);
+    }
+    for begun in under_way {
+        let Applied { steps, results } = kernel.finish(begun).await;
+        assert_eq!(results.len(), steps.len());
+        let (last, others) = results.split_last().unwrap();
+        assert!(others.iter().all(Result::is_ok), "{others:?}");
+        assert!(matches!(last, Err(KernelError::Resync(_))), "{last:?}");
+    }
+    let found = kernel.read().await.unwrap();
+    let wanted = mk_table(keys.iter().map(|key| (*key, real.clone())));
+    assert_eq!(as_table(&found), wanted);
+    settle(kernel, &mk_table([])).await;
+}
+
 pub(super) fn userspace() -> Userspace {
     Userspace::new(Context {
         low_port_offset: None,
@@ -254,4 +290,5 @@ contract!(
     a_failed_step_changes_nothing_and_the_others_are_done,
     connections_are_told_for_each_that_is_asked_for,
     many_virtual_servers_are_programmed_in_one_batch,
+    what_is_begun_is_applied_in_order_and_each_step_answered_for,
 );

@@ -7,6 +7,9 @@
 //! Observed <─ read <─ virtual servers, real servers, rules, addresses
 //! ```
 //!
+//! Virtual servers that arrive in numbers pass two threads: while a [sender](sender) tells IPVS of some, the rules that
+//! help the next are made. For each of them the order stays the same: rules, virtual server, address.
+//!
 //! Each place of a Service is a virtual server of its own, so that `ipvsadm -Ln` shows what kube-proxy's shows. Clients
 //! inside that get other real servers than everyone, and affinity over several addresses, take virtual servers by mark
 //! besides. What is ours is known by the helping rules, by the addresses that are bound for Services, and by the numbers
@@ -25,25 +28,27 @@ mod probe;
 mod programmed;
 mod read;
 mod retiring;
+mod sender;
 mod servers;
 mod sharing;
 #[cfg(test)]
 pub(crate) mod tests;
 mod value;
 
-use std::{collections::BTreeSet, io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
 use meshlite_snapshot::Protocol;
+use tokio::sync::oneshot;
 use tracing::debug;
 
-use self::{backend::Backend, door::Door, helpers::Helpers};
+use self::{backend::Backend, door::Door, helpers::Helpers, sender::Sender};
 pub(crate) use self::{
     binding::LINK,
     leftovers::{Leftovers, hand_over, remove},
 };
-use super::{Capabilities, Kernel, KernelError, worker::Worker};
+use super::{Begun, Capabilities, Kernel, KernelError, worker::Worker};
 use crate::{
     Config,
     config::VipBinding,
@@ -71,6 +76,8 @@ const FEW: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Ipvs {
     worker: Worker<Thread>,
+    /// Tells IPVS of virtual servers while the worker prepares the next.
+    sender: Worker<Sender>,
 }
 
 /// What the thread has.
@@ -118,8 +125,10 @@ impl Ipvs {
             options,
             backend: None,
         };
-        let worker = Worker::start("ipvs", thread)?;
-        Ok(Self { worker })
+        Ok(Self {
+            worker: Worker::start("ipvs", thread)?,
+            sender: Worker::start("ipvs-sender", Sender::default)?,
+        })
     }
 
     /// Does it on the thread of its own, or here where it is quick.
@@ -174,6 +183,32 @@ impl Kernel for Ipvs {
             Ok(results) => results,
             Err(error) => vec![Err(error); count],
         }
+    }
+
+    async fn begin(&mut self, steps: Vec<Step>) -> Begun {
+        if steps.len() <= FEW {
+            let results = self.apply(&steps).await;
+            return Begun::done(steps.into(), results);
+        }
+        let (reply, results) = oneshot::channel();
+        let steps: Arc<[Step]> = steps.into();
+        let (all, worker, sender) = (Arc::clone(&steps), self.worker.clone(), self.sender.clone());
+        self.worker.post(move |thread| {
+            let batch = match thread.backend() {
+                Ok(backend) => backend.prepare(&all),
+                Err(error) => return drop(reply.send(vec![Err(error); all.len()])),
+            };
+            sender.post(move |sender| {
+                let told = sender.tell(batch.at_places());
+                worker.post(move |thread| {
+                    let backend = thread.backend();
+                    let results = backend.map(|backend| backend.complete(batch, told));
+                    let results = results.unwrap_or_else(|error| vec![Err(error); all.len()]);
+                    drop(reply.send(results));
+                });
+            });
+        });
+        Begun::under_way(steps, results)
     }
 
     async fn tidy(&mut self) {

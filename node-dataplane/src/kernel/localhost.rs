@@ -17,7 +17,7 @@ use meshlite_snapshot::{AddressFamily, Protocol};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Capabilities, Kernel, KernelError, userspace::Userspace};
+use super::{Applied, Begun, Capabilities, Kernel, KernelError, userspace::Userspace};
 use crate::{
     plan::{Drains, Step, plan},
     table::{
@@ -72,6 +72,17 @@ impl<K: Kernel> Localhost<K> {
         self.drains = plan.drains;
     }
 
+    /// Serves node ports as these steps have left them.
+    async fn heed(&mut self, steps: &[Step], results: &[Result<(), KernelError>]) {
+        let mut is_touched = false;
+        for (step, result) in steps.iter().zip(results) {
+            is_touched |= result.is_ok() && self.note(step);
+        }
+        if is_touched {
+            self.follow().await;
+        }
+    }
+
     /// Notes a step that succeeded. Says whether it is about a node port.
     fn note(&mut self, step: &Step) -> bool {
         let is_ours = match step {
@@ -112,14 +123,18 @@ impl<K: Kernel> Kernel for Localhost<K> {
 
     async fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
         let results = self.kernel.apply(steps).await;
-        let mut is_touched = false;
-        for (step, result) in steps.iter().zip(&results) {
-            is_touched |= result.is_ok() && self.note(step);
-        }
-        if is_touched {
-            self.follow().await;
-        }
+        self.heed(steps, &results).await;
         results
+    }
+
+    async fn begin(&mut self, steps: Vec<Step>) -> Begun {
+        self.kernel.begin(steps).await
+    }
+
+    async fn finish(&mut self, begun: Begun) -> Applied {
+        let applied = self.kernel.finish(begun).await;
+        self.heed(&applied.steps, &applied.results).await;
+        applied
     }
 
     async fn tidy(&mut self) {

@@ -12,7 +12,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// A thread that owns a `T` and does with it what it is asked to, one thing after the other. It ends with this handle.
+/// A thread that owns a `T` and does with it what it is asked to, one thing after the other. It ends with the last
+/// handle.
 #[derive(Debug)]
 pub(crate) struct Worker<T> {
     jobs: mpsc::Sender<Job<T>>,
@@ -35,6 +36,15 @@ type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 pub(crate) struct Ended;
 
 // === impl Worker ===
+
+impl<T> Clone for Worker<T> {
+    fn clone(&self) -> Self {
+        Self {
+            jobs: self.jobs.clone(),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
 
 impl<T: Send + 'static> Worker<T> {
     /// Starts the thread, which makes what it owns.
@@ -67,6 +77,13 @@ impl<T: Send + 'static> Worker<T> {
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         self.jobs.send(job).map_err(|_gone| Ended)?;
         result.await.map_err(|_gone| Ended)
+    }
+
+    /// Has it done after all that was asked for before, and waits for nothing. Where the thread has ended it is dropped.
+    pub(crate) fn post(&self, job: impl FnOnce(&mut T) + Send + 'static) {
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
+        // Who waits for what comes of it sees that it was dropped.
+        drop(self.jobs.send(Box::new(job)));
     }
 
     /// The same, by this very thread unless the other is at something: for what takes no longer than to wake another

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
@@ -11,12 +11,14 @@ use tracing::{debug, warn};
 
 use super::{Program, Reading, mirror::Mirror};
 use crate::{
-    kernel::{Kernel, KernelError},
+    kernel::{Applied, Kernel, KernelError},
     metrics::{Metrics, OutcomeLabel},
     plan::{Plan, Step, arrivals, idlers, plan_keys, set_inside},
     table::Key,
 };
 
+/// Steps are derived while so many of those before are under way: some that are prepared, and some that the kernel is told.
+const AHEAD: usize = 2;
 /// Attempts in a row that find the kernel changed under the plan, before the retry timer takes over.
 const MAX_RESYNCS: usize = 3;
 
@@ -133,7 +135,7 @@ impl<K: Kernel> Program<K> {
 
     /// Derives what is due, and meanwhile adds the virtual servers of it that are not there yet. Names these.
     ///
-    /// The kernel adds some while the next are derived, and what came of those before is noted. Nothing that is there is
+    /// The kernel adds some while the next are derived. Nothing that is there is
     /// changed before all is derived, and a kernel to which all has to be told at once is told nothing here.
     async fn welcome(
         &mut self,
@@ -173,18 +175,18 @@ impl<K: Kernel> Program<K> {
                 return Some(steps);
             }
         };
-        let mut arriving = next(mirror, false);
-        let mut arrived: Option<(Vec<Step>, _)> = None;
-        while let Some(steps) = arriving {
-            let (results, after) = tokio::join!(biased; kernel.apply(&steps), async {
-                if let Some((steps, results)) = arrived.take() {
-                    outcome.take(&steps, results, mirror, metrics);
-                }
-                next(mirror, outcome.global.is_some())
-            });
-            (arrived, arriving) = (Some((steps, results)), after);
+        let mut under_way = VecDeque::new();
+        while let Some(steps) = next(mirror, outcome.global.is_some()) {
+            under_way.push_back(kernel.begin(steps).await);
+            if under_way.len() > AHEAD
+                && let Some(begun) = under_way.pop_front()
+            {
+                let Applied { steps, results } = kernel.finish(begun).await;
+                outcome.take(&steps, results, mirror, metrics);
+            }
         }
-        if let Some((steps, results)) = arrived {
+        for begun in under_way {
+            let Applied { steps, results } = kernel.finish(begun).await;
             outcome.take(&steps, results, mirror, metrics);
         }
         welcomed

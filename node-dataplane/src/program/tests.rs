@@ -313,7 +313,7 @@ async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
     let snapshot = mk_snapshot(services.collect(), vec![]);
     program.set_snapshot(1, snapshot, &Changed::default());
     assert!(!program.pass(vec![]).await);
-    assert_eq!(program.kernel.calls, [3, 2], "the second was on its way");
+    assert_eq!(program.kernel.calls, [3, 2, 2], "two were on their way");
     assert!(program.wake_at().is_some());
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use meshlite_ipvs::{Error, ServiceKey};
+use meshlite_ipvs::{Error, Failure, ServiceKey};
 use meshlite_snapshot::Protocol;
 use tokio::time::Instant;
 use tracing::warn;
@@ -80,13 +80,36 @@ impl<D: Door> Backend<D> {
 
     /// Applies steps. Answers for each.
     pub(super) fn apply(&mut self, steps: &[Step]) -> Vec<Result<(), KernelError>> {
-        let left = std::mem::take(&mut self.left);
-        let mut batch = Batch::take(steps, &mut self.programmed, |key| left.contains(key));
-        self.left = left;
+        let mut batch = self.take(steps);
         if let Err(error) = self.carry_out(steps, &mut batch) {
             batch.fail_all(&error);
         }
         batch.results
+    }
+
+    /// Does for steps that add virtual servers what comes before IPVS is told what it has to do at addresses.
+    pub(super) fn prepare(&mut self, steps: &[Step]) -> Batch {
+        let mut batch = self.take(steps);
+        self.help(steps, &mut batch);
+        batch
+    }
+
+    /// Goes on with steps that were prepared, once IPVS was told. Answers for each.
+    pub(super) fn complete(
+        &mut self,
+        mut batch: Batch,
+        told: Result<Vec<Failure>, Error>,
+    ) -> Vec<Result<(), KernelError>> {
+        let taken_up = self.take_up(&mut batch, told);
+        if let Err(error) = taken_up.and_then(|()| self.settle(&mut batch)) {
+            batch.fail_all(&error);
+        }
+        batch.results
+    }
+
+    fn take(&mut self, steps: &[Step]) -> Batch {
+        let left = &self.left;
+        Batch::take(steps, &mut self.programmed, |key| left.contains(key))
     }
 
     /// Addresses go first and come last, and what helps comes before virtual servers and goes after them: so no packet
@@ -101,6 +124,11 @@ impl<D: Door> Backend<D> {
         self.help(steps, batch);
         self.edit_places(batch)?;
         self.change_places(batch)?;
+        self.settle(batch)
+    }
+
+    /// All that comes after what is at addresses.
+    fn settle(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
         let mut marking = self.remark(batch);
         if !self.change_marked(batch, &marking)? {
             // Packets go on to where they went until it is read what there is.

@@ -31,7 +31,7 @@ pub(super) struct Batch {
     pub(super) changed: BTreeSet<Key>,
     /// Places that were there before it, with their marks.
     pub(super) removed: BTreeMap<Key, Option<Mark>>,
-    /// Service ports that have changed.
+    /// Service ports that have changed, and may need marks.
     pub(super) ports: BTreeSet<Port>,
     /// Places of which flows may go to the wrong real server: UDP and SCTP have no end that would be seen.
     pub(super) flows: BTreeSet<Key>,
@@ -80,7 +80,7 @@ impl Batch {
                 | Step::EditVirtualServer { .. }
                 | Step::RemoveVirtualServer { .. }
         );
-        let port = (is_first || is_its_own).then(|| programmed.port(key));
+        let port = (is_first || is_its_own).then(|| programmed.port_to_mark(key));
         let mark = is_its_own.then(|| programmed.get(key)?.mark).flatten();
         let (index, before) = (self.results.len(), self.changes.len());
         let changes = &mut self.changes;
@@ -88,7 +88,7 @@ impl Batch {
         self.note(key, index);
         self.ports.extend(port.flatten());
         if is_its_own {
-            self.ports.extend(programmed.port(key));
+            self.ports.extend(programmed.port_to_mark(key));
         }
         match step {
             Step::RemoveVirtualServer { .. } => {
@@ -119,6 +119,11 @@ impl Batch {
             self.changes.truncate(before);
         }
         Ok(())
+    }
+
+    /// What IPVS has to do at addresses, in this order.
+    pub(super) fn at_places(&self) -> impl Iterator<Item = Change> {
+        self.changes.iter().map(|(_, change)| *change)
     }
 
     /// Whether a step before was about this place.

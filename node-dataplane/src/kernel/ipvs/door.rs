@@ -10,7 +10,7 @@ pub(super) trait Door: fmt::Debug + Sized + 'static {
     fn connect() -> Result<Self, Error>;
 
     /// Makes changes in their order, and tells which failed.
-    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Failure>, Error>;
+    fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<Failure>, Error>;
 
     /// All virtual servers.
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Error>;
@@ -24,8 +24,8 @@ impl Door for Ipvs {
         Self::connect()
     }
 
-    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Failure>, Error> {
-        self.apply(changes.iter().copied())
+    fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<Failure>, Error> {
+        self.apply(changes)
     }
 
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Error> {

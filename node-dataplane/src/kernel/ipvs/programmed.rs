@@ -128,10 +128,13 @@ impl Programmed {
         next.is_some_and(|(key, _)| key.frontend.address == first.frontend.address)
     }
 
-    /// The Service port of a place that is there.
-    pub(super) fn port(&self, key: &Key) -> Option<Port> {
+    /// The Service port of a place that is there, if it may need marks: who has one place alone, for everyone, needs none.
+    pub(super) fn port_to_mark(&self, key: &Key) -> Option<Port> {
         let server = self.servers.get(key)?;
-        Some(Port::of(key, server.origin.as_ref()))
+        let port = Port::of(key, server.origin.as_ref());
+        let is_alone = || self.ports.get(&port).is_some_and(|keys| keys.len() == 1);
+        let is_plain = key.audience == Audience::Everyone && server.mark.is_none() && is_alone();
+        (!is_plain).then_some(port)
     }
 
     /// The places of a Service port.

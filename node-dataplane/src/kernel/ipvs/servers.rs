@@ -1,8 +1,8 @@
 //! What IPVS has to do for virtual servers, at addresses and by mark, and what it could not.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, mem, net::SocketAddr};
 
-use meshlite_ipvs::{Change, Error, ServiceKey};
+use meshlite_ipvs::{Change, Error, Failure, ServiceKey};
 
 use super::{
     backend::Backend, batch::Batch, door::Door, mark::Mark, marking::Marking, sharing::Content,
@@ -13,13 +13,25 @@ use crate::{kernel::KernelError, table::Key};
 impl<D: Door> Backend<D> {
     /// What is at addresses.
     pub(super) fn change_places(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
-        let (indexes, changes): (Vec<usize>, Vec<Change>) =
-            std::mem::take(&mut batch.changes).into_iter().unzip();
-        let mut adopted = std::mem::take(&mut batch.adopted);
-        for failure in self.send(&changes)? {
-            let (Some(index), Some(change)) =
-                (indexes.get(failure.index), changes.get(failure.index))
-            else {
+        let failures = if batch.changes.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.door.apply(batch.at_places())
+        };
+        self.take_up(batch, failures)
+    }
+
+    /// Takes note of what failed at addresses, and makes what was there already what it should be.
+    pub(super) fn take_up(
+        &mut self,
+        batch: &mut Batch,
+        failures: Result<Vec<Failure>, Error>,
+    ) -> Result<(), KernelError> {
+        let failures = self.heed(failures)?;
+        let changes = mem::take(&mut batch.changes);
+        let mut adopted = mem::take(&mut batch.adopted);
+        for failure in failures {
+            let Some((index, change)) = changes.get(failure.index) else {
                 continue;
             };
             let place = place(change);
@@ -129,14 +141,17 @@ impl<D: Door> Backend<D> {
         }
     }
 
-    pub(super) fn send(
-        &mut self,
-        changes: &[Change],
-    ) -> Result<Vec<meshlite_ipvs::Failure>, KernelError> {
+    pub(super) fn send(&mut self, changes: &[Change]) -> Result<Vec<Failure>, KernelError> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        self.door.apply(changes).map_err(|error| {
+        let failures = self.door.apply(changes.iter().copied());
+        self.heed(failures)
+    }
+
+    /// Where nobody knows how far it got, the socket is not used again.
+    fn heed(&mut self, failures: Result<Vec<Failure>, Error>) -> Result<Vec<Failure>, KernelError> {
+        failures.map_err(|error| {
             self.is_broken = true;
             value::error(&error)
         })

@@ -34,9 +34,9 @@ impl Door for Flaky {
         })
     }
 
-    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Failure>, Error> {
+    fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<Failure>, Error> {
         let mut failures = Vec::new();
-        for (index, change) in changes.iter().copied().enumerate() {
+        for (index, change) in changes.into_iter().enumerate() {
             self.seen += 1;
             let number = self.seen.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let number = (number ^ number >> 31).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32;
