@@ -42,6 +42,7 @@ pub(crate) mod name;
 pub(crate) mod networks;
 mod read;
 mod refusal;
+mod shared;
 mod skeleton;
 pub(crate) mod steps;
 #[cfg(test)]
@@ -63,6 +64,7 @@ pub(crate) use self::{
     helper::{Helper, family_of},
     listing::{Listed, close, list, remove},
     refusal::kernel_error,
+    shared::Shared,
 };
 use super::KernelError;
 use crate::table::{Key, LocalDetector};
@@ -82,7 +84,7 @@ pub(crate) struct Rules<E: Entry> {
     /// Sets of the table, as it is, that have the addresses of which it refuses ports.
     refusing: Vec<SetKey>,
     /// How many have each shared element.
-    shared: BTreeMap<Placed, u32>,
+    shared: BTreeMap<Shared, u32>,
     branches: BTreeSet<E::Branch>,
 }
 
@@ -125,15 +127,15 @@ impl<E: Entry> Rules<E> {
             ..Clients::default()
         };
         let skeleton = Skeleton::of::<E>(&clients.detector()).named("meshlite-trial");
-        let table = &skeleton.table.key;
+        let table = skeleton.table.key.clone();
         let mut transaction = Transaction::new();
         skeleton.load(&mut transaction, &[]);
         for branch in branches {
             let branch = E::branch(*branch);
-            add_chain(&mut transaction, table, &branch.chain);
-            add_rules(&mut transaction, table, &branch.chain);
+            add_chain(&mut transaction, &table, &branch.chain);
+            add_rules(&mut transaction, &table, branch.chain);
         }
-        transaction.delete_table(table);
+        transaction.delete_table(&table);
         let tried = Nftables::connect().and_then(|mut nftables| {
             let committed = nftables.commit(&transaction);
             close_elsewhere(nftables);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     kernel::rules::{
-        Content, Entry as _, Placed,
+        Content, Entry as _,
         name::{AUDIENCES, FAMILIES, Place},
     },
     table::{Key, ObservedRealServer, ObservedServer, Owner, Scheduler},
@@ -204,6 +204,12 @@ fn any_observed() -> impl Strategy<Value = ObservedServer> {
     })
 }
 
+/// What is in the one and not in the other.
+fn only<T: Clone + Ord>(one: &[T], other: &[T]) -> BTreeSet<T> {
+    let only = one.iter().filter(|it| !other.contains(it));
+    only.cloned().collect()
+}
+
 proptest! {
     #[test]
     fn what_is_told_apart_of_two_is_just_what_differs(
@@ -215,10 +221,6 @@ proptest! {
         let before = Balanced::wanted(&before, was_closed, None);
         let after = Balanced::wanted(&after, true, Some(&before));
         let difference = |[one, other]: [Content<Way>; 2]| {
-            let only = |one: &[Placed], other: &[Placed]| {
-                let only = one.iter().filter(|placed| !other.contains(placed));
-                only.cloned().collect::<BTreeSet<_>>()
-            };
             let branches: BTreeSet<_> = one.branches.into_iter().collect();
             let new = other.branches.into_iter().filter(|it| !branches.contains(it));
             (

@@ -6,8 +6,8 @@ use meshlite_nft::{Error, Generation, Rejected};
 
 use super::{
     Changes, Clients, Outcome, Rules,
-    change::{Blamed, Builder, NOBODY, Replacement},
-    entry::{Content, Entry, Placed},
+    change::{Builder, Draft, NOBODY, Start},
+    entry::{Content, Entry},
     read::all_refusing,
     refusal::kernel_error,
     skeleton::Skeleton,
@@ -16,13 +16,11 @@ use crate::table::Key;
 
 /// A transaction that may be made, and what is known then.
 struct Attempt<B> {
-    blamed: Blamed,
+    draft: Draft<B>,
+    /// Whose changes it makes, by the numbers of its owners.
     keys: Vec<Key>,
     /// Makes the table anew.
     is_load: bool,
-    /// How many more have a shared element then, or how many at all in a new table; and who of them is to blame for it.
-    shared: BTreeMap<Placed, (i64, usize)>,
-    branches: BTreeSet<B>,
 }
 
 impl<E: Entry> Rules<E> {
@@ -68,66 +66,33 @@ impl<E: Entry> Rules<E> {
     fn attempt(&self, clients: Option<&Clients>, changes: &Changes<E>) -> Attempt<E::Branch> {
         let wanted = clients.unwrap_or(&self.clients);
         let is_load = !self.is_whole || wanted.detector() != self.clients.detector();
-        let mut builder = Builder::default();
-        let mut shared: BTreeMap<Placed, (i64, usize)> = BTreeMap::new();
-        let mut branches = BTreeSet::new();
-        let mut come = |owner, content: &Content<E::Branch>| {
-            branches.extend(content.branches.iter().copied());
-            for placed in &content.shared {
-                let (more, giver) = shared.entry(placed.clone()).or_default();
-                (*more, *giver) = (*more + 1, owner);
-            }
-        };
-        let keys: Vec<Key> = changes.keys().copied().collect();
-        let mut gone = Vec::new();
+        let mut builder = Builder::new();
         for (owner, (key, entry)) in changes.iter().enumerate() {
             let [old, new] = self.replacement(key, entry.as_ref(), is_load);
-            come(owner, &new);
-            gone.extend(old.shared);
-            let (old, new) = (old.own, new.own);
-            builder.replace(owner, Replacement { old, new });
+            builder.replace(owner, old, new);
         }
         if is_load {
             for (key, entry) in &self.entries {
                 if !changes.contains_key(key) && !self.remains.contains_key(key) {
-                    let content = entry.content(key);
-                    come(NOBODY, &content);
-                    for placed in content.own {
-                        builder.add(NOBODY, placed);
-                    }
+                    builder.add(NOBODY, entry.content(key));
                 }
             }
+        }
+        let networks = |clients: &Clients| Content::of_own(clients.elements());
+        if is_load {
+            builder.add(NOBODY, networks(wanted));
+        } else if clients.is_some() {
+            builder.replace(NOBODY, networks(&self.clients), networks(wanted));
+        }
+        let start = if is_load {
+            Start::Anew(Skeleton::of::<E>(&wanted.detector()), &self.refusing)
         } else {
-            branches.retain(|branch| !self.branches.contains(branch));
-        }
-        for placed in gone {
-            shared.entry(placed).or_insert((0, NOBODY)).0 -= 1;
-        }
-        for (placed, (more, giver)) in &shared {
-            let before = if is_load { 0 } else { self.sharers(placed) };
-            match (before > 0, before + more > 0) {
-                (false, true) => builder.add(*giver, placed.clone()),
-                (true, false) => builder.delete(*giver, placed.clone()),
-                (true, true) | (false, false) => {}
-            }
-        }
-        if is_load || clients.is_some() {
-            let old = if is_load {
-                Vec::new()
-            } else {
-                self.clients.elements()
-            };
-            let new = wanted.elements();
-            builder.replace(NOBODY, Replacement { old, new });
-        }
-        let skeleton = is_load.then(|| Skeleton::of::<E>(&wanted.detector()));
-        let skeleton = skeleton.as_ref().map(|it| (it, &self.refusing[..]));
+            Start::There(&self.shared, &self.branches)
+        };
         Attempt {
-            blamed: builder.build::<E>(self.generation, skeleton, &branches),
-            keys,
+            draft: builder.build::<E>(self.generation, start),
+            keys: changes.keys().copied().collect(),
             is_load,
-            shared,
-            branches,
         }
     }
 
@@ -150,14 +115,10 @@ impl<E: Entry> Rules<E> {
         }
     }
 
-    fn sharers(&self, placed: &Placed) -> i64 {
-        self.shared.get(placed).copied().unwrap_or(0).into()
-    }
-
     /// Makes the transaction. Where it was made for a known state of the ruleset, the state is known then too; after a
     /// failure it is not.
     fn commit(&mut self, attempt: &Attempt<E::Branch>) -> Result<(), Rejected> {
-        let transaction = &attempt.blamed.transaction;
+        let transaction = &attempt.draft.transaction;
         let known = self.generation.take();
         self.nftables.commit(transaction)?;
         self.generation = if transaction.changes() == 0 {
@@ -177,15 +138,14 @@ impl<E: Entry> Rules<E> {
                 self.entries.remove(&key);
             }
         }
-        for (placed, (more, _)) in attempt.shared {
-            let count = u32::try_from(self.sharers(&placed) + more).unwrap_or(0);
-            if count == 0 {
-                self.shared.remove(&placed);
+        for (shared, count) in attempt.draft.shared {
+            if count > 0 {
+                self.shared.insert(shared, count);
             } else {
-                self.shared.insert(placed, count);
+                self.shared.remove(&shared);
             }
         }
-        self.branches.extend(attempt.branches);
+        self.branches.extend(attempt.draft.branches);
         self.is_whole = true;
         if let Some(clients) = clients {
             self.clients = clients;
@@ -207,7 +167,7 @@ fn blame<B>(attempt: &Attempt<B>, rejected: Rejected, outcome: &mut Outcome) -> 
     let failures = [rejected.first].into_iter().chain(rejected.others);
     for failure in failures {
         let error = kernel_error(&failure.error);
-        let owner = attempt.blamed.owner(failure.place);
+        let owner = attempt.draft.owner(failure.place);
         match owner.and_then(|owner| attempt.keys.get(owner)) {
             Some(key) => {
                 blamed.insert(*key);

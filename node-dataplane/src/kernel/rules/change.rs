@@ -5,148 +5,203 @@ use std::collections::{BTreeMap, BTreeSet};
 use meshlite_nft::{Element, Generation, Place, SetKey, Transaction};
 
 use super::{
-    entry::{Entry, Placed},
+    entry::{Content, Entry, Placed},
     name::{SetId, table},
+    shared::Shared,
     skeleton::{Skeleton, add_chain, add_rules},
 };
 
-/// What one virtual server puts in, before and after; or what networks do, which are nobody's.
-#[derive(Debug)]
-pub(super) struct Replacement {
-    pub(super) old: Vec<Placed>,
-    pub(super) new: Vec<Placed>,
+/// Elements of one set, and whose change each is: by number.
+#[derive(Debug, Default)]
+struct Owned {
+    elements: Vec<Element>,
+    owners: Vec<usize>,
 }
 
-/// Elements that go and come, set by set, and whose change each is: by number, in the order that they were given in.
+/// Elements that go and come, in the order that they were given in.
 #[derive(Debug, Default)]
 struct Moves {
-    gone: Vec<(Element, usize)>,
-    come: Vec<(Element, usize)>,
+    gone: Owned,
+    come: Owned,
+}
+
+/// What a transaction begins from.
+#[derive(Debug)]
+pub(super) enum Start<'a, B> {
+    /// This skeleton, in the place of a table that refuses by these sets.
+    Anew(Skeleton, &'a [SetKey]),
+    /// The table as it is: how many have each shared element, and its branches.
+    There(&'a BTreeMap<Shared, u32>, &'a BTreeSet<B>),
 }
 
 /// A transaction, and who is to blame for what in it.
 #[derive(Debug)]
-pub(super) struct Blamed {
+pub(super) struct Draft<B> {
     pub(super) transaction: Transaction,
-    /// For each change of the transaction, the number of the replacement that each of its elements is of.
+    /// For each change of the transaction, whose each of its elements is.
     owners: Vec<Vec<usize>>,
+    /// How many have each shared element then, as far as that changes.
+    pub(super) shared: Vec<(Shared, u32)>,
+    /// The branches that it adds.
+    pub(super) branches: BTreeSet<B>,
 }
 
-/// Builds a transaction.
-#[derive(Debug, Default)]
-pub(super) struct Builder {
+/// Builds a transaction of what virtual servers put in, before and after, and networks, which are nobody's.
+#[derive(Debug)]
+pub(super) struct Builder<B> {
     sets: BTreeMap<SetId, Moves>,
+    /// How many more have a shared element, and who of them is to blame for it.
+    shared: BTreeMap<Shared, (i64, usize)>,
+    branches: BTreeSet<B>,
+}
+
+// === impl Owned ===
+
+impl Owned {
+    fn push(&mut self, owner: usize, element: Element) {
+        self.elements.push(element);
+        self.owners.push(owner);
+    }
 }
 
 // === impl Builder ===
 
-impl Builder {
-    /// Adds what one replacement changes.
-    pub(super) fn replace(&mut self, owner: usize, replacement: Replacement) {
-        let Replacement { mut old, mut new } = replacement;
-        if old.is_empty() {
-            for placed in new {
-                self.add(owner, placed);
-            }
-            return;
-        }
-        // Both are in one order: most of what stays is at the same place of each, and need not be looked for.
-        let stays: Vec<_> = old.iter().zip(&new).map(|(old, new)| old == new).collect();
-        for all in [&mut old, &mut new] {
-            let mut stays = stays.iter();
-            all.retain(|_| !stays.next().is_some_and(|stays| *stays));
-        }
-        old.sort_unstable();
-        new.sort_unstable();
-        let is_in = |all: &[Placed], one: &Placed| all.binary_search(one).is_ok();
-        let gone: Vec<_> = old
-            .iter()
-            .filter(|one| !is_in(&new, one))
-            .cloned()
-            .collect();
-        for placed in gone {
-            self.moves(placed.set).gone.push((placed.element, owner));
-        }
-        for placed in new {
-            if !is_in(&old, &placed) {
-                self.moves(placed.set).come.push((placed.element, owner));
-            }
+impl<B: Copy + Ord> Builder<B> {
+    pub(super) const fn new() -> Self {
+        Self {
+            sets: BTreeMap::new(),
+            shared: BTreeMap::new(),
+            branches: BTreeSet::new(),
         }
     }
 
-    /// Adds an element.
-    pub(super) fn add(&mut self, owner: usize, placed: Placed) {
-        self.moves(placed.set).come.push((placed.element, owner));
+    /// Puts this in.
+    pub(super) fn add(&mut self, owner: usize, content: Content<B>) {
+        self.come(owner, content.own);
+        for shared in content.shared {
+            let (more, giver) = self.shared.entry(shared).or_default();
+            (*more, *giver) = (*more + 1, owner);
+        }
+        self.branches.extend(content.branches);
     }
 
-    /// Takes an element out.
-    pub(super) fn delete(&mut self, owner: usize, placed: Placed) {
-        self.moves(placed.set).gone.push((placed.element, owner));
+    /// Puts one thing in the place of another.
+    pub(super) fn replace(&mut self, owner: usize, old: Content<B>, mut new: Content<B>) {
+        for shared in old.shared {
+            self.shared.entry(shared).or_insert((0, NOBODY)).0 -= 1;
+        }
+        if !old.own.is_empty() {
+            self.go(owner, take_apart(old.own, &mut new.own));
+        }
+        self.add(owner, new);
     }
 
-    fn moves(&mut self, set: SetId) -> &mut Moves {
-        self.sets.entry(set).or_default()
-    }
-
-    /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, in the place
-    /// of a table that refuses by these sets, branches, then elements. What goes of a set goes before anything comes, or
-    /// another element with its key would be taken for it.
-    pub(super) fn build<E: Entry>(
-        self,
+    /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, branches,
+    /// then elements. What goes of a set goes before anything comes, or another element with its key would be taken for
+    /// it.
+    pub(super) fn build<E: Entry<Branch = B>>(
+        mut self,
         generation: Option<Generation>,
-        skeleton: Option<(&Skeleton, &[SetKey])>,
-        branches: &BTreeSet<E::Branch>,
-    ) -> Blamed {
-        let mut blamed = Blamed {
-            transaction: generation.map_or_else(Transaction::new, Transaction::at),
-            owners: Vec::new(),
-        };
-        let mut sets = self.sets;
-        let come = |sets: &mut BTreeMap<SetId, Moves>, placed: Placed| {
-            let moves = sets.entry(placed.set).or_default();
-            moves.come.push((placed.element, NOBODY));
-        };
-        if let Some((skeleton, refusing)) = skeleton {
-            skeleton.load(&mut blamed.transaction, refusing);
-            for placed in &skeleton.constants {
-                come(&mut sets, placed.clone());
+        start: Start<'_, B>,
+    ) -> Draft<B> {
+        let mut transaction = generation.map_or_else(Transaction::new, Transaction::at);
+        let shared = match start {
+            Start::Anew(mut skeleton, refusing) => {
+                self.come(NOBODY, std::mem::take(&mut skeleton.constants));
+                skeleton.load(&mut transaction, refusing);
+                self.share(|_| 0)
             }
-        }
-        for branch in branches {
+            Start::There(shared, branches) => {
+                self.branches.retain(|branch| !branches.contains(branch));
+                self.share(|one| shared.get(one).copied().unwrap_or(0))
+            }
+        };
+        let mut draft = Draft {
+            transaction,
+            owners: Vec::new(),
+            shared,
+            branches: std::mem::take(&mut self.branches),
+        };
+        for branch in &draft.branches {
             let branch = E::branch(*branch);
-            add_chain(&mut blamed.transaction, &table(), &branch.chain);
-            add_rules(&mut blamed.transaction, &table(), &branch.chain);
-            come(&mut sets, branch.way);
+            add_chain(&mut draft.transaction, &table(), &branch.chain);
+            add_rules(&mut draft.transaction, &table(), branch.chain);
+            self.come(NOBODY, [branch.way]);
         }
-        for (set, moves) in sets {
+        for (set, moves) in self.sets {
             let key = set.key();
-            blamed.elements(&key, moves.gone, Transaction::delete_elements);
-            blamed.elements(&key, moves.come, Transaction::add_elements);
+            draft.elements(&key, moves.gone, Transaction::delete_elements);
+            draft.elements(&key, moves.come, Transaction::add_elements);
         }
-        blamed
+        draft
     }
+
+    /// Puts in the shared elements that nobody has now, and takes out those that nobody has then. Says how many have each
+    /// then.
+    fn share(&mut self, now: impl Fn(&Shared) -> u32) -> Vec<(Shared, u32)> {
+        let mut sharers = Vec::with_capacity(self.shared.len());
+        for (shared, (more, giver)) in std::mem::take(&mut self.shared) {
+            let now = now(&shared);
+            let then = u32::try_from(i64::from(now) + more).unwrap_or(0);
+            match (now > 0, then > 0) {
+                (false, true) => self.come(giver, [shared.placed()]),
+                (true, false) => self.go(giver, [shared.placed()]),
+                (true, true) | (false, false) => {}
+            }
+            sharers.push((shared, then));
+        }
+        sharers
+    }
+
+    fn come(&mut self, owner: usize, all: impl IntoIterator<Item = Placed>) {
+        for Placed { set, element } in all {
+            self.sets.entry(set).or_default().come.push(owner, element);
+        }
+    }
+
+    fn go(&mut self, owner: usize, all: impl IntoIterator<Item = Placed>) {
+        for Placed { set, element } in all {
+            self.sets.entry(set).or_default().gone.push(owner, element);
+        }
+    }
+}
+
+/// Gives what is in the old only, and leaves what is in the new only.
+fn take_apart(mut old: Vec<Placed>, new: &mut Vec<Placed>) -> Vec<Placed> {
+    // Both are in one order: most of what stays is at the same place of each, and need not be looked for.
+    let stays: Vec<_> = old.iter().zip(&*new).map(|(old, new)| old == new).collect();
+    for all in [&mut old, &mut *new] {
+        let mut stays = stays.iter();
+        all.retain(|_| !stays.next().is_some_and(|stays| *stays));
+        all.sort_unstable();
+    }
+    let goes = |one| new.binary_search(one).is_err();
+    let goes: Vec<_> = old.iter().map(goes).collect();
+    new.retain(|one| old.binary_search(one).is_err());
+    let mut goes = goes.into_iter();
+    old.retain(|_| goes.next() == Some(true));
+    old
 }
 
 /// The number of what is no virtual server's.
 pub(super) const NOBODY: usize = usize::MAX;
 
-// === impl Blamed ===
+// === impl Draft ===
 
-impl Blamed {
+impl<B> Draft<B> {
     fn elements(
         &mut self,
         set: &SetKey,
-        elements: Vec<(Element, usize)>,
+        owned: Owned,
         add: fn(&mut Transaction, &SetKey, Vec<Element>),
     ) {
-        if elements.is_empty() {
+        if owned.elements.is_empty() {
             return;
         }
-        let (elements, owners): (Vec<_>, Vec<_>) = elements.into_iter().unzip();
         self.owners
             .resize_with(self.transaction.changes(), Vec::new);
-        self.owners.push(owners);
-        add(&mut self.transaction, set, elements);
+        self.owners.push(owned.owners);
+        add(&mut self.transaction, set, owned.elements);
     }
 
     /// Whose change a refusal is about; `None` where it is nobody's, or everybody's.

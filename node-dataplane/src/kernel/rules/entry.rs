@@ -5,6 +5,7 @@ use meshlite_nft::{Base, Element, Expression};
 use super::{
     detect::Detector,
     name::{SetId, Shape},
+    shared::Shared,
 };
 use crate::table::Key;
 
@@ -37,8 +38,8 @@ pub(crate) struct Branch {
 pub(crate) struct Content<B> {
     /// Elements whose keys begin with its place: nobody else has them.
     pub(crate) own: Vec<Placed>,
-    /// Elements that others may have too: they are there as long as anybody has them.
-    pub(crate) shared: Vec<Placed>,
+    /// Elements that others may have too.
+    pub(crate) shared: Vec<Shared>,
     /// Chains that it is led to.
     pub(crate) branches: Vec<B>,
 }

@@ -18,6 +18,7 @@ use super::{
     entry::{Branch, ChainOfRules, Content, Entry, Placed},
     name::{Elements, Maps, SetId, Shape, Spread},
     networks::{fewest, network_of, of_family},
+    shared::Shared,
     value::{
         origin_data, read_endpoint, read_number, read_origin, split_ip, split_vip, vip,
         vip_and_endpoint, vip_fields,
@@ -178,23 +179,17 @@ impl Helper {
         own
     }
 
-    fn shared(&self, key: &Key) -> Vec<Placed> {
-        let family = family_of(key);
+    fn shared(&self, key: &Key) -> Vec<Shared> {
         let mut shared = Vec::new();
         if self.is_closed
             && let VirtualAddress::Ip(ip) = key.frontend.address
         {
-            shared.push(Placed {
-                set: SetId::of(VIPS, family),
-                element: Element::new(Field::from(ip).into()),
-            });
+            shared.push(Shared::Vip(ip));
         }
-        let pair = |ip: IpAddr| Placed {
-            set: SetId::of(HAIRPINS, family),
-            element: Element::new(Value::concat(&[ip.into(), ip.into()])),
-        };
-        let ips: BTreeSet<_> = self.local.iter().map(SocketAddr::ip).collect();
-        shared.extend(ips.into_iter().map(pair));
+        // In their order, all ports of an address are next to each other.
+        let ips = self.local.iter().map(SocketAddr::ip);
+        shared.extend(ips.map(Shared::Hairpin));
+        shared.dedup();
         shared
     }
 }

@@ -11,6 +11,7 @@ use super::{
     helper::{HAIRPINS, VIPS},
     name::{Elements, FAMILIES, Maps, SetId, table},
     refusal::kernel_error,
+    shared::Shared,
     skeleton::Skeleton,
     value::split_vip,
 };
@@ -24,7 +25,7 @@ struct Found<E: Entry> {
     clients: Clients,
     entries: BTreeMap<Key, E>,
     remains: BTreeMap<Key, Vec<Placed>>,
-    shared: BTreeMap<Placed, u32>,
+    shared: BTreeMap<Shared, u32>,
     branches: BTreeSet<E::Branch>,
 }
 
@@ -32,7 +33,7 @@ struct Found<E: Entry> {
 #[derive(Default)]
 struct Sorted {
     own: BTreeMap<Key, Vec<Placed>>,
-    shared: BTreeSet<Placed>,
+    shared: BTreeSet<Shared>,
     clients: Vec<Placed>,
     verdicts: BTreeSet<Placed>,
 }
@@ -270,7 +271,14 @@ fn sort(nftables: &mut Nftables, skeleton: &Skeleton) -> Result<Option<Sorted>, 
             });
         match (shape.name, shape.data) {
             (INSIDE | PODS, _) => sorted.clients.extend(placed),
-            (VIPS | HAIRPINS, _) => sorted.shared.extend(placed),
+            (VIPS | HAIRPINS, _) => {
+                for placed in placed {
+                    let Some(shared) = Shared::read(&placed) else {
+                        return Ok(None);
+                    };
+                    sorted.shared.insert(shared);
+                }
+            }
             (_, Maps::ToVerdicts) => sorted.verdicts.extend(placed),
             _ => {
                 for placed in placed {

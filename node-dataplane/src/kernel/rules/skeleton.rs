@@ -51,8 +51,8 @@ impl Skeleton {
                 user_data: detector.comment(),
             },
             sets: sets.collect(),
-            chains: chains.concat(),
-            constants: constants.concat(),
+            chains: chains.into_iter().flatten().collect(),
+            constants: constants.into_iter().flatten().collect(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Skeleton {
     /// Puts it in the place of whatever the table had. What refused there goes first: Linux takes the elements of maps
     /// that are deleted out at once, so that a packet in the middle of the chains finds no virtual server any more, but
     /// leaves those of sets.
-    pub(super) fn load(&self, transaction: &mut Transaction, refusing: &[SetKey]) {
+    pub(super) fn load(self, transaction: &mut Transaction, refusing: &[SetKey]) {
         for set in refusing {
             transaction.flush_set(set);
         }
@@ -83,7 +83,7 @@ impl Skeleton {
         for chain in &self.chains {
             add_chain(transaction, &self.table.key, chain);
         }
-        for chain in &self.chains {
+        for chain in self.chains {
             add_rules(transaction, &self.table.key, chain);
         }
     }
@@ -97,12 +97,12 @@ pub(super) fn add_chain(transaction: &mut Transaction, table: &TableKey, chain: 
     });
 }
 
-pub(super) fn add_rules(transaction: &mut Transaction, table: &TableKey, chain: &ChainOfRules) {
+pub(super) fn add_rules(transaction: &mut Transaction, table: &TableKey, chain: ChainOfRules) {
     let key = table.chain(name(&chain.name));
-    for expressions in &chain.rules {
+    for expressions in chain.rules {
         transaction.add_rule(&Rule {
             chain: key.clone(),
-            expressions: expressions.clone(),
+            expressions,
             user_data: UserData::default(),
         });
     }

@@ -109,7 +109,7 @@ const KINDS: [VipKind; 4] = [
     VipKind::ExternalIP,
 ];
 /// What parts the names of an origin: no name of Kubernetes has it.
-const SEPARATOR: char = '\0';
+const SEPARATOR: u8 = 0;
 /// The kernel keeps no more with an element, in bytes.
 const MAX_USER_DATA: usize = 256;
 
@@ -119,19 +119,18 @@ pub(crate) fn origin_data(origin: Option<&Origin>) -> UserData {
         return UserData::default();
     };
     let kind = KINDS.iter().position(|kind| *kind == origin.kind);
-    let mut bytes = vec![kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(0)];
+    let kind = kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(0);
     let name = &origin.service_port;
-    for (place, part) in [&name.namespace, &name.service, &name.port]
-        .into_iter()
-        .enumerate()
-    {
-        if place > 0 {
-            bytes.push(SEPARATOR as u8);
-        }
-        bytes.extend_from_slice(part.as_bytes());
-    }
-    if bytes.len() > MAX_USER_DATA {
+    let parts = [&name.namespace, &name.service, &name.port];
+    let length = parts.len() + parts.iter().map(|part| part.len()).sum::<usize>();
+    if length > MAX_USER_DATA {
         return UserData::default();
+    }
+    let mut bytes = Vec::with_capacity(length);
+    // Before each name is a byte: the kind before the first, and what parts them before the others.
+    for (before, part) in [kind, SEPARATOR, SEPARATOR].into_iter().zip(parts) {
+        bytes.push(before);
+        bytes.extend_from_slice(part.as_bytes());
     }
     UserData::new(bytes)
 }
@@ -140,7 +139,9 @@ pub(crate) fn origin_data(origin: Option<&Origin>) -> UserData {
 pub(crate) fn read_origin(data: &UserData) -> Option<Origin> {
     let (kind, names) = data.as_bytes().split_first()?;
     let kind = *KINDS.get(usize::from(*kind))?;
-    let mut names = std::str::from_utf8(names).ok()?.split(SEPARATOR);
+    let mut names = std::str::from_utf8(names)
+        .ok()?
+        .split(char::from(SEPARATOR));
     let mut next = || names.next().map(Arc::from);
     let service_port = ServicePortName {
         namespace: next()?,
