@@ -95,13 +95,12 @@ impl Value {
     /// One to four fields one after the other, each padded to whole 32-bit words.
     pub fn concat<const N: usize>(fields: &[Field; N]) -> Self {
         const { assert!(N > 0 && N <= 4, "1 to 4 fields, 16 bytes at most each") }
-        let length = fields.iter().map(|f| f.length().next_multiple_of(WORD));
-        let mut bytes = Vec::with_capacity(length.sum());
+        let mut bytes = [0; Self::MAX];
+        let mut length = 0;
         for field in fields {
-            field.write(&mut bytes);
-            bytes.resize(bytes.len().next_multiple_of(WORD), 0);
+            length += field.write(&mut bytes[length..]).next_multiple_of(WORD);
         }
-        Self(bytes.into_boxed_slice())
+        Self(bytes[..length].into())
     }
 
     /// A `u32` in the machine's own order: marks, connection states, results of `fib`.
@@ -122,9 +121,9 @@ impl Value {
 
 impl From<Field> for Value {
     fn from(field: Field) -> Self {
-        let mut bytes = Vec::with_capacity(field.length());
-        field.write(&mut bytes);
-        Self(bytes.into_boxed_slice())
+        let mut bytes = [0; Self::MAX];
+        let length = field.write(&mut bytes);
+        Self(bytes[..length].into())
     }
 }
 
@@ -139,22 +138,18 @@ impl fmt::Debug for Value {
 // === impl Field ===
 
 impl Field {
-    const fn length(self) -> usize {
-        match self {
-            Self::Ipv4(_) | Self::Mark(_) => 4,
-            Self::Ipv6(_) => 16,
-            Self::Protocol(_) => 1,
-            Self::Port(_) => 2,
+    /// Writes it where these bytes begin. Says how many it has.
+    fn write(self, to: &mut [u8]) -> usize {
+        fn copy<const N: usize>(bytes: [u8; N], to: &mut [u8]) -> usize {
+            to[..N].copy_from_slice(&bytes);
+            N
         }
-    }
-
-    fn write(self, out: &mut Vec<u8>) {
         match self {
-            Self::Ipv4(address) => out.extend_from_slice(&address.octets()),
-            Self::Ipv6(address) => out.extend_from_slice(&address.octets()),
-            Self::Protocol(protocol) => out.push(protocol),
-            Self::Port(port) => out.extend_from_slice(&port.to_be_bytes()),
-            Self::Mark(mark) => out.extend_from_slice(&mark.to_ne_bytes()),
+            Self::Ipv4(address) => copy(address.octets(), to),
+            Self::Ipv6(address) => copy(address.octets(), to),
+            Self::Protocol(protocol) => copy([protocol], to),
+            Self::Port(port) => copy(port.to_be_bytes(), to),
+            Self::Mark(mark) => copy(mark.to_ne_bytes(), to),
         }
     }
 }
