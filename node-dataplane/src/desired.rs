@@ -233,6 +233,8 @@ impl Changed {
             ResourceType::Service | ResourceType::Weights => {
                 self.services.insert(name.clone());
             }
+            // Mostly the Service itself was named already, or another group of it.
+            ResourceType::EndpointGroup if self.services.contains(name.parent()) => {}
             ResourceType::EndpointGroup => self.services.extend(service_of(name)),
             ResourceType::Node => self.surroundings = true,
             ResourceType::Namespace
