@@ -174,7 +174,7 @@ impl Desired {
     pub(crate) fn servers_of(&self, service: &Name) -> impl Iterator<Item = (Key, &VirtualServer)> {
         let claims = self.shares.get(service).into_iter();
         let claims = claims.flat_map(|share| &share.claims);
-        let held = claims.filter(|claim| self.claims.holder(&claim.frontend) == Some(*claim));
+        let held = claims.filter(|claim| self.claims.holds(claim));
         held.flat_map(|claim| [Key::everyone(claim.frontend), Key::inside(claim.frontend)])
             .filter_map(|key| Some((key, self.table.virtual_servers.get(&key)?)))
     }

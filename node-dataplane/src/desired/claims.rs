@@ -58,6 +58,11 @@ impl Claims {
         self.0.get(frontend)?.first()
     }
 
+    /// Whether it is this claim that has its place.
+    pub(super) fn holds(&self, claim: &Claim) -> bool {
+        self.holder(&claim.frontend) == Some(claim)
+    }
+
     pub(super) fn is_claimed(&self, frontend: &Frontend) -> bool {
         self.0.contains_key(frontend)
     }
@@ -92,18 +97,23 @@ impl Claims {
 
     /// Whether there is a claim to any address between these two, or to every address of the node.
     pub(super) fn are_any_between(&self, first: IpAddr, last: IpAddr) -> bool {
-        let every = VirtualAddress::EveryNodeAddress(AddressFamily::Ipv4);
-        let from = |address| Frontend {
-            address,
-            port: 0,
-            protocol: Protocol::Tcp,
+        let Some((highest, _)) = self.0.last_key_value() else {
+            return false;
         };
-        let first_from = |address| {
-            let next = self.0.range(from(address)..).next();
-            next.map(|(frontend, _)| frontend.address)
-        };
-        first_from(VirtualAddress::Ip(first)).is_some_and(|next| next <= VirtualAddress::Ip(last))
-            || first_from(every).is_some()
+        match highest.address {
+            // Those come after all others.
+            VirtualAddress::EveryNodeAddress(_) => true,
+            VirtualAddress::Ip(highest) if highest < first => false,
+            VirtualAddress::Ip(_) => {
+                let from = Frontend {
+                    address: VirtualAddress::Ip(first),
+                    port: 0,
+                    protocol: Protocol::Tcp,
+                };
+                let next = self.0.range(from..).next();
+                next.is_some_and(|(next, _)| next.address <= VirtualAddress::Ip(last))
+            }
+        }
     }
 
     /// Claims to the place that another Service port has.

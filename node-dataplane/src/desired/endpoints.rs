@@ -1,6 +1,6 @@
 //! Which endpoints traffic may use: what kube-proxy's `CategorizeEndpoints` decides, decided alike.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use meshlite_snapshot::{AddressFamily, Endpoint, EndpointGroup, ServicePort};
 
@@ -13,7 +13,7 @@ pub(super) struct Place<'a> {
     pub(super) zone: Option<&'a str>,
 }
 
-/// The endpoints of one Service port, by traffic policy.
+/// The endpoints of one Service port, by traffic policy; sorted if the candidates are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Categorized {
     /// For the policy Cluster.
@@ -25,7 +25,7 @@ pub(super) struct Categorized {
     /// Ready endpoints on this node: what `healthCheckNodePort` counts.
     pub(super) local_ready: Vec<SocketAddr>,
     /// Endpoints on this node, whatever their state.
-    pub(super) here: BTreeSet<SocketAddr>,
+    pub(super) here: Vec<SocketAddr>,
 }
 
 /// An endpoint with its port.
@@ -39,7 +39,7 @@ enum Topology {
     SameZone,
 }
 
-/// The endpoints of one Service port and family, from all its groups, each address and port once.
+/// The endpoints of one Service port and family, from all its groups, each address and port once, sorted.
 ///
 /// While a Pod moves between slices it is in two of them: then the copy that is here wins, else the one that is ready.
 pub(super) fn candidates<'a>(
@@ -71,8 +71,11 @@ pub(super) fn candidates<'a>(
             found.extend(endpoints.map(|it| (SocketAddr::new(it.address, number), it)));
         }
     }
-    found.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| merit(other).cmp(&merit(one))));
-    found.dedup_by_key(|(address, _)| *address);
+    // Mostly there is one group, which is sorted.
+    if !found.is_sorted_by(|(a, _), (b, _)| a < b) {
+        found.sort_by(|(a, one), (b, other)| a.cmp(b).then_with(|| merit(other).cmp(&merit(one))));
+        found.dedup_by_key(|(address, _)| *address);
+    }
     found
 }
 
@@ -80,33 +83,34 @@ pub(super) fn candidates<'a>(
 /// there are none, those that still serve while they terminate. Hints narrow only the choice of Cluster.
 pub(super) fn categorize(candidates: &[Candidate<'_>], place: Place<'_>) -> Categorized {
     let topology = topology(candidates, place);
-    let pick = |accept: &dyn Fn(&Endpoint) -> bool| -> Vec<SocketAddr> {
-        candidates
-            .iter()
-            .filter(|(_, endpoint)| accept(endpoint))
-            .map(|(address, _)| *address)
-            .collect()
+    let mut found = Categorized {
+        // Mostly traffic may use them all.
+        cluster: Vec::with_capacity(candidates.len()),
+        ..Categorized::default()
     };
-    let is_local = |endpoint: &Endpoint| is_local(endpoint, place.node);
-    let or_terminating = |ready: Vec<SocketAddr>, here: &dyn Fn(&Endpoint) -> bool| {
-        if ready.is_empty() {
-            pick(&|e| e.serving && e.terminating && here(e))
-        } else {
-            ready
+    for &(address, endpoint) in candidates {
+        let is_here = is_local(endpoint, place.node);
+        found.has_any |= endpoint.ready || is_last_resort(endpoint);
+        if is_here {
+            found.here.push(address);
         }
-    };
-    let local_ready = pick(&|e| e.ready && is_local(e));
-    Categorized {
-        cluster: or_terminating(pick(&|e| e.ready && is_hinted(e, topology, place)), &|_| {
-            true
-        }),
-        local: or_terminating(local_ready.clone(), &is_local),
-        has_any: candidates
-            .iter()
-            .any(|(_, e)| e.ready || (e.serving && e.terminating)),
-        local_ready,
-        here: pick(&is_local).into_iter().collect(),
+        if endpoint.ready && is_here {
+            found.local_ready.push(address);
+        }
+        if endpoint.ready && is_hinted(endpoint, topology, place) {
+            found.cluster.push(address);
+        }
     }
+    found.local.clone_from(&found.local_ready);
+    let last_resort = candidates.iter().filter(|(_, e)| is_last_resort(e));
+    if found.cluster.is_empty() {
+        found.cluster = last_resort.clone().map(|(address, _)| *address).collect();
+    }
+    if found.local.is_empty() {
+        let here = last_resort.filter(|(_, e)| is_local(e, place.node));
+        found.local = here.map(|(address, _)| *address).collect();
+    }
+    found
 }
 
 /// Hints count only if every ready endpoint has them and at least one is meant for this place.
@@ -134,6 +138,11 @@ fn is_hinted(endpoint: &Endpoint, topology: Topology, place: Place<'_>) -> bool 
             .zone
             .is_some_and(|zone| endpoint.hint_zones.iter().any(|z| **z == *zone)),
     }
+}
+
+/// Whether it may be used where none is ready.
+const fn is_last_resort(endpoint: &Endpoint) -> bool {
+    endpoint.serving && endpoint.terminating
 }
 
 fn is_local(endpoint: &Endpoint, node: &str) -> bool {

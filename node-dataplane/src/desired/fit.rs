@@ -1,7 +1,5 @@
 //! Trims a virtual server to what the kernel here can do, and says what was lost.
 
-use std::collections::BTreeSet;
-
 use meshlite_snapshot::{Finding, Severity};
 
 use super::finding;
@@ -16,11 +14,11 @@ pub(super) fn fit(
     server: &mut VirtualServer,
     frontend: &Frontend,
     capabilities: &Capabilities,
-    findings: &mut BTreeSet<Finding>,
+    findings: &mut Vec<Finding>,
 ) -> bool {
     let (origin, settings) = (&server.origin, &mut server.settings);
     if !capabilities.schedulers.contains(&settings.scheduler) {
-        findings.insert(finding(
+        findings.push(finding(
             Severity::Warning,
             origin,
             "SchedulerNotSupported",
@@ -35,7 +33,7 @@ pub(super) fn fit(
     }
     let is_supported = capabilities.protocols.contains(&frontend.protocol);
     if !is_supported {
-        findings.insert(finding(
+        findings.push(finding(
             Severity::Error,
             origin,
             "ProtocolNotSupported",

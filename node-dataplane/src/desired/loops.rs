@@ -27,25 +27,25 @@ pub(super) fn cut(
     protocol: Protocol,
     claims: &Claims,
     facts: &Facts,
-    findings: &mut BTreeSet<Finding>,
+    findings: &mut Vec<Finding>,
 ) {
     let origin = &server.origin;
     let is_loop = |address: &SocketAddr| is_virtual(*address, protocol, claims, facts);
     let (first, last) = (
-        server.real_servers.keys().next(),
-        server.real_servers.keys().next_back(),
+        server.real_servers.first_key_value(),
+        server.real_servers.last_key_value(),
     );
     // Mostly Pods have a network of their own, where there is nothing to look for.
     let may_loop = first
         .zip(last)
-        .is_some_and(|(first, last)| claims.are_any_between(first.ip(), last.ip()));
+        .is_some_and(|((first, _), (last, _))| claims.are_any_between(first.ip(), last.ip()));
     if !may_loop || !server.real_servers.keys().any(is_loop) {
         return;
     }
     server.real_servers.retain(|address, _| {
         let is_loop = is_loop(address);
         if is_loop {
-            findings.insert(finding(
+            findings.push(finding(
                 Severity::Error,
                 origin,
                 "EndpointIsVirtualAddress",
@@ -77,13 +77,12 @@ fn is_virtual(address: SocketAddr, protocol: Protocol, claims: &Claims, facts: &
 /// Those of Services, all at once: far sooner made than one by one.
 impl<'a> FromIterator<(&'a Name, &'a [SocketAddr])> for Endpoints {
     fn from_iter<I: IntoIterator<Item = (&'a Name, &'a [SocketAddr])>>(services: I) -> Self {
-        let of_service = |(name, endpoints): (&'a Name, &'a [SocketAddr])| {
-            let name = Some(name.clone());
-            endpoints
-                .iter()
-                .map(move |address| (*address, name.clone()))
-        };
-        Self(services.into_iter().flat_map(of_service).collect())
+        let mut all = Vec::new();
+        for (name, endpoints) in services {
+            let endpoints = endpoints.iter();
+            all.extend(endpoints.map(|address| (*address, Some(name.clone()))));
+        }
+        Self(all.into_iter().collect())
     }
 }
 

@@ -8,16 +8,16 @@ use std::{
 
 use ipnet::IpNet;
 use meshlite_snapshot::{
-    AddressFamily, Finding, LoadBalancerIpMode, Name, ObjectRef, Service, ServicePort, Severity,
-    Snapshot, TrafficPolicy, Weights,
+    AddressFamily, EndpointGroup, Finding, LoadBalancerIpMode, Name, ObjectRef, Service,
+    ServicePort, Severity, Snapshot, TrafficPolicy, Weights,
 };
 
 use super::{
-    HealthCheck,
-    claims::Claim,
+    HealthCheck, Sources,
+    claims::{Claim, Claims},
     endpoints::{Place, candidates, categorize},
-    share::{Offer, Share, Wish},
-    surroundings::canonical,
+    share::{Asks, Offer, Wish},
+    surroundings::{Surroundings, canonical},
 };
 use crate::{
     facts::Facts,
@@ -46,9 +46,10 @@ pub(super) struct View<'a> {
 }
 
 /// What the virtual servers of one Service port and address family have in common.
-struct Shared {
+struct Shared<'a> {
+    port: &'a ServicePort,
+    family: AddressFamily,
     scheduler: Scheduler,
-    ranges: Arc<BTreeSet<IpNet>>,
     /// For the policy Cluster.
     cluster: RealServers,
     /// For the policy Local, if the Service has it.
@@ -57,7 +58,30 @@ struct Shared {
     has_any: bool,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// None if the Service is gone, or another proxy's.
+    pub(super) fn new(
+        name: &'a Name,
+        sources: Sources<'a>,
+        surroundings: &'a Surroundings,
+    ) -> Option<Self> {
+        let services = &sources.snapshot.services;
+        let service = services.get(name).filter(|service| service.l4)?;
+        Some(Self {
+            name,
+            service,
+            weights: sources.snapshot.weights.get(name).map(AsRef::as_ref),
+            place: Place {
+                node: &sources.facts.node_name,
+                zone: surroundings.zone.as_deref(),
+            },
+            facts: sources.facts,
+            pods: &surroundings.pods,
+            primary_addresses: &surroundings.primary_addresses,
+            capabilities: sources.capabilities,
+        })
+    }
+
     /// What it claims, sorted.
     pub(super) fn claims(&self) -> Vec<Claim> {
         let (namespace, service): (Arc<str>, Arc<str>) = (
@@ -93,21 +117,13 @@ impl View<'_> {
         self.service.ports.iter().any(|p| p.node_port.is_some())
     }
 
-    /// What the Service asks for, which has these claims.
-    pub(super) fn wish(&self, claims: Vec<Claim>, snapshot: &Snapshot) -> Wish {
-        let mut share = Share {
-            has_node_ports: self.has_node_ports(),
-            ..Share::default()
-        };
-        let scheduler = self.scheduler(&mut share.findings);
-        self.check_families(&mut share.findings);
-        let groups = self.name.as_str().split_once('/');
-        let groups: Vec<_> = groups
-            .into_iter()
-            .flat_map(|(namespace, service)| snapshot.endpoint_groups_of(namespace, service))
-            .map(|(_, group)| group)
-            .collect();
-        let mut offers = vec![None; claims.len()];
+    /// What the Service asks for, and what it serves where its claims hold.
+    pub(super) fn wish(&self, claims: &[Claim], all: &Claims, snapshot: &Snapshot) -> Wish {
+        let mut asks = Asks::default();
+        let scheduler = self.scheduler(&mut asks.findings);
+        self.check_families(&mut asks.findings);
+        let groups = self.groups(snapshot);
+        let mut all_shared = Vec::with_capacity(1);
         let mut local_ready = BTreeSet::new();
         for port in &self.service.ports {
             for cluster_ip in &self.service.cluster_ips {
@@ -116,13 +132,17 @@ impl View<'_> {
                 let endpoints = categorize(&found, self.place);
                 local_ready.extend(endpoints.local_ready.iter().map(SocketAddr::ip));
                 let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
-                let without = share.no_local_endpoints.of(family);
+                let without = asks.no_local_endpoints.of(family);
                 without.internal += u32::from(has_none_here && self.is_internal_local());
                 without.external += u32::from(has_none_here && self.is_external_local(port));
-                let real_servers = |of: &[SocketAddr]| self.real_servers(of, &endpoints.here);
-                let shared = Shared {
+                let mut real_servers = |of: &[SocketAddr]| {
+                    asks.endpoints.extend_from_slice(of);
+                    self.real_servers(of, &endpoints.here)
+                };
+                all_shared.push(Shared {
+                    port,
+                    family,
                     scheduler,
-                    ranges: self.source_ranges(family),
                     cluster: real_servers(&endpoints.cluster),
                     local: if self.has_local_policy() {
                         real_servers(&endpoints.local)
@@ -130,29 +150,45 @@ impl View<'_> {
                         RealServers::default()
                     },
                     has_any: endpoints.has_any,
-                };
-                share
-                    .endpoints
-                    .extend(shared.cluster.keys().chain(shared.local.keys()));
-                for (claim, offer) in claims.iter().zip(&mut offers) {
-                    if claim.is_of(port, family) {
-                        *offer = Some(self.offer(claim, &shared));
-                    }
-                }
+                });
             }
         }
-        share.endpoints.sort_unstable();
-        share.endpoints.dedup();
-        share.claims = claims;
-        if let Some(port) = self.service.health_check_node_port {
-            let check = HealthCheck {
-                namespace: self.service.namespace.clone(),
-                name: self.service.name.clone(),
-                local_endpoints: local_ready.len(),
-            };
-            share.health_check = Some((port, check));
+        // They are as they should be where there is one port and one policy.
+        if !asks.endpoints.is_sorted_by(|a, b| a < b) {
+            asks.endpoints.sort_unstable();
+            asks.endpoints.dedup();
         }
-        Wish { share, offers }
+        asks.health_check = self.health_check(local_ready.len());
+        let mut offers = Vec::with_capacity(claims.len());
+        for claim in claims.iter().filter(|claim| all.holds(claim)) {
+            let mut all_shared = all_shared.iter();
+            let shared = all_shared.find(|shared| claim.is_of(shared.port, shared.family));
+            offers.push((
+                claim.frontend,
+                shared.map(|shared| self.offer(claim, shared)),
+            ));
+        }
+        Wish { asks, offers }
+    }
+
+    /// Where its endpoints are listed.
+    fn groups<'s>(&self, snapshot: &'s Snapshot) -> Vec<&'s Arc<EndpointGroup>> {
+        let Some((namespace, service)) = self.name.as_str().split_once('/') else {
+            return Vec::new();
+        };
+        let groups = snapshot.endpoint_groups_of(namespace, service);
+        groups.map(|(_, group)| group).collect()
+    }
+
+    /// What its health-check node port answers, if it has one, and the port.
+    fn health_check(&self, local_endpoints: usize) -> Option<(u16, HealthCheck)> {
+        let port = self.service.health_check_node_port?;
+        let check = HealthCheck {
+            namespace: self.service.namespace.clone(),
+            name: self.service.name.clone(),
+            local_endpoints,
+        };
+        Some((port, check))
     }
 
     /// The addresses of one family.
@@ -196,7 +232,7 @@ impl View<'_> {
     }
 
     /// One address, with the endpoints that its traffic policy allows.
-    fn offer(&self, claim: &Claim, shared: &Shared) -> Offer {
+    fn offer(&self, claim: &Claim, shared: &Shared<'_>) -> Offer {
         let kind = claim.kind;
         let policy = match kind {
             VipKind::ClusterIP => self.service.internal_traffic_policy,
@@ -211,9 +247,7 @@ impl View<'_> {
                 scheduler: shared.scheduler,
                 persistence: self.service.session_affinity_seconds,
                 source_ranges: match kind {
-                    VipKind::LoadBalancer => {
-                        self.with_host(&shared.ranges, claim.frontend.address.ip())
-                    }
+                    VipKind::LoadBalancer => self.source_ranges(claim.frontend.address.ip()),
                     VipKind::ClusterIP | VipKind::NodePort | VipKind::ExternalIP => Arc::default(),
                 },
                 when_empty: if is_local && shared.has_any {
@@ -253,7 +287,7 @@ impl View<'_> {
         }
     }
 
-    fn real_servers(&self, addresses: &[SocketAddr], here: &BTreeSet<SocketAddr>) -> RealServers {
+    fn real_servers(&self, addresses: &[SocketAddr], here: &[SocketAddr]) -> RealServers {
         let weight = |address: &SocketAddr| {
             let Some(weights) = self.weights else {
                 return 1;
@@ -270,26 +304,22 @@ impl View<'_> {
         };
         let real = |address: &SocketAddr| RealServer {
             weight: weight(address),
-            is_local: here.contains(address),
+            is_local: here.binary_search(address).is_ok(),
         };
         addresses.iter().map(|a| (*a, real(a))).collect()
     }
 
-    /// Clients of load-balancer addresses of a family. Without a range of that family all may connect, as with kube-proxy.
-    fn source_ranges(&self, family: AddressFamily) -> Arc<BTreeSet<IpNet>> {
-        let ranges = self.service.load_balancer_source_ranges.iter().copied();
-        canonical(ranges.filter(|range| AddressFamily::of(range.addr()) == family))
-    }
-
+    /// Clients of a load-balancer address. Without a range of its family all may connect, as with kube-proxy.
+    ///
     /// Where a virtual address is an address of the host, the host connects to it from that same address: so that may
     /// connect where this node may.
-    fn with_host(&self, ranges: &Arc<BTreeSet<IpNet>>, vip: IpAddr) -> Arc<BTreeSet<IpNet>> {
+    fn source_ranges(&self, vip: IpAddr) -> Arc<BTreeSet<IpNet>> {
+        let family = AddressFamily::of(vip);
+        let ranges = self.service.load_balancer_source_ranges.iter().copied();
+        let ranges = ranges.filter(|range| AddressFamily::of(range.addr()) == family);
         let mut own = self.primary_addresses.iter().map(IpNet::addr);
-        let may_connect = own.any(|own| ranges.iter().any(|range| range.contains(&own)));
-        if !may_connect || ranges.iter().any(|range| range.contains(&vip)) {
-            return Arc::clone(ranges);
-        }
-        canonical(ranges.iter().copied().chain([vip.into()]))
+        let may_connect = own.any(|own| ranges.clone().any(|range| range.contains(&own)));
+        canonical(ranges.chain(may_connect.then(|| vip.into())))
     }
 
     /// Load-balancer addresses that nodes serve.
@@ -354,17 +384,15 @@ impl View<'_> {
 
     /// Addresses of a family in which the Service has no cluster IP are not served.
     fn check_families(&self, findings: &mut Vec<Finding>) {
-        let families: BTreeSet<_> = self
-            .service
-            .cluster_ips
-            .iter()
-            .map(|ip| AddressFamily::of(*ip))
-            .collect();
+        let is_served = |ip: IpAddr| {
+            let mut cluster_ips = self.service.cluster_ips.iter();
+            cluster_ips.any(|served| AddressFamily::of(*served) == AddressFamily::of(ip))
+        };
         let externals = self.service.external_ips.iter().copied();
         let all = externals
             .map(|ip| ("spec.externalIPs", ip))
             .chain(self.vips().map(|ip| ("status.loadBalancer.ingress", ip)));
-        for (field, ip) in all.filter(|(_, ip)| !families.contains(&AddressFamily::of(*ip))) {
+        for (field, ip) in all.filter(|(_, ip)| !is_served(*ip)) {
             findings.push(self.finding(
                 field,
                 "FamilyNotServed",

@@ -5,21 +5,21 @@ use std::net::SocketAddr;
 use meshlite_snapshot::Finding;
 
 use super::{HealthCheck, NoLocalEndpoints, claims::Claim};
-use crate::table::VirtualServer;
-
-/// What one Service asks of this node.
-#[derive(Debug, Default)]
-pub(super) struct Wish {
-    pub(super) share: Share,
-    /// What it would serve where, for each of its claims.
-    pub(super) offers: Vec<Option<Offer>>,
-}
+use crate::table::{Frontend, VirtualServer};
 
 /// What is remembered of a Service.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Share {
     /// Sorted.
     pub(super) claims: Vec<Claim>,
+    /// What it claims depends on this host's addresses.
+    pub(super) has_node_ports: bool,
+    pub(super) asks: Asks,
+}
+
+/// What a Service asks for, apart from places.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Asks {
     /// Where its real servers are, sorted.
     pub(super) endpoints: Vec<SocketAddr>,
     /// What is wrong with it by itself.
@@ -27,11 +27,17 @@ pub(super) struct Share {
     /// With its port.
     pub(super) health_check: Option<(u16, HealthCheck)>,
     pub(super) no_local_endpoints: NoLocalEndpoints,
-    /// What it claims depends on this host's addresses.
-    pub(super) has_node_ports: bool,
 }
 
-/// What a Service would serve at a place.
+/// What a Service asks for, and what it offers.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    pub(super) asks: Asks,
+    /// What it serves, for each place that it has.
+    pub(super) offers: Vec<(Frontend, Option<Offer>)>,
+}
+
+/// What a Service serves at a place.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
     pub(super) everyone: VirtualServer,

@@ -2,7 +2,8 @@
 //! some Services at a time, what is served there.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    mem,
     net::SocketAddr,
     sync::Arc,
 };
@@ -10,11 +11,9 @@ use std::{
 use meshlite_snapshot::{Name, Protocol};
 
 use super::{
-    Changed, Desired, Sources, Touched,
-    endpoints::Place,
-    fit, loops,
+    Changed, Desired, Sources, Touched, fit, loops,
     service::View,
-    share::{Offer, Share, Wish},
+    share::{Asks, Offer, Share, Wish},
     surroundings::Surroundings,
 };
 use crate::table::{Frontend, Key, VirtualServer};
@@ -33,10 +32,12 @@ pub(super) struct Due {
 /// Places whose claims are others.
 #[derive(Debug, Default)]
 struct Moves {
-    /// All of them.
+    /// Those that more than one claims, or did.
     contested: BTreeSet<Frontend>,
-    /// Those that have their first claim, or have lost their last.
-    turned: BTreeSet<Frontend>,
+    /// Those that have their first claim.
+    taken: Vec<Frontend>,
+    /// Those that have lost their last. Another Service may have come there since.
+    left: Vec<Frontend>,
 }
 
 impl Desired {
@@ -45,18 +46,16 @@ impl Desired {
         if self.endpoints.is_none() && !self.shares.is_empty() {
             self.index();
         }
-        let mut services = changed.services.clone();
-        if let Some(endpoints) = &self.endpoints {
-            let changed = changed.endpoints.iter();
-            services.extend(changed.flat_map(|it| endpoints.with(it.ip())).cloned());
-        }
+        let mut services = BTreeSet::new();
         let mut everything = changed.everything;
         if everything || changed.surroundings {
             everything |= self.surround(sources, &mut services);
         }
         if everything {
-            services.extend(self.shares.keys().cloned());
-            services.extend(sources.snapshot.services.keys().cloned());
+            services = self.all_services(sources);
+        } else {
+            services.extend(changed.services.iter().cloned());
+            services.extend(self.with_endpoints(&changed.endpoints).cloned());
         }
         let mut moves = Moves::default();
         for name in &services {
@@ -69,11 +68,8 @@ impl Desired {
         }
         services.extend(self.neighbours(sources, &moves));
         self.due.services.append(&mut services);
-        for frontend in moves.turned {
-            if !self.claims.is_claimed(&frontend) {
-                self.due.left.insert(frontend);
-            }
-        }
+        let is_left = |frontend: &Frontend| !self.claims.is_claimed(frontend);
+        self.due.left.extend(moves.left.into_iter().filter(is_left));
     }
 
     /// Derives what is due of at most so many Services, and tells what became different; `None` once nothing is due.
@@ -81,8 +77,8 @@ impl Desired {
         if self.due == Due::default() {
             return None;
         }
-        let mut touched = std::mem::take(&mut self.due.touched);
-        for frontend in std::mem::take(&mut self.due.left) {
+        let mut touched = mem::take(&mut self.due.touched);
+        for frontend in mem::take(&mut self.due.left) {
             // Another Service may have come there since.
             if !self.claims.is_claimed(&frontend) {
                 self.serve(frontend, None, sources, &mut touched);
@@ -114,8 +110,21 @@ impl Desired {
     /// Remembers where all endpoints are, which is far sooner done at once than one by one.
     fn index(&mut self) {
         let all = self.shares.iter();
-        let all = all.map(|(name, share)| (name, &share.endpoints[..]));
+        let all = all.map(|(name, share)| (name, &share.asks.endpoints[..]));
         self.endpoints = Some(all.collect());
+    }
+
+    /// Every Service that there is or was.
+    fn all_services(&self, sources: Sources<'_>) -> BTreeSet<Name> {
+        let mut all: BTreeSet<_> = sources.snapshot.services.keys().cloned().collect();
+        all.append(&mut self.shares.keys().cloned().collect());
+        all
+    }
+
+    /// Services with one of these endpoints.
+    fn with_endpoints(&self, endpoints: &BTreeSet<SocketAddr>) -> impl Iterator<Item = &Name> {
+        let all = self.endpoints.iter();
+        all.flat_map(move |all| endpoints.iter().flat_map(|it| all.with(it.ip())))
     }
 
     /// Takes note of this node and of who is inside. Says whether every Service has to be looked at; otherwise those
@@ -125,7 +134,7 @@ impl Desired {
         if now == self.surroundings {
             return false;
         }
-        let before = std::mem::replace(&mut self.surroundings, now);
+        let before = mem::replace(&mut self.surroundings, now);
         let now = &self.surroundings;
         self.due.touched.inside |= before.inside != now.inside || before.pods != now.pods;
         self.table.inside = Arc::clone(&now.inside);
@@ -145,58 +154,35 @@ impl Desired {
         now.moves_services(&before)
     }
 
-    /// A Service as this node sees it; none if it is gone, or another proxy's.
-    fn view<'a>(&'a self, name: &'a Name, sources: Sources<'a>) -> Option<View<'a>> {
-        let Sources {
-            snapshot,
-            facts,
-            capabilities,
-            ..
-        } = sources;
-        let service = snapshot.services.get(name).filter(|service| service.l4)?;
-        Some(View {
-            name,
-            service,
-            weights: snapshot.weights.get(name).map(AsRef::as_ref),
-            place: Place {
-                node: &facts.node_name,
-                zone: self.surroundings.zone.as_deref(),
-            },
-            facts,
-            pods: &self.surroundings.pods,
-            primary_addresses: &self.surroundings.primary_addresses,
-            capabilities,
-        })
-    }
-
     /// Remembers what a Service claims from now on.
     fn claim(&mut self, name: &Name, sources: Sources<'_>, moves: &mut Moves) {
-        let view = self.view(name, sources);
+        let view = View::new(name, sources, &self.surroundings);
         let has_node_ports = view.as_ref().is_some_and(View::has_node_ports);
         let after = view.map_or_else(Vec::new, |view| view.claims());
-        let share = self.shares.get_mut(name);
-        let before = share.map_or_else(Vec::new, |share| std::mem::take(&mut share.claims));
+        let share = match self.shares.entry(name.clone()) {
+            Entry::Occupied(share) => share.into_mut(),
+            Entry::Vacant(_) if after.is_empty() && !has_node_ports => return,
+            Entry::Vacant(place) => place.insert(Share::default()),
+        };
+        share.has_node_ports = has_node_ports;
+        let before = mem::replace(&mut share.claims, after);
+        let after = &share.claims;
         for claim in &before {
             if after.binary_search(claim).is_err() {
                 moves.contested.insert(claim.frontend);
                 if self.claims.remove(claim) {
-                    moves.turned.insert(claim.frontend);
+                    moves.left.push(claim.frontend);
                 }
             }
         }
-        for claim in &after {
+        for claim in after {
             if before.binary_search(claim).is_err() {
                 if self.claims.insert(claim.clone()) {
-                    moves.turned.insert(claim.frontend);
+                    moves.taken.push(claim.frontend);
                 } else {
                     moves.contested.insert(claim.frontend);
                 }
             }
-        }
-        if !after.is_empty() || has_node_ports || self.shares.contains_key(name) {
-            let share = self.shares.entry(name.clone()).or_default();
-            share.claims = after;
-            share.has_node_ports = has_node_ports;
         }
     }
 
@@ -207,7 +193,7 @@ impl Desired {
         let holders = contested.filter_map(|frontend| self.claims.holder(frontend));
         let mut all: BTreeSet<Name> = holders.map(|claim| claim.service.clone()).collect();
         if let Some(endpoints) = &self.endpoints {
-            let turned = moves.turned.iter();
+            let turned = moves.taken.iter().chain(&moves.left);
             all.extend(
                 turned
                     .flat_map(|frontend| endpoints.at(frontend, sources.facts))
@@ -219,33 +205,32 @@ impl Desired {
 
     /// Derives what a Service asks for, and serves it where it has the place.
     fn look_at(&mut self, name: &Name, sources: Sources<'_>, touched: &mut Touched) {
-        let share = self.shares.get_mut(name);
-        let claims = share.map_or_else(Vec::new, |share| std::mem::take(&mut share.claims));
-        let wish = self
-            .view(name, sources)
-            .map(|view| view.wish(claims, sources.snapshot));
-        let Wish { share, offers } = wish.unwrap_or_default();
-        for (claim, offer) in share.claims.iter().zip(offers) {
-            if self.claims.holder(&claim.frontend) == Some(claim) {
-                self.serve(claim.frontend, offer, sources, touched);
-            }
-        }
-        self.replace(name, share, touched);
-    }
-
-    /// Remembers what a Service asks for from now on.
-    fn replace(&mut self, name: &Name, share: Share, touched: &mut Touched) {
-        let before = self.shares.remove(name).unwrap_or_default();
+        let mut place = match self.shares.entry(name.clone()) {
+            Entry::Occupied(place) => place,
+            Entry::Vacant(place) => place.insert_entry(Share::default()),
+        };
+        let share = place.get_mut();
+        let view = View::new(name, sources, &self.surroundings);
+        let wish = view.map(|view| view.wish(&share.claims, &self.claims, sources.snapshot));
+        let Wish { asks, offers } = wish.unwrap_or_default();
+        let before = mem::replace(&mut share.asks, asks);
+        // Something is remembered of those only that ask for something.
+        let after = if *share == Share::default() {
+            place.remove();
+            &Asks::default()
+        } else {
+            &place.into_mut().asks
+        };
         if let Some(endpoints) = &mut self.endpoints {
-            endpoints.replace(name, &before.endpoints, &share.endpoints);
+            endpoints.replace(name, &before.endpoints, &after.endpoints);
         }
-        touched.findings |= self.findings.replace(&before.findings, &share.findings);
-        let (old, new) = (before.health_check.as_ref(), share.health_check.as_ref());
+        touched.findings |= self.findings.replace(&before.findings, &after.findings);
+        let (old, new) = (before.health_check.as_ref(), after.health_check.as_ref());
         touched.health_checks |= self.health_checks.replace(name, old, new);
         self.no_local_endpoints
-            .replace(before.no_local_endpoints, share.no_local_endpoints);
-        if share != Share::default() {
-            self.shares.insert(name.clone(), share);
+            .replace(before.no_local_endpoints, after.no_local_endpoints);
+        for (frontend, offer) in offers {
+            self.serve(frontend, offer, sources, touched);
         }
     }
 
@@ -261,7 +246,7 @@ impl Desired {
             Some(Offer { everyone, inside }) => (Some(everyone), inside),
             None => (None, None),
         };
-        let mut findings = BTreeSet::new();
+        let mut findings = Vec::new();
         let mut trim = |mut server: VirtualServer| {
             let protocol = frontend.protocol;
             loops::cut(
@@ -278,23 +263,33 @@ impl Desired {
             is_served.then_some(server)
         };
         let (everyone, inside) = (everyone.and_then(&mut trim), inside.and_then(&mut trim));
-        let after: Vec<_> = findings.into_iter().collect();
-        let before = put(&mut self.trimmed, frontend, &after);
-        touched.findings |= self.findings.replace(&before, &after);
-        self.set(Key::everyone(frontend), everyone, touched);
-        self.set(Key::inside(frontend), inside, touched);
+        findings.sort_unstable();
+        findings.dedup();
+        let before = put(&mut self.trimmed, frontend, &findings);
+        touched.findings |= self.findings.replace(&before, &findings);
+        let was_served = self.set(Key::everyone(frontend), everyone, touched);
+        // Nobody is served inside alone.
+        if was_served || inside.is_some() {
+            self.set(Key::inside(frontend), inside, touched);
+        }
     }
 
-    fn set(&mut self, key: Key, server: Option<VirtualServer>, touched: &mut Touched) {
-        let servers = &mut self.table.virtual_servers;
-        if servers.get(&key) == server.as_ref() {
-            return;
+    /// Says whether there was a virtual server before.
+    fn set(&mut self, key: Key, server: Option<VirtualServer>, touched: &mut Touched) -> bool {
+        let place = self.table.virtual_servers.entry(key);
+        let was_there = matches!(place, Entry::Occupied(_));
+        match (place, server) {
+            (Entry::Vacant(_), None) => return was_there,
+            (Entry::Occupied(place), Some(server)) if *place.get() == server => return was_there,
+            (place, Some(server)) => {
+                place.insert_entry(server);
+            }
+            (Entry::Occupied(place), None) => {
+                place.remove();
+            }
         }
         touched.keys.insert(key);
-        match server {
-            Some(server) => servers.insert(key, server),
-            None => servers.remove(&key),
-        };
+        was_there
     }
 }
 
