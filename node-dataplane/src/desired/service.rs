@@ -1,5 +1,7 @@
 //! What one Service asks of this node: its addresses, each with the endpoints that its traffic policy allows.
 
+mod offer;
+
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
@@ -12,24 +14,21 @@ use meshlite_snapshot::{
     ServicePort, Severity, Snapshot, TrafficPolicy, Weights,
 };
 
+use self::offer::Shared;
 use super::{
     HealthCheck, Sources,
     claims::{Claim, Claims},
-    endpoints::{Place, candidates, categorize},
-    share::{Asks, Offer, Wish},
-    surroundings::{Surroundings, canonical},
+    endpoints::{Categorized, Place, candidates, categorize},
+    share::{Asks, Wish},
+    surroundings::Surroundings,
 };
 use crate::{
     facts::Facts,
     kernel::Capabilities,
     table::{
-        Audience, Frontend, LocalDetector, Masquerade, RealServer, RealServers, Scheduler,
-        ServicePortName, Settings, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
+        Frontend, LocalDetector, RealServers, Scheduler, ServicePortName, VipKind, VirtualAddress,
     },
 };
-
-/// The weight of an endpoint that a Weights resource does not list.
-const UNLISTED_WEIGHT: u16 = 100;
 
 /// A Service as this node sees it.
 #[derive(Debug)]
@@ -43,19 +42,6 @@ pub(super) struct View<'a> {
     /// The addresses that this node is known by.
     pub(super) primary_addresses: &'a [IpNet],
     pub(super) capabilities: &'a Capabilities,
-}
-
-/// What the virtual servers of one Service port and address family have in common.
-struct Shared<'a> {
-    port: &'a ServicePort,
-    family: AddressFamily,
-    scheduler: Scheduler,
-    /// For the policy Cluster.
-    cluster: RealServers,
-    /// For the policy Local, if the Service has it.
-    local: RealServers,
-    /// As of [`Categorized`](super::endpoints::Categorized).
-    has_any: bool,
 }
 
 impl<'a> View<'a> {
@@ -129,28 +115,9 @@ impl<'a> View<'a> {
             for cluster_ip in &self.service.cluster_ips {
                 let family = AddressFamily::of(*cluster_ip);
                 let found = candidates(groups.iter().copied(), port, family, self.place.node);
-                let endpoints = categorize(&found, self.place);
-                local_ready.extend(endpoints.local_ready.iter().map(SocketAddr::ip));
-                let has_none_here = endpoints.local.is_empty() && endpoints.has_any;
-                let without = asks.no_local_endpoints.of(family);
-                without.internal += u32::from(has_none_here && self.is_internal_local());
-                without.external += u32::from(has_none_here && self.is_external_local(port));
-                let mut real_servers = |of: &[SocketAddr]| {
-                    asks.endpoints.extend_from_slice(of);
-                    self.real_servers(of, &endpoints.here)
-                };
-                all_shared.push(Shared {
-                    port,
-                    family,
-                    scheduler,
-                    cluster: real_servers(&endpoints.cluster),
-                    local: if self.has_local_policy() {
-                        real_servers(&endpoints.local)
-                    } else {
-                        RealServers::default()
-                    },
-                    has_any: endpoints.has_any,
-                });
+                let found = categorize(&found, self.place);
+                local_ready.extend(found.local_ready.iter().map(SocketAddr::ip));
+                all_shared.push(self.shared(port, family, scheduler, &found, &mut asks));
             }
         }
         // They are as they should be where there is one port and one policy.
@@ -169,6 +136,37 @@ impl<'a> View<'a> {
             ));
         }
         Wish { asks, offers }
+    }
+
+    /// What is served of a port in a family. What the Service asks for there is added.
+    fn shared<'s>(
+        &self,
+        port: &'s ServicePort,
+        family: AddressFamily,
+        scheduler: Scheduler,
+        found: &Categorized,
+        asks: &mut Asks,
+    ) -> Shared<'s> {
+        let has_none_here = found.local.is_empty() && found.has_any;
+        let without = asks.no_local_endpoints.of(family);
+        without.internal += u32::from(has_none_here && self.is_internal_local());
+        without.external += u32::from(has_none_here && self.is_external_local(port));
+        let mut real_servers = |of: &[SocketAddr]| {
+            asks.endpoints.extend_from_slice(of);
+            self.real_servers(of, &found.here)
+        };
+        Shared {
+            port,
+            family,
+            scheduler,
+            cluster: real_servers(&found.cluster),
+            local: if self.has_local_policy() {
+                real_servers(&found.local)
+            } else {
+                RealServers::default()
+            },
+            has_any: found.has_any,
+        }
     }
 
     /// Where its endpoints are listed.
@@ -229,97 +227,6 @@ impl<'a> View<'a> {
                 add(address, node_port, VipKind::NodePort);
             }
         }
-    }
-
-    /// One address, with the endpoints that its traffic policy allows.
-    fn offer(&self, claim: &Claim, shared: &Shared<'_>) -> Offer {
-        let kind = claim.kind;
-        let policy = match kind {
-            VipKind::ClusterIP => self.service.internal_traffic_policy,
-            VipKind::NodePort | VipKind::LoadBalancer | VipKind::ExternalIP => {
-                self.service.external_traffic_policy
-            }
-        };
-        let is_local = policy == TrafficPolicy::Local;
-        let server = |audience, real_servers: &RealServers, is_local: bool| VirtualServer {
-            origin: claim.origin(),
-            settings: Settings {
-                scheduler: shared.scheduler,
-                persistence: self.service.session_affinity_seconds,
-                source_ranges: match kind {
-                    VipKind::LoadBalancer => self.source_ranges(claim.frontend.address.ip()),
-                    VipKind::ClusterIP | VipKind::NodePort | VipKind::ExternalIP => Arc::default(),
-                },
-                when_empty: if is_local && shared.has_any {
-                    WhenEmpty::Drop
-                } else {
-                    WhenEmpty::Reject
-                },
-                masquerade: self.masquerade(kind, audience),
-            },
-            real_servers: real_servers.clone(),
-        };
-        let (everyone, inside) = (Audience::Everyone, Audience::Inside);
-        Offer {
-            everyone: match policy {
-                TrafficPolicy::Cluster => server(everyone, &shared.cluster, false),
-                TrafficPolicy::Local => server(everyone, &shared.local, true),
-            },
-            // Pods and the node itself are no outside clients, whatever address they use.
-            inside: (is_local && kind != VipKind::ClusterIP)
-                .then(|| server(inside, &shared.cluster, false)),
-        }
-    }
-
-    /// Whose source address is replaced: everybody's from whom answers would not come back through this node, unless a
-    /// traffic policy promises the source address.
-    fn masquerade(&self, kind: VipKind, audience: Audience) -> Masquerade {
-        match (kind, self.service.external_traffic_policy, audience) {
-            (VipKind::ClusterIP, _, _) if self.facts.masquerade_all => Masquerade::Always,
-            (VipKind::ClusterIP, _, _) => Masquerade::NotPods,
-            (_, TrafficPolicy::Cluster, _) => Masquerade::Always,
-            (_, TrafficPolicy::Local, Audience::Everyone) => Masquerade::Never,
-            // Without a detector only this node itself is inside.
-            (_, TrafficPolicy::Local, Audience::Inside) if *self.pods == LocalDetector::None => {
-                Masquerade::Always
-            }
-            (_, TrafficPolicy::Local, Audience::Inside) => Masquerade::NotPods,
-        }
-    }
-
-    fn real_servers(&self, addresses: &[SocketAddr], here: &[SocketAddr]) -> RealServers {
-        let weight = |address: &SocketAddr| {
-            let Some(weights) = self.weights else {
-                return 1;
-            };
-            // Sorted: a Service may have ten thousand of them.
-            let first = weights
-                .endpoints
-                .partition_point(|listed| listed.address < address.ip());
-            let listed = weights.endpoints.iter().skip(first);
-            listed
-                .take_while(|listed| listed.address == address.ip())
-                .find(|listed| listed.port.is_none_or(|port| port == address.port()))
-                .map_or(UNLISTED_WEIGHT, |listed| listed.weight)
-        };
-        let real = |address: &SocketAddr| RealServer {
-            weight: weight(address),
-            is_local: here.binary_search(address).is_ok(),
-        };
-        addresses.iter().map(|a| (*a, real(a))).collect()
-    }
-
-    /// Clients of a load-balancer address. Without a range of its family all may connect, as with kube-proxy.
-    ///
-    /// Where a virtual address is an address of the host, the host connects to it from that same address: so that may
-    /// connect where this node may.
-    fn source_ranges(&self, vip: IpAddr) -> Arc<BTreeSet<IpNet>> {
-        let family = AddressFamily::of(vip);
-        let ranges = self.service.load_balancer_source_ranges.iter().copied();
-        let ranges = ranges.filter(|range| AddressFamily::of(range.addr()) == family);
-        let mut own = self.primary_addresses.iter().map(IpNet::addr);
-        let may_connect = own.any(|own| ranges.clone().any(|range| range.contains(&own)));
-        canonical(ranges.chain(may_connect.then(|| vip.into())))
     }
 
     /// Load-balancer addresses that nodes serve.
