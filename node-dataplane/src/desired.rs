@@ -68,6 +68,8 @@ pub(crate) struct Sources<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
     services: BTreeSet<Name>,
+    /// Services of which no more than endpoints or weights have: they claim what they did.
+    backed: BTreeSet<Name>,
     endpoints: BTreeSet<SocketAddr>,
     surroundings: bool,
     everything: bool,
@@ -230,12 +232,15 @@ impl Changed {
     /// A resource is new, different or gone.
     pub(crate) fn resource(&mut self, kind: ResourceType, name: &Name) {
         match kind {
-            ResourceType::Service | ResourceType::Weights => {
+            ResourceType::Service => {
                 self.services.insert(name.clone());
             }
+            ResourceType::Weights => {
+                self.backed.insert(name.clone());
+            }
             // Mostly the Service itself was named already, or another group of it.
-            ResourceType::EndpointGroup if self.services.contains(name.parent()) => {}
-            ResourceType::EndpointGroup => self.services.extend(service_of(name)),
+            ResourceType::EndpointGroup if self.names(name.parent()) => {}
+            ResourceType::EndpointGroup => self.backed.extend(service_of(name)),
             ResourceType::Node => self.surroundings = true,
             ResourceType::Namespace
             | ResourceType::Listener
@@ -244,6 +249,11 @@ impl Changed {
             | ResourceType::TlsSecret
             | ResourceType::Credential => {}
         }
+    }
+
+    /// Whether something of this Service is named already.
+    fn names(&self, service: &str) -> bool {
+        self.services.contains(service) || self.backed.contains(service)
     }
 }
 

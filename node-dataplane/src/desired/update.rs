@@ -55,7 +55,6 @@ impl Desired {
             services = self.all_services(sources);
         } else {
             services.extend(changed.services.iter().cloned());
-            services.extend(self.with_endpoints(&changed.endpoints).cloned());
         }
         let mut moves = Moves::default();
         for name in &services {
@@ -67,6 +66,8 @@ impl Desired {
             self.due.touched.findings |= self.findings.replace(&before, &after);
         }
         services.extend(self.neighbours(sources, &moves));
+        services.extend(changed.backed.iter().cloned());
+        services.extend(self.with_endpoints(&changed.endpoints).cloned());
         self.due.services.append(&mut services);
         let is_left = |frontend: &Frontend| !self.claims.is_claimed(frontend);
         self.due.left.extend(moves.left.into_iter().filter(is_left));

@@ -73,7 +73,7 @@ impl<K: Kernel> Program<K> {
             keys = self.due(&mirror, is_full, now);
             let is_open = |key: &&Key| !welcomed.contains(*key);
             let open: BTreeSet<Key> = keys.iter().filter(is_open).copied().collect();
-            if !is_full {
+            if !is_full && self.wanted.capabilities.needs_drains {
                 self.ask_after_idlers(&open, &mut mirror).await?;
             }
             plan = plan_keys(
