@@ -131,7 +131,7 @@ impl Arena {
 
     /// Waits until its first pass is over: it may do more in it than is counted in the kernel.
     pub(crate) fn first_sync(&self) -> anyhow::Result<Duration> {
-        let deadline = Instant::now() + Duration::from_mins(3);
+        let deadline = Instant::now() + Duration::from_mins(4);
         loop {
             match self.syncs() {
                 Ok(syncs) if syncs.count > 0.0 => {

@@ -82,7 +82,7 @@ impl Plan {
         sizes: &[1_000, 10_000],
         ipvs_sizes: &[1_000],
         runs: 1,
-        limit: Duration::from_secs(370),
+        limit: Duration::from_secs(400),
         guest: Duration::from_secs(200),
         idle: Duration::from_secs(15),
     };
