@@ -7,7 +7,7 @@
 //! Observed <─ read <─ virtual servers, real servers, rules, addresses
 //! ```
 //!
-//! Virtual servers that arrive in numbers pass two threads: while a [sender](sender) tells IPVS of some, the rules that
+//! Virtual servers that arrive in numbers pass two threads: while a [sender] tells IPVS of some, the rules that
 //! help the next are made. For each of them the order stays the same: rules, virtual server, address.
 //!
 //! Each place of a Service is a virtual server of its own, so that `ipvsadm -Ln` shows what kube-proxy's shows. Clients
