@@ -68,7 +68,7 @@ pub(crate) struct Sources<'a> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
     services: BTreeSet<Name>,
-    /// Services of which no more than endpoints or weights have: they claim what they did.
+    /// Services of which only endpoints or weights are others: they claim what they did.
     backed: BTreeSet<Name>,
     endpoints: BTreeSet<SocketAddr>,
     surroundings: bool,

@@ -135,8 +135,8 @@ impl<K: Kernel> Program<K> {
 
     /// Derives what is due, and meanwhile adds the virtual servers of it that are not there yet. Names these.
     ///
-    /// The kernel adds some while the next are derived. Nothing that is there is
-    /// changed before all is derived, and a kernel to which all has to be told at once is told nothing here.
+    /// The kernel adds some while the next are derived. Nothing that is there is changed before all is derived, and a
+    /// kernel to which all has to be told at once is told nothing here.
     async fn welcome(
         &mut self,
         mirror: &mut Mirror,

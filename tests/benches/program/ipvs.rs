@@ -162,7 +162,7 @@ fn compared(
     );
     let ours = ours?;
     report.add(
-        "ipvs_servers_vs_kube_proxy",
+        "ipvs_vs_kube_proxy",
         ratio(ours.took.as_secs_f64(), theirs.took.as_secs_f64()),
         "process start to all virtual servers and destinations, the same API server",
     );
@@ -171,7 +171,7 @@ fn compared(
         let pass = arena.first_sync()?;
         report.add("kube_proxy_ipvs_sync_ms", millis(pass), "its first pass");
         report.add(
-            "ipvs_vs_kube_proxy",
+            "ipvs_pass_vs_kube_proxy",
             ratio(ours.first_sync.as_secs_f64(), pass.as_secs_f64()),
             "the first pass over its first pass, with the rules that each needs, the same API server",
         );

@@ -174,13 +174,13 @@ fn one_size(stage: &Stage, plan: Plan, services: u32, report: &mut Report) -> an
         );
         report.add(
             "one_endpoint_vs_floor",
-            over(ours.changed_sync, floors.script_change),
-            "one endpoint changed, over `nft -f` of what changes it",
-        );
-        report.add(
-            "one_endpoint_vs_bare",
             over(ours.changed_sync, floors.bare_change),
             "one endpoint changed, over a bare transaction",
+        );
+        report.add(
+            "one_endpoint_vs_script",
+            over(ours.changed_sync, floors.script_change),
+            "one endpoint changed, over `nft -f` of what changes it",
         );
         report.add(
             "idle_cpu_ms_per_min",
