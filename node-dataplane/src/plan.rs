@@ -130,11 +130,11 @@ pub(crate) fn idlers(
             continue;
         };
         let wanted = desired.virtual_servers.get(key);
-        let is_wanted = |address| wanted.is_some_and(|w| w.real_servers.contains_key(address));
+        let is_wanted = |address| wanted.is_some_and(|w| w.real_servers.contains(address));
         let unwanted = found
             .real_servers
             .iter()
-            .filter(|(address, real)| real.weight == 0 && !is_wanted(address));
+            .filter(|(address, real)| real.weight == 0 && !is_wanted(*address));
         idlers.extend(unwanted.map(|(address, _)| (*key, *address)));
     }
     idlers
@@ -166,18 +166,19 @@ impl Planner<'_> {
                 settings: wanted.settings.clone(),
             });
         }
-        for (&address, &real) in &wanted.real_servers {
-            match found.real_servers.get(&address) {
+        if wanted.real_servers == found.real_servers {
+            return;
+        }
+        for &(address, real) in &wanted.real_servers {
+            match found.real_servers.get(address) {
                 None => self.step(Step::AddRealServer { key, address, real }),
-                Some(is) if is.programmed() != real => {
+                Some(is) if is != real => {
                     self.step(Step::EditRealServer { key, address, real });
                 }
                 Some(_) => {}
             }
         }
-        self.withdraw(key, found, |address| {
-            wanted.real_servers.contains_key(&address)
-        });
+        self.withdraw(key, found, |address| wanted.real_servers.contains(address));
     }
 
     /// Takes out a virtual server that is not wanted: once nothing of it is in use.
@@ -198,15 +199,15 @@ impl Planner<'_> {
         is_wanted: impl Fn(SocketAddr) -> bool,
     ) -> bool {
         let mut is_left = false;
-        let unwanted = found.real_servers.iter().filter(|(a, _)| !is_wanted(**a));
-        for (&address, real) in unwanted {
+        let unwanted = found.real_servers.iter().filter(|(a, _)| !is_wanted(*a));
+        for &(address, real) in unwanted {
             let is_draining = real.weight == 0;
             let since = match self.drains.get(&(key, address)) {
                 Some(since) if is_draining => *since,
                 _ => self.now,
             };
             let is_over = is_draining
-                && (real.connections == 0
+                && (found.connections(address) == 0
                     || self.now.saturating_duration_since(since) >= self.drain_timeout);
             if key.frontend.protocol != Protocol::Tcp || self.drain_timeout.is_zero() || is_over {
                 self.step(Step::RemoveRealServer { key, address });

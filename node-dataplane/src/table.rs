@@ -196,7 +196,9 @@ pub(crate) struct ObservedServer {
     /// How it behaves.
     pub(crate) settings: Settings,
     /// Its real servers.
-    pub(crate) real_servers: BTreeMap<SocketAddr, ObservedRealServer>,
+    pub(crate) real_servers: RealServers,
+    /// Established connections, or live UDP flows, of those real servers that had some when they were counted.
+    pub(crate) connections: BTreeMap<SocketAddr, u64>,
     /// Where it listens, for a kernel that binds sockets.
     pub(crate) bound: Option<SocketAddr>,
 }
@@ -208,17 +210,6 @@ pub(crate) enum Owner {
     Ours,
     /// Somebody else: it is never touched.
     Foreign,
-}
-
-/// A real server as it was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ObservedRealServer {
-    /// Its weight.
-    pub(crate) weight: u16,
-    /// As [`RealServer::is_local`].
-    pub(crate) is_local: bool,
-    /// Established connections, or live UDP flows.
-    pub(crate) connections: u64,
 }
 
 // === impl Key ===
@@ -284,37 +275,19 @@ impl VirtualAddress {
 impl ObservedServer {
     /// One of ours as it is right after it was programmed.
     pub(crate) fn new(server: &VirtualServer) -> Self {
-        let real_servers = server.real_servers.iter();
         Self {
             owner: Owner::Ours,
             origin: Some(server.origin.clone()),
             settings: server.settings.clone(),
-            real_servers: real_servers
-                .map(|(address, real)| (*address, ObservedRealServer::new(*real)))
-                .collect(),
+            real_servers: server.real_servers.clone(),
+            connections: BTreeMap::new(),
             bound: None,
         }
     }
-}
 
-// === impl ObservedRealServer ===
-
-impl ObservedRealServer {
-    /// One that has no connections yet.
-    pub(crate) const fn new(real: RealServer) -> Self {
-        Self {
-            weight: real.weight,
-            is_local: real.is_local,
-            connections: 0,
-        }
-    }
-
-    /// What of it can be asked for.
-    pub(crate) const fn programmed(&self) -> RealServer {
-        RealServer {
-            weight: self.weight,
-            is_local: self.is_local,
-        }
+    /// Connections of a real server, as far as they were counted.
+    pub(crate) fn connections(&self, of: SocketAddr) -> u64 {
+        self.connections.get(&of).copied().unwrap_or(0)
     }
 }
 

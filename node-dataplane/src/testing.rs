@@ -116,9 +116,8 @@ pub(crate) fn mk_table(servers: impl IntoIterator<Item = (Key, VirtualServer)>) 
 pub(crate) fn observed(table: &Table, connections: u64) -> Observed {
     let server = |server: &VirtualServer| {
         let mut observed = ObservedServer::new(server);
-        for real in observed.real_servers.values_mut() {
-            real.connections = connections;
-        }
+        let each = server.real_servers.addresses();
+        observed.connections = each.map(|address| (address, connections)).collect();
         observed
     };
     Observed {
@@ -145,13 +144,10 @@ pub(crate) fn as_table(observed: &Observed) -> Table {
         pods: observed.pods.clone(),
         virtual_servers: ours
             .map(|(key, found)| {
-                let real_servers = found.real_servers.iter();
                 let server = VirtualServer {
                     origin: found.origin.clone().unwrap_or_else(|| origin("web")),
                     settings: found.settings.clone(),
-                    real_servers: real_servers
-                        .map(|(address, real)| (*address, real.programmed()))
-                        .collect(),
+                    real_servers: found.real_servers.clone(),
                 };
                 (*key, server)
             })

@@ -30,19 +30,16 @@ pub(super) fn cut(
     findings: &mut Vec<Finding>,
 ) {
     let origin = &server.origin;
-    let is_loop = |address: &SocketAddr| is_virtual(*address, protocol, claims, facts);
-    let (first, last) = (
-        server.real_servers.first_key_value(),
-        server.real_servers.last_key_value(),
-    );
+    let is_loop = |address| is_virtual(address, protocol, claims, facts);
+    let (first, last) = (server.real_servers.first(), server.real_servers.last());
     // Mostly Pods have a network of their own, where there is nothing to look for.
     let may_loop = first
         .zip(last)
         .is_some_and(|((first, _), (last, _))| claims.are_any_between(first.ip(), last.ip()));
-    if !may_loop || !server.real_servers.keys().any(is_loop) {
+    if !may_loop || !server.real_servers.addresses().any(is_loop) {
         return;
     }
-    server.real_servers.retain(|address, _| {
+    server.real_servers.retain(|address| {
         let is_loop = is_loop(address);
         if is_loop {
             findings.push(finding(

@@ -330,7 +330,7 @@ fn weighted(service: Service) -> Snapshot {
 fn observed_weights_count_and_an_endpoint_they_do_not_list_has_100() {
     let snapshot = weighted(mk_service("web", "10.96.0.1"));
     let server = &desired(&snapshot).table.virtual_servers[&key("TCP 10.96.0.1:80")];
-    let weights: Vec<_> = server.real_servers.values().map(|r| r.weight).collect();
+    let weights: Vec<_> = server.real_servers.weights().collect();
     assert_eq!(weights, [30, 100]);
 }
 

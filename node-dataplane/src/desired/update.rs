@@ -16,7 +16,7 @@ use super::{
     share::{Asks, Offer, Share, Wish},
     surroundings::Surroundings,
 };
-use crate::table::{Frontend, Key, VirtualServer};
+use crate::table::{Frontend, Key, RealServer, VirtualServer};
 
 /// What is not derived yet.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -297,18 +297,15 @@ impl Desired {
 /// Sends no new connections to real servers that do not answer, unless that would leave none: then who checks is more
 /// likely to be wrong than all of them.
 fn avoid(server: &mut VirtualServer, dead: &BTreeSet<SocketAddr>) {
-    let is_usable = |(address, real): (&SocketAddr, &crate::table::RealServer)| {
-        real.weight > 0 && !dead.contains(address)
-    };
+    let is_usable =
+        |(address, real): &(SocketAddr, RealServer)| real.weight > 0 && !dead.contains(address);
     if dead.is_empty() || !server.real_servers.iter().any(is_usable) {
         return;
     }
-    let is_dead = |address| dead.contains(address);
-    if !server.real_servers.keys().any(is_dead) {
-        return;
-    }
-    for (address, real) in server.real_servers.iter_mut() {
-        if dead.contains(address) {
+    let all = server.real_servers.addresses();
+    let found: Vec<_> = all.filter(|address| dead.contains(address)).collect();
+    for address in found {
+        if let Some(real) = server.real_servers.get_mut(address) {
             real.weight = 0;
         }
     }

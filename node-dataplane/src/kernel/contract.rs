@@ -59,12 +59,8 @@ async fn what_is_programmed_is_read_back_and_needs_no_further_step<K: Kernel>(
     let mut sticky = server(&[("127.0.0.1:1", 1), ("127.0.0.1:2", 3)]);
     sticky.settings.persistence = Some(10_800);
     sticky.settings.masquerade = Masquerade::Always;
-    sticky
-        .real_servers
-        .first_entry()
-        .unwrap()
-        .get_mut()
-        .is_local = true;
+    let first = "127.0.0.1:1".parse().unwrap();
+    sticky.real_servers.get_mut(first).unwrap().is_local = true;
     sticky.settings.scheduler = Scheduler::Lc;
     sticky.settings.source_ranges = Arc::new(["10.0.0.0/8".parse().unwrap()].into());
     let mut table = mk_table([

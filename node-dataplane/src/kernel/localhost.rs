@@ -178,13 +178,10 @@ fn wanted(key: &Key, server: &ObservedServer) -> VirtualServer {
         },
         kind: VipKind::NodePort,
     };
-    let real_servers = server.real_servers.iter();
     VirtualServer {
         origin: server.origin.clone().unwrap_or_else(unknown),
         settings: server.settings.clone(),
-        real_servers: real_servers
-            .map(|(address, real)| (*address, real.programmed()))
-            .collect(),
+        real_servers: server.real_servers.clone(),
     }
 }
 

@@ -107,10 +107,8 @@ impl Kernel for Memory {
 
     async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
         let servers = &self.observed.virtual_servers;
-        let connections = |(key, address): &(Key, SocketAddr)| {
-            let real = servers.get(key)?.real_servers.get(address)?;
-            Some(real.connections)
-        };
+        let connections =
+            |(key, address): &(Key, SocketAddr)| Some(servers.get(key)?.connections(*address));
         Ok(of.iter().map(|one| connections(one).unwrap_or(0)).collect())
     }
 }

@@ -10,8 +10,7 @@ use std::{
 use ipnet::IpNet;
 
 use crate::table::{
-    Key, LocalDetector, Observed, ObservedRealServer, ObservedServer, Origin, RealServer, Settings,
-    VirtualServer,
+    Key, LocalDetector, Observed, ObservedServer, Origin, RealServer, Settings, VirtualServer,
 };
 
 /// One change of the programmed table.
@@ -138,14 +137,13 @@ impl Step {
             }
             Self::AddRealServer { key, address, real } => {
                 let server = servers.get_mut(key).ok_or_else(mismatch)?;
-                let Entry::Vacant(place) = server.real_servers.entry(*address) else {
+                if !server.real_servers.add(*address, *real) {
                     return Err(mismatch());
-                };
-                place.insert(ObservedRealServer::new(*real));
+                }
             }
             Self::EditRealServer { key, address, .. } | Self::DrainRealServer { key, address } => {
                 let server = servers.get_mut(key).ok_or_else(mismatch)?;
-                let found = server.real_servers.get_mut(address).ok_or_else(mismatch)?;
+                let found = server.real_servers.get_mut(*address).ok_or_else(mismatch)?;
                 found.weight = self.weight();
                 if let Self::EditRealServer { real, .. } = self {
                     found.is_local = real.is_local;
@@ -153,7 +151,8 @@ impl Step {
             }
             Self::RemoveRealServer { key, address } => {
                 let server = servers.get_mut(key).ok_or_else(mismatch)?;
-                server.real_servers.remove(address).ok_or_else(mismatch)?;
+                server.real_servers.remove(*address).ok_or_else(mismatch)?;
+                server.connections.remove(address);
             }
             Self::RemoveVirtualServer { key } => {
                 servers.remove(key).ok_or_else(mismatch)?;

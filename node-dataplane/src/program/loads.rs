@@ -44,9 +44,9 @@ impl<K: Kernel> Program<K> {
         let (mut services, mut asked) = (Vec::new(), Vec::new());
         for service in &of.0 {
             for (key, server) in self.wanted.desired.servers_of(service) {
-                for address in server.real_servers.keys() {
+                for address in server.real_servers.addresses() {
                     services.push(service);
-                    asked.push((key, *address));
+                    asked.push((key, address));
                 }
             }
         }

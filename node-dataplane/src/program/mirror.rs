@@ -80,10 +80,10 @@ impl Mirror {
     /// Takes note of how many connections these real servers have.
     pub(super) fn set_connections(&mut self, of: &[(Key, SocketAddr)], connections: &[u64]) {
         for ((key, address), connections) in of.iter().zip(connections) {
-            let server = self.observed.virtual_servers.get_mut(key);
-            let real = server.and_then(|server| server.real_servers.get_mut(address));
-            if let Some(real) = real {
-                real.connections = *connections;
+            if let Some(server) = self.observed.virtual_servers.get_mut(key)
+                && server.real_servers.contains(*address)
+            {
+                server.connections.insert(*address, *connections);
             }
         }
     }

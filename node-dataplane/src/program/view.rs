@@ -97,13 +97,13 @@ impl Row {
             .map(|server| &server.origin)
             .or(server.origin.as_ref())?;
         let is_wanted =
-            |address| wanted.is_some_and(|server| server.real_servers.contains_key(address));
+            |address| wanted.is_some_and(|server| server.real_servers.contains(address));
         let real_servers = server.real_servers.iter().map(|(address, real)| RealRow {
             address: *address,
             weight: real.weight,
             is_local: real.is_local,
-            connections: real.connections,
-            draining: !is_wanted(address),
+            connections: server.connections(*address),
+            draining: !is_wanted(*address),
         });
         Some(Self {
             programmed: true,

@@ -158,8 +158,8 @@ impl Wanted {
         let keys = touched.keys.iter();
         for key in keys.filter(|key| key.frontend.protocol == Protocol::Tcp) {
             let server = self.desired.table().virtual_servers.get(key);
-            let endpoints = server.into_iter().flat_map(|s| s.real_servers.keys());
-            checks.set(*key, endpoints.copied().collect(), now, fastrand::f64);
+            let endpoints = server.into_iter().flat_map(|s| s.real_servers.addresses());
+            checks.set(*key, endpoints.collect(), now, fastrand::f64);
         }
         // Those that are gone need no weight any more.
         self.dead

@@ -114,7 +114,7 @@ impl View<'_> {
             weight: weight(address),
             is_local: here.binary_search(address).is_ok(),
         };
-        addresses.iter().map(|a| (*a, real(a))).collect()
+        RealServers::from_sorted(addresses.iter().map(|a| (*a, real(a))))
     }
 
     /// Clients of a load-balancer address. Without a range of its family all may connect, as with kube-proxy.

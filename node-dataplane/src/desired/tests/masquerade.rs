@@ -159,7 +159,7 @@ fn connect(table: &Table, from: IpAddr, interface: &str, to: SocketAddr) -> Outc
         Masquerade::NotPods => table.pods != LocalDetector::None && !is_pod,
         Masquerade::Always => true,
     };
-    let addresses: Vec<_> = server.real_servers.keys().map(SocketAddr::ip).collect();
+    let addresses: Vec<_> = server.real_servers.addresses().map(|it| it.ip()).collect();
     let all = TWO.map(|(address, _)| ip(address));
     match (addresses == all, addresses == all[..1], is_masked) {
         (true, _, false) => AllSeen,

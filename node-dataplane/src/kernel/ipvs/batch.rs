@@ -218,7 +218,7 @@ impl Batch {
         let serving = |key: &Key| {
             let both = [Key::everyone(key.frontend), Key::inside(key.frontend)];
             let servers = both.iter().filter_map(|key| programmed.get(key));
-            let all = servers.flat_map(|server| server.real_servers.keys().copied());
+            let all = servers.flat_map(|server| server.real_servers.addresses());
             (*key, all.collect())
         };
         self.flows.iter().map(serving).collect()

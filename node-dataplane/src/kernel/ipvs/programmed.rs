@@ -76,7 +76,7 @@ impl Server {
 
     /// Whether a new connection finds a real server.
     pub(super) fn is_usable(&self) -> bool {
-        self.real_servers.values().any(|real| real.weight > 0)
+        self.real_servers.weights().any(|weight| weight > 0)
     }
 }
 
@@ -269,16 +269,15 @@ impl Programmed {
                 (before != after).then_some(Change::EditService(after))
             }
             Step::AddRealServer { address, real, .. } => {
-                if real_servers.contains_key(address) {
+                if !real_servers.add(*address, *real) {
                     return Err(KernelError::Resync(format!("{address} is there already")));
                 }
-                real_servers.insert(*address, *real);
                 let destination = value::destination(*address, real.weight);
                 Some(Change::AddDestination(place, destination))
             }
             Step::EditRealServer { address, .. } | Step::DrainRealServer { address, .. } => {
                 let is = real_servers
-                    .get_mut(address)
+                    .get_mut(*address)
                     .ok_or_else(|| missing(address))?;
                 let before = is.weight;
                 is.weight = step.weight();
@@ -290,7 +289,7 @@ impl Programmed {
             }
             Step::RemoveRealServer { address, .. } => {
                 real_servers
-                    .remove(address)
+                    .remove(*address)
                     .ok_or_else(|| missing(address))?;
                 Some(Change::DeleteDestination(place, (*address).into()))
             }

@@ -25,8 +25,8 @@ use super::{
 use crate::{
     kernel::{KernelError, rules::Helper},
     table::{
-        Audience, Frontend, Key, Masquerade, Observed, ObservedRealServer, ObservedServer, Owner,
-        RealServer, Scheduler, Settings, WhenEmpty,
+        Audience, Frontend, Key, Masquerade, Observed, ObservedServer, Owner, RealServer,
+        RealServers, Scheduler, Settings, WhenEmpty,
     },
 };
 
@@ -311,36 +311,31 @@ fn assemble(
     };
     let is_local =
         |address: &SocketAddr| helper.is_some_and(|helper| helper.local.contains(address));
-    let mut real_servers: BTreeMap<SocketAddr, ObservedRealServer> = listed
+    let real_servers: RealServers = listed
         .weights()
         .map(|(address, weight)| {
-            let real = ObservedRealServer {
+            let real = RealServer {
                 weight,
                 is_local: is_local(&address),
-                connections: 0,
             };
             (address, real)
         })
         .collect();
+    let mut used = BTreeMap::new();
     for entry in destinations {
-        if let Some(real) = real_servers.get_mut(&address(entry)) {
-            real.connections += connections(entry);
+        let (address, connections) = (address(entry), connections(entry));
+        if connections > 0 && real_servers.contains(address) {
+            *used.entry(address).or_default() += connections;
         }
     }
-    let own = real_servers.iter().map(|(address, real)| {
-        let real = RealServer {
-            weight: real.weight,
-            is_local: real.is_local,
-        };
-        (*address, real)
-    });
     let origin = helper.and_then(|helper| helper.origin.clone());
-    let programmed = Server::new(origin.clone(), settings.clone(), own.collect());
+    let programmed = Server::new(origin.clone(), settings.clone(), real_servers.clone());
     let observed = ObservedServer {
         owner: Owner::Ours,
         origin,
         settings,
         real_servers,
+        connections: used,
         bound: None,
     };
     (observed, programmed)

@@ -21,8 +21,8 @@ use crate::{
         value::{endpoint, read_endpoint, read_number, split_vip, vip, vip_and},
     },
     table::{
-        Key, Masquerade, ObservedRealServer, ObservedServer, Origin, Owner, RealServer,
-        RealServers, Scheduler, Settings, VirtualAddress, WhenEmpty,
+        Key, Masquerade, ObservedServer, Origin, Owner, RealServer, RealServers, Scheduler,
+        Settings, VirtualAddress, WhenEmpty,
     },
 };
 
@@ -44,12 +44,10 @@ const DRAINED: u32 = 1 << 31;
 impl Balanced {
     /// What is to be of it, where it was this before.
     pub(super) fn wanted(server: &ObservedServer, is_closed: bool, before: Option<&Self>) -> Self {
-        let real =
-            |(address, real): (&SocketAddr, &ObservedRealServer)| (*address, real.programmed());
         let wanted = Self {
             origin: server.origin.clone(),
             settings: server.settings.clone(),
-            real_servers: server.real_servers.iter().map(real).collect(),
+            real_servers: server.real_servers.clone(),
             is_closed,
             slots: Vec::new(),
         };
@@ -71,19 +69,12 @@ impl Balanced {
 
     /// What is there of it.
     pub(super) fn observed(&self) -> ObservedServer {
-        let real = |(address, real): (&SocketAddr, &RealServer)| {
-            let observed = ObservedRealServer {
-                weight: real.weight,
-                is_local: real.is_local,
-                connections: 0,
-            };
-            (*address, observed)
-        };
         ObservedServer {
             owner: Owner::Ours,
             origin: self.origin.clone(),
             settings: self.settings.clone(),
-            real_servers: self.real_servers.iter().map(real).collect(),
+            real_servers: self.real_servers.clone(),
+            connections: BTreeMap::new(),
             bound: None,
         }
     }
@@ -176,14 +167,12 @@ impl Balanced {
                 .collect()
         };
         let chosen: BTreeSet<_> = self.slots.iter().collect();
-        let left = self
-            .real_servers
-            .keys()
-            .filter(|address| !chosen.contains(address));
+        let left = self.real_servers.addresses();
+        let left = left.filter(|address| !chosen.contains(address));
         elements.extend(
             (DRAINED..)
                 .zip(left)
-                .map(|(slot, address)| placed(slot, *address)),
+                .map(|(slot, address)| placed(slot, address)),
         );
         elements
     }
@@ -251,11 +240,7 @@ impl Balanced {
 
     /// The weight, where it is not 1.
     fn real_data(&self, address: SocketAddr) -> UserData {
-        match self
-            .real_servers
-            .get(&address)
-            .map_or(1, |real| real.weight)
-        {
+        match self.real_servers.get(address).map_or(1, |it| it.weight) {
             1 => UserData::default(),
             weight => UserData::new(weight.to_be_bytes()),
         }

@@ -1,22 +1,22 @@
 //! Shares of real servers as slots, one of which is chosen at random. Pure.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
-use crate::table::{RealServer, Scheduler};
+use crate::table::{RealServers, Scheduler};
 
 /// Most slots that weights are spread over, unless there are more real servers: within half a percent of what was asked
 /// for where there are a few.
 const WEIGHTED: u64 = 1024;
 
 /// How many slots real servers have, those with weight 0 left out: one each with rr, by weight with wrr, and no more than
-/// this many in all.
+/// this many in all. Sorted by address.
 pub(super) fn shares(
     scheduler: Scheduler,
-    real_servers: &BTreeMap<SocketAddr, RealServer>,
+    real_servers: &RealServers,
     most: usize,
-) -> BTreeMap<SocketAddr, u64> {
+) -> Vec<(SocketAddr, u64)> {
     let usable = real_servers.iter().filter(|(_, real)| real.weight > 0);
-    let mut shares: Vec<(SocketAddr, u64)> = usable
+    let mut shares: Vec<_> = usable
         .map(|(address, real)| match scheduler {
             Scheduler::Wrr => (*address, u64::from(real.weight)),
             _ => (*address, 1),
@@ -24,18 +24,20 @@ pub(super) fn shares(
         .take(most)
         .collect();
     reduce(&mut shares, most);
-    shares.into_iter().collect()
+    shares
 }
 
 /// Slots with these shares. Who had a slot before keeps it where that is possible, so that a change of one real server
 /// is a change of its slots, and not of all that come after them.
 pub(super) fn arrange(
     before: &[SocketAddr],
-    mut shares: BTreeMap<SocketAddr, u64>,
+    mut shares: Vec<(SocketAddr, u64)>,
 ) -> Vec<SocketAddr> {
-    let total = usize::try_from(shares.values().sum::<u64>()).unwrap_or(usize::MAX);
+    let total: u64 = shares.iter().map(|(_, share)| share).sum();
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
     let mut keep = |address: &SocketAddr| {
-        let left = shares.get_mut(address).filter(|left| **left > 0)?;
+        let place = shares.binary_search_by_key(address, |(is, _)| *is).ok()?;
+        let (_, left) = shares.get_mut(place).filter(|(_, left)| *left > 0)?;
         *left -= 1;
         Some(*address)
     };
@@ -73,11 +75,14 @@ const fn gcd(a: u64, b: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::table::RealServer;
 
-    fn servers(weights: &[u16]) -> BTreeMap<SocketAddr, RealServer> {
+    fn servers(weights: &[u16]) -> RealServers {
         let real = |(number, weight): (u8, &u16)| {
             let real = RealServer {
                 weight: *weight,
@@ -91,8 +96,8 @@ mod tests {
     fn shares(scheduler: Scheduler, weights: &[u16]) -> Vec<usize> {
         let servers = servers(weights);
         let slots = arrange(&[], super::shares(scheduler, &servers, 10_000));
-        let of = |address| slots.iter().filter(|slot| *slot == address).count();
-        servers.keys().map(of).collect()
+        let of = |address| slots.iter().filter(|slot| **slot == address).count();
+        servers.addresses().map(of).collect()
     }
 
     #[test]
@@ -130,7 +135,7 @@ mod tests {
             for slot in &slots {
                 *counts.entry(*slot).or_insert(0) += 1;
             }
-            prop_assert_eq!(&counts, &wanted);
+            prop_assert_eq!(Vec::from_iter(counts), wanted.clone());
             prop_assert_eq!(arrange(&slots, wanted), slots);
         }
 

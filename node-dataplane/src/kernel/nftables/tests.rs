@@ -17,28 +17,13 @@ use crate::{
         Content, Entry as _,
         name::{AUDIENCES, FAMILIES, Place},
     },
-    table::{Key, ObservedRealServer, ObservedServer, Owner, Scheduler},
+    table::{Key, ObservedServer, RealServer, Scheduler},
     testing::{key, server},
 };
 
 /// What is observed of it.
 fn observed(real_servers: &[(&str, u16)]) -> ObservedServer {
-    let server = server(real_servers);
-    let real_servers = server.real_servers.iter().map(|(address, real)| {
-        let real = ObservedRealServer {
-            weight: real.weight,
-            is_local: real.is_local,
-            connections: 0,
-        };
-        (*address, real)
-    });
-    ObservedServer {
-        owner: Owner::Ours,
-        origin: Some(server.origin),
-        settings: server.settings,
-        real_servers: real_servers.collect(),
-        bound: None,
-    }
+    ObservedServer::new(&server(real_servers))
 }
 
 fn balanced(real_servers: &[(&str, u16)]) -> Balanced {
@@ -120,12 +105,11 @@ fn what_is_compiled_is_read_back() {
     weighted.settings.persistence = None;
     weighted.origin = None;
     let mut local = observed(&[("10.0.0.1:1", 1)]);
-    local.real_servers.insert(
+    local.real_servers.add(
         "10.0.0.1:2".parse().unwrap(),
-        ObservedRealServer {
+        RealServer {
             weight: u16::MAX,
             is_local: true,
-            connections: 0,
         },
     );
     let before = balanced(&[("10.0.0.9:1", 1), ("10.0.0.1:2", 1)]);
@@ -192,13 +176,12 @@ fn any_observed() -> impl Strategy<Value = ObservedServer> {
         server.settings.persistence = persistence;
         server.origin = server.origin.filter(|_| has_origin);
         for (host, weight, is_local) in reals {
-            let real = ObservedRealServer {
+            let real = RealServer {
                 weight: if is_even { 1 } else { weight },
                 is_local,
-                connections: 0,
             };
             let address = ([10, 244, 0, host], 80).into();
-            server.real_servers.insert(address, real);
+            server.real_servers.add(address, real);
         }
         server
     })

@@ -27,8 +27,8 @@ use super::{
 use crate::{
     kernel::KernelError,
     table::{
-        Audience, Frontend, Key, ObservedRealServer, ObservedServer, Origin, Owner, RealServer,
-        RealServers, ServicePortName, Settings, VirtualServer,
+        Audience, Frontend, Key, ObservedServer, Origin, Owner, RealServer, RealServers,
+        ServicePortName, Settings, VirtualServer,
     },
 };
 
@@ -124,10 +124,10 @@ impl Place {
         if self.servers.contains_key(&key.audience) {
             return Err(KernelError::Resync(format!("{key} is there already")));
         }
-        for address in server.real_servers.keys() {
+        for address in server.real_servers.addresses() {
             self.backends
-                .entry(*address)
-                .or_insert_with(|| Backend::new(*address));
+                .entry(address)
+                .or_insert_with(|| Backend::new(address));
         }
         let server = Server {
             origin: server.origin.clone(),
@@ -158,10 +158,9 @@ impl Place {
         real: RealServer,
     ) -> Result<(), KernelError> {
         let server = self.server(key)?;
-        if server.real_servers.contains_key(&address) {
+        if !server.real_servers.add(address, real) {
             return Err(KernelError::Resync(format!("{key} has {address} already")));
         }
-        server.real_servers.insert(address, real);
         self.backends
             .entry(address)
             .or_insert_with(|| Backend::new(address));
@@ -174,7 +173,7 @@ impl Place {
         key: &Key,
         address: SocketAddr,
     ) -> Result<&mut RealServer, KernelError> {
-        let found = self.server(key)?.real_servers.get_mut(&address);
+        let found = self.server(key)?.real_servers.get_mut(address);
         found.ok_or_else(|| missing(key, address))
     }
 
@@ -183,7 +182,7 @@ impl Place {
         key: &Key,
         address: SocketAddr,
     ) -> Result<(), KernelError> {
-        let removed = self.server(key)?.real_servers.remove(&address);
+        let removed = self.server(key)?.real_servers.remove(address);
         removed.ok_or_else(|| missing(key, address))?;
         self.drop_unused_backends();
         Ok(())
@@ -213,14 +212,7 @@ impl Place {
 
     /// Its virtual servers.
     pub(super) fn observe(&self) -> Vec<(Key, ObservedServer)> {
-        let real = |(address, real): (&SocketAddr, &RealServer)| {
-            let real = ObservedRealServer {
-                weight: real.weight,
-                is_local: real.is_local,
-                connections: self.active(*address),
-            };
-            (*address, real)
-        };
+        let active = |address| Some((address, self.active(address))).filter(|(_, all)| *all > 0);
         let observe = |(audience, server): (&Audience, &Server)| {
             let key = Key {
                 frontend: self.frontend,
@@ -230,7 +222,8 @@ impl Place {
                 owner: Owner::Ours,
                 origin: Some(server.origin.clone()),
                 settings: server.settings.clone(),
-                real_servers: server.real_servers.iter().map(real).collect(),
+                real_servers: server.real_servers.clone(),
+                connections: server.real_servers.addresses().filter_map(active).collect(),
                 bound: Some(self.bound),
             };
             (key, observed)
@@ -243,7 +236,7 @@ impl Place {
         let is_there = self
             .servers
             .get(&key.audience)
-            .is_some_and(|server| server.real_servers.contains_key(&address));
+            .is_some_and(|server| server.real_servers.contains(address));
         if is_there { self.active(address) } else { 0 }
     }
 
@@ -303,7 +296,7 @@ impl Place {
             timeout: Duration::from_secs(seconds.into()),
             affinity: affinity_of(&server.origin.service_port),
         });
-        let backend = |(address, real): (&SocketAddr, &RealServer)| {
+        let backend = |(address, real): &(SocketAddr, RealServer)| {
             Some((Arc::clone(self.backends.get(address)?), real.weight))
         };
         Pool::new(PoolParts {
@@ -354,9 +347,7 @@ impl Place {
     fn drop_unused_backends(&mut self) {
         let servers = &self.servers;
         self.backends.retain(|address, backend| {
-            let is_used = servers
-                .values()
-                .any(|s| s.real_servers.contains_key(address));
+            let is_used = servers.values().any(|s| s.real_servers.contains(*address));
             if !is_used {
                 backend.close();
             }

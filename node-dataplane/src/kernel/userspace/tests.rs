@@ -99,11 +99,8 @@ impl Proxy {
         let Some(server) = found.virtual_servers.get(&self.key) else {
             return BTreeMap::new();
         };
-        server
-            .real_servers
-            .iter()
-            .map(|(address, real)| (*address, real.connections))
-            .collect()
+        let all = server.real_servers.addresses();
+        all.map(|it| (it, server.connections(it))).collect()
     }
 
     /// Waits until the real servers have these connections.

@@ -23,11 +23,10 @@ async fn connections_are_counted_over_all_addresses_of_a_service_and_of_no_other
     assert!(program.pass(vec![]).await);
     let first: SocketAddr = "10.244.0.1:8080".parse().unwrap();
     let servers = &mut program.kernel.observed.virtual_servers;
-    for real in servers
-        .values_mut()
-        .filter_map(|server| server.real_servers.get_mut(&first))
-    {
-        real.connections = 15;
+    for server in servers.values_mut() {
+        if server.real_servers.contains(first) {
+            server.connections.insert(first, 15);
+        }
     }
     let balanced = Balanced([Name::new("default/web").unwrap()].into());
     let loads = program.loads(&balanced).await.unwrap();

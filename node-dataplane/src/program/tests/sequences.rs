@@ -3,7 +3,6 @@
 use super::*;
 use crate::{
     plan::Step,
-    table::ObservedRealServer,
     testing::world::{Change, World, any_change},
 };
 
@@ -42,7 +41,7 @@ impl Follower {
         let is_wanted_live = |key: &Key| {
             wanted
                 .get(key)
-                .is_some_and(|s| is_usable(s.real_servers.values().copied()))
+                .is_some_and(|s| is_usable(s.real_servers.iter().map(|(_, real)| *real)))
         };
         let live: Vec<_> = before
             .virtual_servers
@@ -75,7 +74,7 @@ fn is_usable(real_servers: impl IntoIterator<Item = RealServer>) -> bool {
 
 fn is_live(observed: &Observed, key: &Key) -> bool {
     let server = observed.virtual_servers.get(key);
-    server.is_some_and(|s| is_usable(s.real_servers.values().map(ObservedRealServer::programmed)))
+    server.is_some_and(|s| is_usable(s.real_servers.iter().map(|(_, real)| *real)))
 }
 
 /// What a node programs that starts with the world as it is.

@@ -58,8 +58,8 @@ fn everything() -> Table {
     let mut local = server(&[("10.244.0.1:8080", 1), ("10.244.0.1:8081", 0)]);
     local.settings.masquerade = Masquerade::Never;
     local.settings.when_empty = WhenEmpty::Drop;
-    let local_one = local.real_servers.values_mut().next().unwrap();
-    local_one.is_local = true;
+    let (first, _) = local.real_servers[0];
+    local.real_servers.get_mut(first).unwrap().is_local = true;
     let mut silent = server(&[]);
     silent.settings.when_empty = WhenEmpty::Drop;
     let mut node_port = Key::everyone(key("UDP 0.0.0.0:30053").frontend);
