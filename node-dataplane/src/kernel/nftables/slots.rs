@@ -16,13 +16,11 @@ pub(super) fn shares(
     most: usize,
 ) -> Vec<(SocketAddr, u64)> {
     let usable = real_servers.iter().filter(|(_, real)| real.weight > 0);
-    let mut shares: Vec<_> = usable
-        .map(|(address, real)| match scheduler {
-            Scheduler::Wrr => (*address, u64::from(real.weight)),
-            _ => (*address, 1),
-        })
-        .take(most)
-        .collect();
+    let mut shares = Vec::with_capacity(real_servers.len());
+    shares.extend(usable.take(most).map(|(address, real)| match scheduler {
+        Scheduler::Wrr => (*address, u64::from(real.weight)),
+        _ => (*address, 1),
+    }));
     reduce(&mut shares, most);
     shares
 }
@@ -43,11 +41,15 @@ pub(super) fn arrange(
     };
     let mut slots: Vec<_> = before.iter().take(total).map(&mut keep).collect();
     slots.resize(total, None);
-    let mut others = shares
-        .into_iter()
-        .flat_map(|(address, left)| (0..left).map(move |_| address));
-    let filled = slots.into_iter().map(|slot| slot.or_else(|| others.next()));
-    filled.flatten().collect()
+    let others = |(address, left): (SocketAddr, u64)| (0..left).map(move |_| address);
+    let mut others = shares.into_iter().flat_map(others);
+    let mut filled = Vec::with_capacity(total);
+    filled.extend(
+        slots
+            .into_iter()
+            .filter_map(|slot| slot.or_else(|| others.next())),
+    );
+    filled
 }
 
 /// Makes shares as small as they can be, and small enough: at least 1 each.
