@@ -202,6 +202,21 @@ impl Desired {
     }
 }
 
+// === impl Touched ===
+
+impl Touched {
+    /// Whether nothing became different.
+    fn is_empty(&self) -> bool {
+        let Self {
+            keys,
+            inside,
+            findings,
+            health_checks,
+        } = self;
+        keys.is_empty() && !inside && !findings && !health_checks
+    }
+}
+
 // === impl Changed ===
 
 impl Changed {

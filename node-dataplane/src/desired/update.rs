@@ -40,6 +40,22 @@ struct Moves {
     left: Vec<Frontend>,
 }
 
+// === impl Due ===
+
+impl Due {
+    /// Whether nothing is due, and nothing became different.
+    fn is_empty(&self) -> bool {
+        let Self {
+            services,
+            left,
+            touched,
+        } = self;
+        services.is_empty() && left.is_empty() && touched.is_empty()
+    }
+}
+
+// === impl Desired ===
+
 impl Desired {
     /// Takes note that these of the sources have changed. What follows from it is derived by [`advance`](Self::advance).
     pub(crate) fn note(&mut self, sources: Sources<'_>, changed: &Changed) {
@@ -75,7 +91,7 @@ impl Desired {
 
     /// Derives what is due of at most so many Services, and tells what became different; `None` once nothing is due.
     pub(crate) fn advance(&mut self, sources: Sources<'_>, at_most: usize) -> Option<Touched> {
-        if self.due == Due::default() {
+        if self.due.is_empty() {
             return None;
         }
         let mut touched = mem::take(&mut self.due.touched);
