@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Borrow;
+
 use meshlite_netlink::{Ask, Overlong, Transport};
 
 use crate::{
@@ -52,23 +54,23 @@ impl<T: Transport> Exchange<T> {
     }
 
     /// Makes the changes in their order, each whatever becomes of the others, and tells which failed.
-    pub(crate) fn apply(
+    pub(crate) fn apply<C: Borrow<Change>>(
         &mut self,
-        changes: impl IntoIterator<Item = Change>,
+        changes: impl IntoIterator<Item = C>,
     ) -> Result<Vec<Failure>, Error> {
         let family = self.family;
-        let write = |change: &Change, ask: Ask, out: &mut Vec<u8>| {
+        let write = |change: &C, ask: Ask, out: &mut Vec<u8>| {
             let header = Header {
                 family,
                 sequence: ask.sequence,
                 acknowledge: ask.acknowledge,
             };
-            change.encode(header, out);
+            change.borrow().encode(header, out);
         };
         let failures = self.netlink.apply(changes, write).map_err(of_query)?;
-        let failure = |(index, change, error): (usize, Change, _)| Failure {
+        let failure = |(index, change, error): (usize, C, _)| Failure {
             index,
-            error: Error::from_netlink(error, change.not_found()),
+            error: Error::from_netlink(error, change.borrow().not_found()),
         };
         Ok(failures.into_iter().map(failure).collect())
     }

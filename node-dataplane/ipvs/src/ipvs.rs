@@ -1,6 +1,6 @@
 //! The handle on the kernel's IPVS.
 
-use std::io;
+use std::{borrow::Borrow, io};
 
 use meshlite_netlink::{KernelSocket, Refusal};
 
@@ -52,7 +52,7 @@ impl Ipvs {
     /// ```
     pub fn apply(
         &mut self,
-        changes: impl IntoIterator<Item = Change>,
+        changes: impl IntoIterator<Item = impl Borrow<Change>>,
     ) -> Result<Vec<Failure>, Error> {
         self.exchange.apply(changes)
     }

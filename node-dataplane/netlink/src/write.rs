@@ -2,6 +2,10 @@
 
 /// Messages and attributes begin at multiples of this.
 pub(crate) const ALIGNMENT: usize = 4;
+/// Bytes of an attribute's header.
+const HEADER: usize = 4;
+/// Nothing that is written at once is longer than an IPv6 address, in bytes.
+const LONGEST_ARRAY: usize = 16;
 /// The type's flag of an attribute that has attributes in it.
 const NLA_F_NESTED: u16 = 0x8000;
 
@@ -33,12 +37,11 @@ impl<'a> Writer<'a> {
     /// Writes the headers: netlink's, and the family's own, of a multiple of four bytes.
     pub fn begin(out: &'a mut Vec<u8>, header: Header, own: &[u8]) -> Self {
         let start = out.len();
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&header.kind.to_ne_bytes());
-        out.extend_from_slice(&header.flags.to_ne_bytes());
-        out.extend_from_slice(&header.sequence.to_ne_bytes());
-        // The sender's port: the kernel fills it in.
-        out.extend_from_slice(&[0; 4]);
+        let [k0, k1] = header.kind.to_ne_bytes();
+        let [f0, f1] = header.flags.to_ne_bytes();
+        let [s0, s1, s2, s3] = header.sequence.to_ne_bytes();
+        // The length is filled in by the end, and the sender's port, the last four, by the kernel.
+        out.extend_from_slice(&[0, 0, 0, 0, k0, k1, f0, f1, s0, s1, s2, s3, 0, 0, 0, 0]);
         out.extend_from_slice(own);
         Self {
             out,
@@ -74,7 +77,19 @@ impl<'a> Writer<'a> {
         self.close(start);
     }
 
+    /// Writes an attribute of so many bytes, at once: nearly all are numbers and addresses.
+    #[inline]
+    pub fn put_array<const N: usize>(&mut self, kind: u16, value: [u8; N]) {
+        const { assert!(N <= LONGEST_ARRAY) }
+        let mut attribute = [0; HEADER + LONGEST_ARRAY];
+        attribute[..HEADER].copy_from_slice(&header(HEADER + N, kind));
+        attribute[HEADER..HEADER + N].copy_from_slice(&value);
+        let padded = (HEADER + N).next_multiple_of(ALIGNMENT);
+        self.out.extend_from_slice(&attribute[..padded]);
+    }
+
     /// Writes an attribute that has attributes in it.
+    #[inline]
     pub fn nest(&mut self, kind: u16, inner: impl FnOnce(&mut Self)) {
         let start = self.open(kind | NLA_F_NESTED);
         inner(self);
@@ -82,28 +97,33 @@ impl<'a> Writer<'a> {
     }
 
     /// A number in the machine's byte order.
+    #[inline]
     pub fn put_u16_ne(&mut self, kind: u16, value: u16) {
-        self.put(kind, &value.to_ne_bytes());
+        self.put_array(kind, value.to_ne_bytes());
     }
 
     /// A number in network byte order, such as a port.
+    #[inline]
     pub fn put_u16_be(&mut self, kind: u16, value: u16) {
-        self.put(kind, &value.to_be_bytes());
+        self.put_array(kind, value.to_be_bytes());
     }
 
     /// A number in the machine's byte order.
+    #[inline]
     pub fn put_u32_ne(&mut self, kind: u16, value: u32) {
-        self.put(kind, &value.to_ne_bytes());
+        self.put_array(kind, value.to_ne_bytes());
     }
 
     /// A number in network byte order.
+    #[inline]
     pub fn put_u32_be(&mut self, kind: u16, value: u32) {
-        self.put(kind, &value.to_be_bytes());
+        self.put_array(kind, value.to_be_bytes());
     }
 
     /// A number in network byte order.
+    #[inline]
     pub fn put_u64_be(&mut self, kind: u16, value: u64) {
-        self.put(kind, &value.to_be_bytes());
+        self.put_array(kind, value.to_be_bytes());
     }
 
     /// A string, with the NUL that the kernel wants.
@@ -117,8 +137,7 @@ impl<'a> Writer<'a> {
     /// Begins an attribute. Says where.
     fn open(&mut self, kind: u16) -> usize {
         let start = self.out.len();
-        self.out.extend_from_slice(&[0; 2]);
-        self.out.extend_from_slice(&kind.to_ne_bytes());
+        self.out.extend_from_slice(&header(0, kind));
         start
     }
 
@@ -133,6 +152,15 @@ impl<'a> Writer<'a> {
             Err(_) => self.overlong = true,
         }
         let padded = self.out.len().next_multiple_of(ALIGNMENT);
-        self.out.resize(padded, 0);
+        if padded > self.out.len() {
+            self.out.resize(padded, 0);
+        }
     }
+}
+
+/// The header of an attribute that is so long with it.
+fn header(length: usize, kind: u16) -> [u8; HEADER] {
+    let [l0, l1] = u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes();
+    let [k0, k1] = kind.to_ne_bytes();
+    [l0, l1, k0, k1]
 }

@@ -132,7 +132,7 @@ fn put_service(message: &mut Writer<'_>, key: &ServiceKey, settings: Option<&Ser
                 port,
             } => {
                 service.put_u16_ne(uapi::IPVS_SVC_ATTR_PROTOCOL, protocol.number().into());
-                service.put(uapi::IPVS_SVC_ATTR_ADDR, &address_bytes(*address));
+                service.put_array(uapi::IPVS_SVC_ATTR_ADDR, address_bytes(*address));
                 service.put_u16_be(uapi::IPVS_SVC_ATTR_PORT, *port);
             }
             ServiceKey::Mark { mark, .. } => {
@@ -162,7 +162,7 @@ fn put_service_settings(service: &mut Writer<'_>, settings: &ServiceSettings, fa
     // struct ip_vs_flags: the flags, and which of them are meant, which is all.
     let mut both = [0xff; 8];
     both[..4].copy_from_slice(&bits.to_ne_bytes());
-    service.put(uapi::IPVS_SVC_ATTR_FLAGS, &both);
+    service.put_array(uapi::IPVS_SVC_ATTR_FLAGS, both);
     let timeout = persistence.map_or(0, |p| p.timeout);
     service.put_u32_ne(uapi::IPVS_SVC_ATTR_TIMEOUT, timeout);
     // The kernel wants a mask that is right for the family even where nothing persists.
@@ -179,7 +179,7 @@ fn put_destination(
     message.nest(uapi::IPVS_CMD_ATTR_DEST, |destination| {
         let family = Family::of(key.address);
         destination.put_u16_ne(uapi::IPVS_DEST_ATTR_ADDR_FAMILY, family_number(family));
-        destination.put(uapi::IPVS_DEST_ATTR_ADDR, &address_bytes(key.address));
+        destination.put_array(uapi::IPVS_DEST_ATTR_ADDR, address_bytes(key.address));
         destination.put_u16_be(uapi::IPVS_DEST_ATTR_PORT, key.port);
         if let Some(settings) = settings {
             put_destination_settings(destination, settings);
@@ -214,7 +214,7 @@ fn put_destination_settings(destination: &mut Writer<'_>, settings: &Destination
             TunnelChecksum::Full => uapi::IP_VS_TUNNEL_ENCAP_FLAG_CSUM,
             TunnelChecksum::Remote => uapi::IP_VS_TUNNEL_ENCAP_FLAG_REMCSUM,
         };
-        destination.put(uapi::IPVS_DEST_ATTR_TUN_TYPE, &[kind]);
+        destination.put_array(uapi::IPVS_DEST_ATTR_TUN_TYPE, [kind]);
         destination.put_u16_be(uapi::IPVS_DEST_ATTR_TUN_PORT, port);
         destination.put_u16_ne(uapi::IPVS_DEST_ATTR_TUN_FLAGS, flags);
     }

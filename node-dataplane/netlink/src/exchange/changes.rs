@@ -1,6 +1,6 @@
 //! Many changes in few sends.
 
-use std::iter::Peekable;
+use std::{collections::BTreeMap, iter::Peekable};
 
 use super::{Ask, Exchange, MAX_REQUEST, Received, Transport};
 use crate::{Body, Error, Messages, Refusal};
@@ -22,30 +22,34 @@ impl<T: Transport> Exchange<T> {
         write: impl Fn(&C, Ask, &mut Vec<u8>),
     ) -> Result<Vec<(usize, C, Error)>, Error> {
         let mut changes = changes.into_iter().peekable();
-        let mut failures = Vec::new();
+        let (mut failures, mut sent) = (Vec::new(), Vec::new());
         let mut done = 0;
         loop {
-            let sent = self.fill(&mut changes, &write);
+            self.fill(&mut changes, &write, &mut sent);
             if sent.is_empty() {
                 return Ok(failures);
             }
             self.transport.send(&self.request)?;
-            let outcome = self.collect(sent.len())?;
-            failures.extend(outcome.failures(sent, done));
-            done += outcome.refusals.len();
+            let mut outcome = self.collect(sent.len())?;
+            for (index, change) in sent.drain(..).enumerate() {
+                if let Some(error) = outcome.failure(index) {
+                    failures.push((done + index, change, error));
+                }
+            }
+            done += outcome.count;
         }
     }
 
     /// Writes as many changes as fit into one send, and asks for an acknowledgement of the last: so much that, should
-    /// the kernel refuse them all, there is room for what it says.
+    /// the kernel refuse them all, there is room for what it says. They are kept in `sent`.
     fn fill<C>(
         &mut self,
         changes: &mut Peekable<impl Iterator<Item = C>>,
         write: &impl Fn(&C, Ask, &mut Vec<u8>),
-    ) -> Vec<C> {
+        sent: &mut Vec<C>,
+    ) {
         let requests = self.transport.receive_limit() / REFUSAL_BYTES;
         let bytes = self.transport.send_limit().min(SEND_BYTES);
-        let mut sent = Vec::new();
         self.request.clear();
         while let Some(change) = changes.next() {
             let full = sent.len() + 1 >= requests || self.request.len() + 2 * MAX_REQUEST > bytes;
@@ -60,14 +64,14 @@ impl<T: Transport> Exchange<T> {
                 break;
             }
         }
-        sent
     }
 
     /// Receives what became of so many requests just sent.
     fn collect(&mut self, count: usize) -> Result<Outcome, Error> {
         let mut outcome = Outcome {
             last: self.sequence,
-            refusals: vec![None; count],
+            count,
+            refusals: BTreeMap::new(),
             complete: false,
             overrun: false,
         };
@@ -86,8 +90,10 @@ impl<T: Transport> Exchange<T> {
 struct Outcome {
     /// The last one's sequence number.
     last: u32,
-    /// For each, why it was refused, if it was.
-    refusals: Vec<Option<Refusal>>,
+    /// How many there are.
+    count: usize,
+    /// Why those that were refused were, by their places.
+    refusals: BTreeMap<usize, Refusal>,
     /// Whether the last one was answered.
     complete: bool,
     /// Whether answers were lost.
@@ -97,7 +103,7 @@ struct Outcome {
 impl Outcome {
     /// Sorts the answers in a datagram to their requests.
     fn sort(&mut self, messages: Messages<'_>) -> Result<(), Error> {
-        let count = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.count).unwrap_or(u32::MAX);
         let first = self.last.wrapping_sub(count).wrapping_add(1);
         for message in messages {
             let message = message?;
@@ -105,31 +111,25 @@ impl Outcome {
                 continue;
             };
             let index = usize::try_from(message.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
-            let Some(refusal) = self.refusals.get_mut(index) else {
+            if index >= self.count {
                 // A straggler of a request that was given up.
                 continue;
-            };
+            }
             self.complete |= message.sequence == self.last;
-            *refusal = outcome.err();
+            if let Err(refusal) = outcome {
+                self.refusals.insert(index, refusal);
+            }
         }
         Ok(())
     }
 
-    /// The requests that failed, or may have failed, with `done` more before the first.
-    fn failures<C>(&self, sent: Vec<C>, done: usize) -> Vec<(usize, C, Error)> {
+    /// Why the request at this place failed, or may have failed.
+    fn failure(&mut self, index: usize) -> Option<Error> {
         // Silence is consent only where all answers arrived.
         let silence = self.overrun || !self.complete;
-        sent.into_iter()
-            .zip(&self.refusals)
-            .enumerate()
-            .filter_map(|(index, (change, refusal))| {
-                let error = match refusal {
-                    Some(refusal) => Error::Refused(refusal.clone()),
-                    None if silence => Error::Lost,
-                    None => return None,
-                };
-                Some((done + index, change, error))
-            })
-            .collect()
+        match self.refusals.remove(&index) {
+            Some(refusal) => Some(Error::Refused(refusal)),
+            None => silence.then_some(Error::Lost),
+        }
     }
 }

@@ -202,6 +202,6 @@ fn a_socket_that_fails_is_told_from_a_change_that_fails() {
 #[test]
 fn no_changes_are_no_requests() {
     let mut exchange = FakeKernel::new(refuse(|_| 0)).exchange();
-    assert!(exchange.apply([]).unwrap().is_empty());
+    assert!(exchange.apply([Change::Flush; 0]).unwrap().is_empty());
     assert!(exchange.netlink.transport().sends.is_empty());
 }
