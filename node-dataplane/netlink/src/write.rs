@@ -82,8 +82,12 @@ impl<'a> Writer<'a> {
     pub fn put_array<const N: usize>(&mut self, kind: u16, value: [u8; N]) {
         const { assert!(N <= LONGEST_ARRAY) }
         let mut attribute = [0; HEADER + LONGEST_ARRAY];
-        attribute[..HEADER].copy_from_slice(&header(HEADER + N, kind));
-        attribute[HEADER..HEADER + N].copy_from_slice(&value);
+        if let Some(to) = attribute.first_chunk_mut() {
+            *to = header(HEADER + N, kind);
+        }
+        if let Some(to) = attribute[HEADER..].first_chunk_mut() {
+            *to = value;
+        }
         let padded = (HEADER + N).next_multiple_of(ALIGNMENT);
         self.out.extend_from_slice(&attribute[..padded]);
     }
