@@ -164,8 +164,8 @@ impl<D: Door> Backend<D> {
     }
 
     fn bind(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
-        let mut wanted = BTreeSet::new();
-        for key in &batch.changed {
+        let mut wanted = Vec::new();
+        for key in batch.changed() {
             let Some(server) = self.programmed.get(key) else {
                 continue;
             };
@@ -174,9 +174,11 @@ impl<D: Door> Backend<D> {
             if let (VirtualAddress::Ip(ip), false) =
                 (key.frontend.address, kind == Some(VipKind::NodePort))
             {
-                wanted.insert(ip);
+                wanted.push(ip);
             }
         }
+        // In the order of places, all of an address are next to each other.
+        wanted.dedup();
         for (address, error) in self.binding.bind(wanted)? {
             batch.fail_address(address, &error);
         }
@@ -186,7 +188,7 @@ impl<D: Door> Backend<D> {
     /// What helps virtual servers. One that cannot be helped is left as it is.
     fn help(&mut self, steps: &[Step], batch: &mut Batch) {
         self.helpers.set_inside(steps);
-        for key in &batch.changed {
+        for key in batch.changed() {
             if let Some(server) = self.programmed.get(key) {
                 self.helpers.set(key, server, &self.binding);
             }

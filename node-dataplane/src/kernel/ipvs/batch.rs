@@ -15,7 +15,7 @@ use super::{
 use crate::{
     kernel::KernelError,
     plan::Step,
-    table::{Audience, Key},
+    table::{Audience, Key, VirtualServer},
 };
 
 /// Steps that are being applied.
@@ -27,18 +27,25 @@ pub(super) struct Batch {
     pub(super) changes: Vec<(usize, Change)>,
     /// Places where a virtual server is already, which is to become ours.
     pub(super) adopted: BTreeSet<Key>,
-    /// Places that are there after it, and have changed.
-    pub(super) changed: BTreeSet<Key>,
     /// Places that were there before it, with their marks.
     pub(super) removed: BTreeMap<Key, Option<Mark>>,
     /// Service ports that have changed, and may need marks.
     pub(super) ports: BTreeSet<Port>,
     /// Places of which flows may go to the wrong real server: UDP and SCTP have no end that would be seen.
     pub(super) flows: BTreeSet<Key>,
-    /// The last step about each place, but for the latest place.
-    last: BTreeMap<Key, usize>,
-    /// The place of the latest step, and that step: those about one place mostly come together.
-    latest: Option<(Key, usize)>,
+    /// Every place that it is about, but for the latest.
+    places: BTreeMap<Key, Place>,
+    /// The place of the latest step: those about one place mostly come together.
+    latest: Option<(Key, Place)>,
+}
+
+/// A place that steps are about.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// The last of them.
+    last: usize,
+    /// Whether it is there after them.
+    is_there: bool,
 }
 
 // === impl Batch ===
@@ -52,106 +59,121 @@ impl Batch {
     ) -> Self {
         let mut batch = Self {
             results: Vec::with_capacity(steps.len()),
-            changes: Vec::with_capacity(steps.len()),
+            changes: Vec::with_capacity(steps.iter().map(changes_at_most).sum()),
             ..Self::default()
         };
         for step in steps {
-            let result = batch.take_one(step, programmed, &is_there);
+            let result = match step {
+                Step::AddVirtualServer { key, server } => {
+                    batch.add(*key, server, programmed, &is_there)
+                }
+                _ => batch.change(step, programmed),
+            };
             batch.results.push(result);
         }
-        batch.last.extend(batch.latest.take());
+        batch.places.extend(batch.latest.take());
         batch
     }
 
-    fn take_one(
+    fn add(
         &mut self,
-        step: &Step,
+        key: Key,
+        server: &VirtualServer,
         programmed: &mut Programmed,
         is_there: impl Fn(&Key) -> bool,
     ) -> Result<(), KernelError> {
-        let Some(key) = step.key() else {
-            return Ok(());
-        };
-        let is_first = !self.knows(key);
-        // Whose a place is changes with these only.
-        let is_its_own = matches!(
-            step,
-            Step::AddVirtualServer { .. }
-                | Step::EditVirtualServer { .. }
-                | Step::RemoveVirtualServer { .. }
-        );
-        let port = (is_first || is_its_own).then(|| programmed.port_to_mark(key));
-        let mark = is_its_own.then(|| programmed.get(key)?.mark).flatten();
         let (index, before) = (self.results.len(), self.changes.len());
         let changes = &mut self.changes;
-        programmed.take(step, |change| changes.push((index, change)))?;
-        self.note(key, index);
-        self.ports.extend(port.flatten());
-        if is_its_own {
-            self.ports.extend(programmed.port_to_mark(key));
-        }
-        match step {
-            Step::RemoveVirtualServer { .. } => {
-                self.changed.remove(key);
-                self.removed.insert(*key, mark);
-            }
-            Step::AddVirtualServer { .. } => {
-                self.changed.insert(*key);
-                // Its mark is still that of the one before, if it had one.
-                if key.audience == Audience::Everyone && is_there(key) {
-                    self.adopted.insert(*key);
-                }
-            }
-            _ if is_first => {
-                self.changed.insert(*key);
-            }
-            _ => {}
-        }
-        let moves_flows = match step {
-            Step::AddVirtualServer { server, .. } => !server.real_servers.is_empty(),
-            Step::AddRealServer { .. } | Step::RemoveRealServer { .. } => true,
-            _ => false,
-        };
-        if moves_flows && key.frontend.protocol != Protocol::Tcp {
-            self.flows.insert(*key);
-        }
-        if self.adopted.contains(key) {
+        let port = programmed.add(key, server, |change| changes.push((index, change)))?;
+        self.ports.extend(port);
+        self.note(&key, true);
+        // Its mark is still that of the one before, if it had one.
+        if key.audience == Audience::Everyone && is_there(&key) {
+            self.adopted.insert(key);
             self.changes.truncate(before);
+        }
+        if !server.real_servers.is_empty() {
+            self.move_flows(&key);
         }
         Ok(())
     }
 
-    /// What IPVS has to do at addresses, in this order.
-    pub(super) fn at_places(&self) -> impl Iterator<Item = Change> {
-        self.changes.iter().map(|(_, change)| *change)
-    }
-
-    /// Whether a step before was about this place.
-    fn knows(&self, key: &Key) -> bool {
-        self.latest.is_some_and(|(latest, _)| latest == *key) || self.last.contains_key(key)
-    }
-
-    fn note(&mut self, key: &Key, index: usize) {
-        match &mut self.latest {
-            Some((latest, step)) if latest == key => *step = index,
-            _ => self.last.extend(self.latest.replace((*key, index))),
+    /// Takes a step about a virtual server that is there.
+    fn change(&mut self, step: &Step, programmed: &mut Programmed) -> Result<(), KernelError> {
+        let Some(key) = step.key() else {
+            return Ok(());
+        };
+        let is_first = self.latest.is_none_or(|(latest, _)| latest != *key);
+        // Whose a place is changes with these only.
+        let is_its_own = matches!(
+            step,
+            Step::EditVirtualServer { .. } | Step::RemoveVirtualServer { .. }
+        );
+        let port = (is_first || is_its_own).then(|| programmed.port_to_mark(key));
+        let mark = is_its_own.then(|| programmed.get(key)?.mark).flatten();
+        let change = programmed.take(step)?;
+        if !self.adopted.contains(key) {
+            let index = self.results.len();
+            self.changes.extend(change.map(|change| (index, change)));
         }
+        self.ports.extend(port.flatten());
+        if is_its_own {
+            self.ports.extend(programmed.port_to_mark(key));
+        }
+        let is_removed = matches!(step, Step::RemoveVirtualServer { .. });
+        if is_removed {
+            self.removed.insert(*key, mark);
+        }
+        self.note(key, !is_removed);
+        if matches!(
+            step,
+            Step::AddRealServer { .. } | Step::RemoveRealServer { .. }
+        ) {
+            self.move_flows(key);
+        }
+        Ok(())
+    }
+
+    /// Takes note of a step about a place.
+    fn note(&mut self, key: &Key, is_there: bool) {
+        let last = self.results.len();
+        let place = Place { last, is_there };
+        match &mut self.latest {
+            Some((latest, known)) if latest == key => *known = place,
+            _ => self.places.extend(self.latest.replace((*key, place))),
+        }
+    }
+
+    /// Takes note that flows of a place may go to the wrong real server.
+    fn move_flows(&mut self, key: &Key) {
+        if key.frontend.protocol != Protocol::Tcp {
+            self.flows.insert(*key);
+        }
+    }
+
+    /// What IPVS has to do at addresses, in this order.
+    pub(super) fn at_places(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().map(|(_, change)| change)
+    }
+
+    /// Places that are there after it, and have changed.
+    pub(super) fn changed(&self) -> impl Iterator<Item = &Key> {
+        let changed = self.places.iter().filter(|(_, place)| place.is_there);
+        changed.map(|(key, _)| key)
     }
 
     /// Places that are not there any more.
     pub(super) fn gone(&self) -> impl Iterator<Item = Key> {
-        let gone = self
-            .removed
-            .keys()
-            .filter(|key| !self.changed.contains(key));
+        let is_there = |key: &Key| self.places.get(key).is_some_and(|place| place.is_there);
+        let gone = self.removed.keys().filter(move |key| !is_there(key));
         gone.copied()
     }
 
     /// Those of them whose virtual servers could not be removed.
     pub(super) fn stuck(&self) -> BTreeSet<Key> {
         let is_stuck = |key: &Key| {
-            let last = self.last.get(key);
-            let result = last.and_then(|index| self.results.get(*index));
+            let place = self.places.get(key);
+            let result = place.and_then(|place| self.results.get(place.last));
             result.is_some_and(Result::is_err)
         };
         self.gone().filter(is_stuck).collect()
@@ -172,7 +194,11 @@ impl Batch {
             !key.is_some_and(|key| failed.contains_key(key))
         });
         self.adopted.retain(|key| !failed.contains_key(key));
-        self.changed.retain(|key| !failed.contains_key(key));
+        for key in failed.keys() {
+            if let Some(place) = self.places.get_mut(key) {
+                place.is_there = false;
+            }
+        }
     }
 
     /// A step failed.
@@ -186,15 +212,15 @@ impl Batch {
 
     /// Something failed that a place needs.
     pub(super) fn fail_place(&mut self, key: &Key, error: KernelError) {
-        if let Some(index) = self.last.get(key) {
-            self.fail(*index, error);
+        if let Some(place) = self.places.get(key) {
+            self.fail(place.last, error);
         }
     }
 
     /// Something failed that all places at an address need.
     pub(super) fn fail_address(&mut self, address: IpAddr, error: &KernelError) {
         let at: Vec<Key> = self
-            .last
+            .places
             .keys()
             .filter(|key| key.frontend.address.ip() == address)
             .copied()
@@ -222,5 +248,13 @@ impl Batch {
             (*key, all.collect())
         };
         self.flows.iter().map(serving).collect()
+    }
+}
+
+/// How many changes of IPVS a step can take.
+fn changes_at_most(step: &Step) -> usize {
+    match step {
+        Step::AddVirtualServer { server, .. } => 1 + server.real_servers.len(),
+        _ => 1,
     }
 }

@@ -1,6 +1,6 @@
 //! What IPVS is asked, so that tests can make it fail.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use meshlite_ipvs::{Change, DestinationEntry, Error, Failure, Ipvs, ServiceEntry, ServiceKey};
 
@@ -10,7 +10,10 @@ pub(super) trait Door: fmt::Debug + Sized + 'static {
     fn connect() -> Result<Self, Error>;
 
     /// Makes changes in their order, and tells which failed.
-    fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<Failure>, Error>;
+    fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = impl Borrow<Change>>,
+    ) -> Result<Vec<Failure>, Error>;
 
     /// All virtual servers.
     fn services(&mut self) -> Result<Vec<ServiceEntry>, Error>;
@@ -24,7 +27,10 @@ impl Door for Ipvs {
         Self::connect()
     }
 
-    fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<Failure>, Error> {
+    fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = impl Borrow<Change>>,
+    ) -> Result<Vec<Failure>, Error> {
         self.apply(changes)
     }
 

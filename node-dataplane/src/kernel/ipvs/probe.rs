@@ -96,9 +96,7 @@ fn changed<D: Door>(
     door: &mut D,
     changes: &[Change],
 ) -> Result<BTreeMap<usize, Error>, KernelError> {
-    let failures = door
-        .apply(changes.iter().copied())
-        .map_err(|error| value::error(&error))?;
+    let failures = door.apply(changes).map_err(|error| value::error(&error))?;
     let failures = failures.into_iter();
     Ok(failures
         .map(|failure| (failure.index, failure.error))

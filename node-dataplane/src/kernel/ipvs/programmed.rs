@@ -1,7 +1,7 @@
 //! What this process takes IPVS to have: what it last read, and the steps since. Pure.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     net::IpAddr,
 };
 
@@ -206,51 +206,46 @@ impl Programmed {
         Some(server)
     }
 
-    /// Takes a step, and tells what IPVS has to do for it at the address itself. Who is inside gets real servers by mark
-    /// only.
-    pub(super) fn take(
-        &mut self,
-        step: &Step,
-        mut tell: impl FnMut(Change),
-    ) -> Result<(), KernelError> {
-        let Some(key) = step.key() else {
-            return Ok(());
-        };
-        let mut tell = |change| {
-            if key.audience == Audience::Everyone {
-                tell(change);
-            }
-        };
-        if let Step::AddVirtualServer { server, .. } = step {
-            return self.add(*key, server, tell);
-        }
-        let change = self.change(key, step)?;
-        change.into_iter().for_each(&mut tell);
-        Ok(())
-    }
-
-    fn add(
+    /// Takes a virtual server in that arrives at a place, and tells what IPVS has to do for it at the address itself. Who
+    /// is inside gets real servers by mark only. Gives its Service port, if that may need marks: see
+    /// [`port_to_mark`](Self::port_to_mark).
+    pub(super) fn add(
         &mut self,
         key: Key,
         server: &VirtualServer,
         mut tell: impl FnMut(Change),
-    ) -> Result<(), KernelError> {
-        if self.servers.contains_key(&key) {
+    ) -> Result<Option<Port>, KernelError> {
+        let Entry::Vacant(place) = self.servers.entry(key) else {
             return Err(KernelError::Resync(format!("{key} is there already")));
-        }
-        let place = value::service_key(&key.frontend);
-        tell(Change::AddService(value::service(place, &server.settings)));
-        for (address, real) in &server.real_servers {
-            let destination = value::destination(*address, real.weight);
-            tell(Change::AddDestination(place, destination));
-        }
+        };
         let VirtualServer {
             origin,
             settings,
             real_servers,
         } = server.clone();
-        self.insert(key, Server::new(origin, settings, real_servers));
-        Ok(())
+        place.insert(Server::new(origin, settings, real_servers));
+        let port = Port::of(&key, Some(&server.origin));
+        let keys = self.ports.entry(port.clone()).or_default();
+        keys.insert(key);
+        let is_plain = key.audience == Audience::Everyone && keys.len() == 1;
+        if key.audience == Audience::Everyone {
+            let place = value::service_key(&key.frontend);
+            tell(Change::AddService(value::service(place, &server.settings)));
+            for (address, real) in &server.real_servers {
+                let destination = value::destination(*address, real.weight);
+                tell(Change::AddDestination(place, destination));
+            }
+        }
+        Ok((!is_plain).then_some(port))
+    }
+
+    /// Takes a step about what is there, and gives what IPVS has to do for it at the address itself.
+    pub(super) fn take(&mut self, step: &Step) -> Result<Option<Change>, KernelError> {
+        let Some(key) = step.key() else {
+            return Ok(None);
+        };
+        let change = self.change(key, step)?;
+        Ok(change.filter(|_| key.audience == Audience::Everyone))
     }
 
     fn change(&mut self, key: &Key, step: &Step) -> Result<Option<Change>, KernelError> {

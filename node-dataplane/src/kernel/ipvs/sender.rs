@@ -1,5 +1,7 @@
 //! A second way to IPVS, for virtual servers that arrive: they are sent while the next are prepared.
 
+use std::borrow::Borrow;
+
 use meshlite_ipvs::{Change, Error, Failure, Ipvs};
 
 /// IPVS of the network namespace of the thread that has it.
@@ -15,7 +17,7 @@ impl Sender {
     /// Makes changes in their order, and tells which failed.
     pub(super) fn tell(
         &mut self,
-        changes: impl IntoIterator<Item = Change>,
+        changes: impl IntoIterator<Item = impl Borrow<Change>>,
     ) -> Result<Vec<Failure>, Error> {
         let mut ipvs = match self.ipvs.take() {
             Some(ipvs) => ipvs,

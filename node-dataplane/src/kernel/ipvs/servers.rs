@@ -145,7 +145,7 @@ impl<D: Door> Backend<D> {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let failures = self.door.apply(changes.iter().copied());
+        let failures = self.door.apply(changes);
         self.heed(failures)
     }
 

@@ -1,6 +1,6 @@
 //! A kernel that fails now and then is programmed in the end, and no Service is without a real server meanwhile.
 
-use std::net::SocketAddr;
+use std::{borrow::Borrow, net::SocketAddr};
 
 use meshlite_ipvs::{
     Change, DestinationEntry, Error, Failure, Ipvs, Refusal, ServiceEntry, ServiceKey,
@@ -34,7 +34,10 @@ impl Door for Flaky {
         })
     }
 
-    fn apply(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<Vec<Failure>, Error> {
+    fn apply(
+        &mut self,
+        changes: impl IntoIterator<Item = impl Borrow<Change>>,
+    ) -> Result<Vec<Failure>, Error> {
         let mut failures = Vec::new();
         for (index, change) in changes.into_iter().enumerate() {
             self.seen += 1;
@@ -43,7 +46,7 @@ impl Door for Flaky {
             let error = if number.is_multiple_of(self.period) {
                 Some(Error::Busy(Refusal::of(libc::ENOMEM)))
             } else {
-                self.ipvs.change(change).err()
+                self.ipvs.change(*change.borrow()).err()
             };
             failures.extend(error.map(|error| Failure { index, error }));
         }
