@@ -31,20 +31,28 @@ impl Name {
     /// Checks and makes a name.
     pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidName> {
         let name = name.as_ref();
+        Self::check(name)?;
+        Ok(Self(name.into()))
+    }
+
+    /// Whether this can be a name.
+    pub fn check(name: &str) -> Result<(), InvalidName> {
         if name.len() > Self::MAX_BYTES {
             return Err(InvalidName::TooLong(name.len()));
         }
-        if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        // Nearly all names are ASCII, of which this is all that is neither white space nor a control character.
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_plain && name.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(InvalidName::Character(name.to_owned()));
         }
         let mut segments = 0;
-        for segment in name.split('/') {
+        for segment in name.as_bytes().split(|byte| *byte == b'/') {
             segments += 1;
             if segment.is_empty() || segments > 4 {
                 return Err(InvalidName::Segments(name.to_owned()));
             }
         }
-        Ok(Self(name.into()))
+        Ok(())
     }
 
     /// The name of a namespaced object: `namespace/name`.
@@ -136,6 +144,9 @@ mod tests {
             Err(InvalidName::Character("a/b c".into()))
         );
         assert_eq!(Name::new("a\n"), Err(InvalidName::Character("a\n".into())));
+        let wide = "a/b\u{2003}c";
+        assert_eq!(Name::new(wide), Err(InvalidName::Character(wide.into())));
+        assert_eq!(Name::new("a/bü").unwrap().as_str(), "a/bü");
         assert_eq!(Name::new("a".repeat(1025)), Err(InvalidName::TooLong(1025)));
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn name(field: &str, value: &str) -> Result<Name, DecodeError> {
 
 /// The name of a Kubernetes object: one segment of a resource name.
 pub(super) fn object_name(field: &str, value: String) -> Result<String, DecodeError> {
-    name(field, &value)?;
+    Name::check(&value).map_err(|error| DecodeError::invalid(field, error))?;
     if value.contains('/') {
         return Err(DecodeError::invalid(
             field,

@@ -197,9 +197,9 @@ impl Held {
             self.rejections
                 .retain(|key, _| known_topic(key).is_some_and(|topic| sets.contains_key(&topic)));
         }
-        for (key, what) in staged.resources {
-            self.offer_one(key, what);
-        }
+        let mut resources = staged.resources;
+        resources.retain(|key, what| self.offer_one(key, what));
+        self.pending.append(&mut resources);
         for rejection in staged.unknown {
             let key = wire_key(&rejection);
             self.rejections.insert(key, rejection);
@@ -334,12 +334,14 @@ impl Held {
         }
     }
 
-    fn offer_one(&mut self, key: Key, what: What) {
-        if let Some(set) = self.sets.get_mut(&key.0) {
-            set.offer(&key.1, what.version());
-            self.refused.remove(&key);
-            self.pending.insert(key, what);
-        }
+    /// Says whether it is of a set that is held.
+    fn offer_one(&mut self, key: &Key, what: &What) -> bool {
+        let Some(set) = self.sets.get_mut(&key.0) else {
+            return false;
+        };
+        set.offer(&key.1, what.version());
+        self.refused.remove(key);
+        true
     }
 }
 

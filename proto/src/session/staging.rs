@@ -43,6 +43,8 @@ struct Frames {
     reader: FrameReader,
     decoder: Decoder,
     count: u64,
+    /// In the order of the stream, which is mostly that of the names: put in order at once, not one by one.
+    read: Vec<((Topic, Name), What)>,
     staged: Staged,
 }
 
@@ -184,6 +186,8 @@ impl Staging {
             });
         }
         let staged = &mut frames.staged;
+        // Of those of one name the last counts.
+        staged.resources = frames.read.into_iter().collect();
         held.complete(staged);
         held.verify(staged, &end.expected)?;
         staged.oldest_change = end.oldest_change.and_then(|at| at.try_into().ok());
@@ -215,6 +219,7 @@ impl Frames {
             reader: FrameReader::default(),
             decoder: Decoder::default(),
             count: 0,
+            read: Vec::new(),
             staged,
         }
     }
@@ -261,7 +266,7 @@ impl Frames {
                 Err(error) => What::Bad(version, error),
             }
         };
-        self.staged.resources.insert((topic, name), what);
+        self.read.push(((topic, name), what));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meshlite_snapshot::Version;
+use meshlite_snapshot::{Snapshot, Version};
 
 use super::{Held, InFlight, Key, Next, Origin, wire_key};
 use crate::{
@@ -28,34 +28,8 @@ impl Held {
             provisional: self.offered_from.provisional,
         };
         let mut snapshot = self.snapshot.clone();
-        let mut changes = BTreeMap::new();
-        for (key, what) in std::mem::take(&mut self.pending) {
-            let (topic, name) = &key;
-            let installed = self.installed(*topic, name);
-            match &what {
-                What::Bad(version, error) => {
-                    let rejection = Rejection {
-                        topic: encode::topic(*topic),
-                        name: name.to_string(),
-                        version: *version,
-                        reason: error.reason(),
-                        message: error.to_string(),
-                        serving: installed,
-                    };
-                    self.rejections.insert(wire_key(&rejection), rejection);
-                }
-                What::Put(version, ..) if installed == Some(*version) => self.accepted(&key),
-                What::Removed if installed.is_none() => self.accepted(&key),
-                What::Put(_, resource, _) => {
-                    snapshot.insert(name.clone(), resource.clone());
-                    changes.insert(key, what);
-                }
-                What::Removed => {
-                    snapshot.remove(topic.kind, name);
-                    changes.insert(key, what);
-                }
-            }
-        }
+        let mut changes = std::mem::take(&mut self.pending);
+        changes.retain(|key, what| self.put(key, what, &mut snapshot));
         if changes.is_empty() && self.installed_at.is_some() {
             self.installed_at = Some(at);
             self.installed_from = from;
@@ -82,6 +56,37 @@ impl Held {
             from,
         });
         Next::Deliver(Box::new(delivery))
+    }
+
+    /// Makes a snapshot what was offered under a name. Says whether that changes it.
+    fn put(&mut self, key: &Key, what: &What, snapshot: &mut Snapshot) -> bool {
+        let (topic, name) = key;
+        let installed = self.installed(*topic, name);
+        match what {
+            What::Bad(version, error) => {
+                let rejection = Rejection {
+                    topic: encode::topic(*topic),
+                    name: name.to_string(),
+                    version: *version,
+                    reason: error.reason(),
+                    message: error.to_string(),
+                    serving: installed,
+                };
+                self.rejections.insert(wire_key(&rejection), rejection);
+                return false;
+            }
+            What::Put(version, ..) if installed == Some(*version) => {
+                self.accepted(key);
+                return false;
+            }
+            What::Removed if installed.is_none() => {
+                self.accepted(key);
+                return false;
+            }
+            What::Put(_, resource, _) => snapshot.insert(name.clone(), resource.clone()),
+            What::Removed => snapshot.remove(topic.kind, name),
+        }
+        true
     }
 
     /// The plane has installed what it was given, except what it rejected.
