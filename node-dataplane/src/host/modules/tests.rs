@@ -108,6 +108,21 @@ fn what_works_is_part_of_the_kernel_though_nobody_lists_it() {
 }
 
 #[test]
+fn a_module_with_a_folder_is_there_whatever_the_lists_say() {
+    let (folder, modules) = host();
+    fs::create_dir(folder.path().join("sys/module/ip_vs_mh")).unwrap();
+    for wanted in [
+        &["dummy", "ip_vs_mh"][..],
+        &["dummy", "ip_vs_mh", "ip_vs_rr"],
+    ] {
+        let wanted: Vec<_> = wanted.iter().copied().map(str::to_owned).collect();
+        let reports = modules.load(&wanted);
+        let mut outcomes = reports.iter().map(|report| &report.outcome);
+        assert!(outcomes.all(|outcome| *outcome == Outcome::Present));
+    }
+}
+
+#[test]
 fn a_hyphen_in_a_files_name_is_an_underscore_in_the_modules() {
     let (_folder, modules) = host();
     assert!(modules.present().contains("crc32c_generic"));
