@@ -78,7 +78,8 @@ pub(crate) async fn standalone(config: StandaloneConfig) -> anyhow::Result<()> {
     let url = format!("http://{}", reachable(control_plane.grpc_addr()));
     node.control_plane = vec![url.clone()];
     ingress.control_plane = vec![url];
-    let node = bind_node(node).await?;
+    let in_node = info_span!("node");
+    let node = bind_node(node).instrument(in_node.clone()).await?;
     let ingress = bind_ingress(ingress).await?;
 
     // The data planes drain while the control plane still answers them.
@@ -91,7 +92,7 @@ pub(crate) async fn standalone(config: StandaloneConfig) -> anyhow::Result<()> {
     let mut data_planes = JoinSet::new();
     let run = node.run(stop.clone());
     let run = async move { run.await.context("node") };
-    data_planes.spawn(run.instrument(info_span!("node")));
+    data_planes.spawn(run.instrument(in_node));
     let run = ingress.run(stop.clone());
     let run = async move { run.await.context("ingress") };
     data_planes.spawn(run.instrument(info_span!("ingress")));

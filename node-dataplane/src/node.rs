@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use meshlite_proto::{
     cache::CacheError,
     standing::Observer,
-    subscribe::{ClientConfig, subscribe},
+    subscribe::{ClientConfig, Subscription, subscribe},
     v1::{ClientIdentity, Role},
 };
 use meshlite_runtime::{
@@ -22,7 +22,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
 use crate::{
@@ -51,13 +51,15 @@ use crate::{
 /// UDP flows of one address: each holds a socket.
 const MAX_UDP_FLOWS: usize = 4096;
 
-/// A node data plane that is bound and does not serve yet.
+/// A node data plane that is bound and does not serve yet. It follows the control plane already, and programs nothing.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
     choice: Choice,
     metrics: Option<TcpListener>,
     health: Option<TcpListener>,
+    subscription: Subscription,
+    following: DropGuard,
 }
 
 /// Why a node data plane cannot start.
@@ -94,7 +96,6 @@ pub enum RunError {
 impl Node {
     /// Chooses the kernel and binds the servers for metrics and health. Virtual addresses follow from the snapshot.
     pub async fn bind(mut config: Config) -> Result<Self, BindError> {
-        let choice = mode::choose(&config)?;
         if let Some(cache) = &config.cache {
             cache.check()?;
         }
@@ -109,11 +110,18 @@ impl Node {
         };
         let metrics = bind(metrics, "node metrics (--metrics-bind-address)").await?;
         let health = bind(health, "node health (--healthz-bind-address)").await?;
+        // To try the kernel takes about as long as to connect and to read a snapshot: they go on side by side.
+        let following = CancellationToken::new();
+        let subscription = subscribe(client(&config), following.clone());
+        let following = following.drop_guard();
+        let choice = mode::choose(&config)?;
         Ok(Self {
             config,
             choice,
             metrics,
             health,
+            subscription,
+            following,
         })
     }
 
@@ -223,7 +231,11 @@ impl Node {
             "Using {mode} Proxier"
         );
         let _ends_all = stop.clone().drop_guard();
-        let subscription = subscribe(client(&config), stop.clone());
+        let (subscription, following) = (self.subscription, self.following);
+        let follow = async {
+            stop.cancelled().await;
+            drop(following);
+        };
         let health = HealthState::new(config.sync_period);
         let (queries, asked) = mpsc::channel(16);
         let (snapshot, installed) = watch::channel(Snapshot::default());
@@ -255,6 +267,7 @@ impl Node {
         };
         tokio::join!(
             runner.run(stop.clone()),
+            follow,
             serve(self.metrics, admin, stop.clone()),
             serve(self.health, probes, stop.clone()),
         );

@@ -344,6 +344,28 @@ async fn stopping_ends_the_node_and_frees_its_ports() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_bound_follows_the_control_plane_and_programs_nothing_before_it_runs() {
+    let (service, vip) = service_at_free_place("web");
+    let control_plane = ControlPlane::start().await;
+    let group = endpoint_of("web", backend("one").await, "n1");
+    control_plane.publish(mk_snapshot(vec![service], vec![group]));
+    let config = Config {
+        node_name: "n1".into(),
+        control_plane: vec![control_plane.url()],
+        mode: crate::Mode::Userspace,
+        metrics_listen: None,
+        health_listen: None,
+        ..Config::default()
+    };
+    let node = Node::bind(config).await.unwrap();
+    eventually(1, || async { control_plane.followers() }).await;
+    assert_eq!(who(vip).await, "");
+    drop(node);
+    eventually(0, || async { control_plane.followers() }).await;
+    assert_eq!(control_plane.acknowledged(), None);
+}
+
+#[tokio::test]
 async fn a_dry_run_takes_no_port() {
     let config = Config {
         node_name: "n1".into(),

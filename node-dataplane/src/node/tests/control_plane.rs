@@ -83,6 +83,11 @@ impl ControlPlane {
             .send_modify(|published| *published = (published.0 + 1, snapshot));
     }
 
+    /// How many streams are open.
+    pub(super) fn followers(&self) -> usize {
+        self.service.published.receiver_count()
+    }
+
     /// The generation that was last acknowledged with the right digests and without a rejection.
     pub(super) fn acknowledged(&self) -> Option<u64> {
         *self.service.acknowledged.lock().unwrap()
