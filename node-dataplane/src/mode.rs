@@ -5,6 +5,7 @@ use std::{fmt, str::FromStr};
 use crate::{
     Config,
     kernel::{ipvs, nftables},
+    scheduler::Scheduler,
 };
 
 /// What carries the traffic on a node.
@@ -48,6 +49,8 @@ pub enum ModeError {
 pub(crate) struct Choice {
     pub(crate) backend: Backend,
     pub(crate) why: String,
+    /// The schedulers that were found, where kernels differ in them.
+    pub(crate) schedulers: Vec<Scheduler>,
 }
 
 /// The kernels that this version has.
@@ -59,12 +62,15 @@ pub(crate) enum Backend {
     Memory,
 }
 
+/// Tries a kernel without leaving anything behind: which schedulers it has, where kernels differ in them, or why it cannot
+/// be used here.
+type Probe = fn(&Config) -> Result<Vec<Scheduler>, String>;
+
 /// A kernel that `auto` may take.
 struct Candidate {
     mode: Mode,
     backend: Backend,
-    /// Tries it without leaving anything behind: why it cannot be used here.
-    probe: fn(&Config) -> Result<(), String>,
+    probe: Probe,
 }
 
 /// What `auto` tries, best first.
@@ -77,12 +83,12 @@ const CANDIDATES: &[Candidate] = &[
     Candidate {
         mode: Mode::Nftables,
         backend: Backend::Nftables,
-        probe: nftables::usable,
+        probe: |config| nftables::usable(config).map(|()| Vec::new()),
     },
     Candidate {
         mode: Mode::Userspace,
         backend: Backend::Userspace,
-        probe: |_| Ok(()),
+        probe: |_| Ok(Vec::new()),
     },
 ];
 
@@ -92,24 +98,25 @@ pub(crate) fn choose(config: &Config) -> Result<Choice, ModeError> {
 }
 
 fn choose_among(candidates: &[Candidate], config: &Config) -> Result<Choice, ModeError> {
-    let choice = |backend, why: &str| Choice {
+    let choice = |backend, why: &str, schedulers| Choice {
         backend,
         why: why.to_owned(),
+        schedulers,
     };
     let mode = config.mode;
     if config.dry_run {
-        return Ok(choice(Backend::Memory, "dry run"));
+        return Ok(choice(Backend::Memory, "dry run", Vec::new()));
     }
     match mode {
         Mode::Auto => Ok(best(candidates, config)),
-        Mode::Memory => Ok(choice(Backend::Memory, "configured")),
+        Mode::Memory => Ok(choice(Backend::Memory, "configured", Vec::new())),
         Mode::Ipvs | Mode::Nftables | Mode::Userspace => {
             let not_usable = |why| ModeError::NotUsable { mode, why };
             let candidate = candidates.iter().find(|candidate| candidate.mode == mode);
             let candidate =
                 candidate.ok_or_else(|| not_usable("this version does not have it".to_owned()))?;
-            (candidate.probe)(config).map_err(not_usable)?;
-            Ok(choice(candidate.backend, "configured"))
+            let schedulers = (candidate.probe)(config).map_err(not_usable)?;
+            Ok(choice(candidate.backend, "configured", schedulers))
         }
     }
 }
@@ -119,7 +126,7 @@ fn best(candidates: &[Candidate], config: &Config) -> Choice {
     let mut why_not = Vec::new();
     for candidate in candidates {
         match (candidate.probe)(config) {
-            Ok(()) => {
+            Ok(schedulers) => {
                 let mut why = "auto: it works here".to_owned();
                 if !why_not.is_empty() {
                     why = format!("{why}, unlike {}", why_not.join(" and "));
@@ -127,6 +134,7 @@ fn best(candidates: &[Candidate], config: &Config) -> Choice {
                 return Choice {
                     backend: candidate.backend,
                     why,
+                    schedulers,
                 };
             }
             Err(error) => why_not.push(format!("{} ({error})", candidate.mode)),
@@ -135,6 +143,7 @@ fn best(candidates: &[Candidate], config: &Config) -> Choice {
     Choice {
         backend: Backend::Userspace,
         why: format!("auto: nothing works here: {}", why_not.join(" and ")),
+        schedulers: Vec::new(),
     }
 }
 
@@ -205,14 +214,10 @@ mod tests {
         assert!("iptables".parse::<Mode>().is_err());
     }
 
-    const WORKS: fn(&Config) -> Result<(), String> = |_| Ok(());
-    const FAILS: fn(&Config) -> Result<(), String> = |_| Err("no module".to_owned());
+    const WORKS: Probe = |_| Ok(Vec::new());
+    const FAILS: Probe = |_| Err("no module".to_owned());
 
-    const fn candidate(
-        mode: Mode,
-        backend: Backend,
-        probe: fn(&Config) -> Result<(), String>,
-    ) -> Candidate {
+    const fn candidate(mode: Mode, backend: Backend, probe: Probe) -> Candidate {
         Candidate {
             mode,
             backend,

@@ -149,7 +149,8 @@ impl Node {
             Backend::Ipvs => {
                 init::sysctls(&self.config, true);
                 let options = ipvs::Options::from(&self.config);
-                let kernel = Ipvs::start(options).map_err(RunError::Thread)?;
+                let schedulers = self.choice.schedulers.clone();
+                let kernel = Ipvs::start(options, schedulers).map_err(RunError::Thread)?;
                 self.carry(kernel, stop).await
             }
             Backend::Nftables => {

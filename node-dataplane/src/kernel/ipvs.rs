@@ -35,7 +35,7 @@ mod sharing;
 pub(crate) mod tests;
 mod value;
 
-use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
@@ -53,7 +53,7 @@ use crate::{
     Config,
     config::VipBinding,
     plan::Step,
-    table::{Frontend, Key, Observed},
+    table::{Frontend, Key, Observed, Scheduler},
 };
 
 /// What IPVS is told.
@@ -78,6 +78,8 @@ pub(crate) struct Ipvs {
     worker: Worker<Thread>,
     /// Tells IPVS of virtual servers while the worker prepares the next.
     sender: Worker<Sender>,
+    /// Those that it was found to have.
+    schedulers: Vec<Scheduler>,
 }
 
 /// What the thread has.
@@ -119,8 +121,9 @@ impl From<&Config> for Options {
 // === impl Ipvs ===
 
 impl Ipvs {
-    /// Starts the thread that programs it. Nothing is read or changed yet.
-    pub(crate) fn start(options: Options) -> io::Result<Self> {
+    /// Starts the threads that program it, which was [found to work](usable) and to have these schedulers. Nothing is read
+    /// or changed yet.
+    pub(crate) fn start(options: Options, schedulers: Vec<Scheduler>) -> io::Result<Self> {
         let thread = || Thread {
             options,
             backend: None,
@@ -128,6 +131,7 @@ impl Ipvs {
         Ok(Self {
             worker: Worker::start("ipvs", thread)?,
             sender: Worker::start("ipvs-sender", Sender::default)?,
+            schedulers,
         })
     }
 
@@ -159,16 +163,16 @@ impl Thread {
 
 impl Kernel for Ipvs {
     async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        let probe = |thread: &mut Thread| {
-            // First, or there is no IPVS to connect to. Whoever chose it has tried the rules that help.
-            let schedulers = probe::load();
-            let backend = thread.backend()?;
-            let capabilities = probe::trial(&mut backend.door, &schedulers)?;
-            backend.set_timeouts()?;
-            Ok(capabilities)
-        };
-        let probed = self.worker.run(probe).await;
-        probed.map_err(|ended| KernelError::Retry(ended.to_string()))?
+        // Whoever chose it has tried it: trying takes the kernel a good part of a start.
+        self.run(false, Backend::set_timeouts).await?;
+        Ok(Capabilities {
+            name: "ipvs",
+            protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
+            schedulers: self.schedulers.clone(),
+            every_node_address: Vec::new(),
+            is_atomic: false,
+            needs_drains: true,
+        })
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {
@@ -239,13 +243,15 @@ fn is_quick(step: &Step) -> bool {
     }
 }
 
-/// Whether IPVS works here, and if not, why. Loads its modules, and tries a virtual server and the rules that help.
-pub(crate) fn usable(_: &Config) -> Result<(), String> {
-    probe::load();
+/// Which schedulers IPVS has here, or why it does not work. Loads its modules, and tries virtual servers and the rules that
+/// help.
+pub(crate) fn usable(_: &Config) -> Result<Vec<Scheduler>, String> {
+    // First, or there is no IPVS to connect to.
+    let loaded = probe::load();
     let mut door = meshlite_ipvs::Ipvs::connect().map_err(|error| error.to_string())?;
-    // Which schedulers there are is asked once it is started.
-    let tried = probe::trial(&mut door, &BTreeSet::new()).and_then(|_| Helpers::try_it());
-    tried.map_err(|error| error.to_string())
+    let tried = probe::trial(&mut door, &loaded);
+    let helped = tried.and_then(|schedulers| Helpers::try_it().map(|()| schedulers));
+    helped.map_err(|error| error.to_string())
 }
 
 impl<D: Door> Backend<D> {

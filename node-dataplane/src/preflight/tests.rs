@@ -10,7 +10,7 @@ use super::{
     *,
 };
 use crate::{
-    Mode,
+    Mode, Scheduler,
     cleanup::Found,
     host::{
         firewalls::ForwardDrop,
@@ -36,6 +36,7 @@ fn good() -> Facts {
         choice: Ok(Choice {
             backend: Backend::Ipvs,
             why: "auto: it works here".to_owned(),
+            schedulers: Scheduler::ALL.into(),
         }),
         modules: modules
             .map(|module| modules::Report {
@@ -180,6 +181,7 @@ const CASES: [(Change, &str, &str, &str); 24] = [
             it.choice = Ok(Choice {
                 backend: Backend::Userspace,
                 why: "auto: it works here".to_owned(),
+                schedulers: Vec::new(),
             });
         },
         "warning mode",
@@ -282,6 +284,7 @@ const CASES: [(Change, &str, &str, &str); 24] = [
             it.choice = Ok(Choice {
                 backend: Backend::Nftables,
                 why: String::new(),
+                schedulers: Vec::new(),
             });
             it.state = Ok(Found {
                 addresses: BTreeSet::from([[10, 96, 0, 1].into()]),

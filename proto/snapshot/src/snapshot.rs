@@ -125,8 +125,8 @@ impl Snapshot {
         namespace: &str,
         service: &str,
     ) -> impl Iterator<Item = (&'a Name, &'a Arc<EndpointGroup>)> + use<'a> {
-        let prefix = format!("{namespace}/{service}/");
-        self.endpoint_groups.beginning_with(&prefix)
+        let prefix = [namespace, "/", service, "/"].concat();
+        self.endpoint_groups.beginning_with(prefix)
     }
 
     /// The clusters of one Service, which is `namespace/name`, by name.
@@ -134,7 +134,7 @@ impl Snapshot {
         &'a self,
         service: &str,
     ) -> impl Iterator<Item = (&'a Name, &'a Arc<Cluster>)> + use<'a> {
-        self.clusters.beginning_with(&format!("{service}/"))
+        self.clusters.beginning_with([service, "/"].concat())
     }
 }
 

@@ -78,9 +78,8 @@ impl<T> Table<T> {
     /// The resources whose names begin like this, by name.
     pub(crate) fn beginning_with<'a>(
         &'a self,
-        prefix: &str,
+        prefix: String,
     ) -> impl Iterator<Item = (&'a Name, &'a Arc<T>)> + use<'a, T> {
-        let prefix = prefix.to_owned();
         self.0
             .range(AtLeast(prefix.clone()))
             .take_while(move |(name, _)| name.as_str().starts_with(&prefix))
@@ -220,7 +219,7 @@ mod tests {
                 prop_assert!(table.iter().eq(map.iter()));
                 prop_assert_eq!(table.len(), map.len());
                 let begin = map.iter().filter(|(name, _)| name.as_str().starts_with(&prefix));
-                prop_assert!(table.beginning_with(&prefix).eq(begin));
+                prop_assert!(table.beginning_with(prefix.clone()).eq(begin));
             }
         }
     }

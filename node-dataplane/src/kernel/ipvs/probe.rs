@@ -7,12 +7,11 @@ use std::{
 };
 
 use meshlite_ipvs::{Change, Error, Service, ServiceKey};
-use meshlite_snapshot::Protocol;
 
 use super::{door::Door, value};
 use crate::{
     host::modules::{self, Modules},
-    kernel::{Capabilities, KernelError},
+    kernel::KernelError,
     table::Scheduler,
 };
 
@@ -35,11 +34,11 @@ pub(super) fn load() -> BTreeSet<Scheduler> {
 
 /// Tries IPVS, and these schedulers: with a virtual server for each, since Linux waits for a grace period of all
 /// processors whenever one gets another scheduler. Old kernels say that they made a virtual server and did not, so they
-/// are read back.
+/// are read back. Says which are there.
 pub(super) fn trial<D: Door>(
     door: &mut D,
     schedulers: &BTreeSet<Scheduler>,
-) -> Result<Capabilities, KernelError> {
+) -> Result<Vec<Scheduler>, KernelError> {
     let usual = Scheduler::default();
     let all = Scheduler::ALL.into_iter().zip(PORTS);
     let tried = all.filter(|(tried, _)| schedulers.contains(tried) || *tried == usual);
@@ -73,14 +72,7 @@ pub(super) fn trial<D: Door>(
     if let Some(error) = left.into_values().next() {
         return Err(value::error(&error));
     }
-    Ok(Capabilities {
-        name: "ipvs",
-        protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
-        schedulers: trials.into_keys().collect(),
-        every_node_address: Vec::new(),
-        is_atomic: false,
-        needs_drains: true,
-    })
+    Ok(trials.into_keys().collect())
 }
 
 const fn place(port: u16) -> ServiceKey {

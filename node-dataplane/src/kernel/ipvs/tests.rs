@@ -35,7 +35,7 @@ fn is_in_namespace() -> bool {
     let made = unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| errno.to_string());
     let found = made.and_then(|()| super::usable(&Config::default()));
     match found {
-        Ok(()) => {
+        Ok(_) => {
             ip("link set lo up");
             true
         }
@@ -56,7 +56,8 @@ pub(crate) async fn fresh() -> Option<Ipvs> {
 
 /// As after a restart.
 async fn again(options: Options) -> Ipvs {
-    let mut ipvs = Ipvs::start(options).unwrap();
+    let schedulers = super::usable(&Config::default()).unwrap();
+    let mut ipvs = Ipvs::start(options, schedulers).unwrap();
     ipvs.probe().await.unwrap();
     ipvs
 }
