@@ -134,7 +134,7 @@ fn compared(
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let task = Task {
-        starts: 1,
+        starts: plan.runs.into(),
         changes: 3,
         idle: Duration::ZERO,
         traffic: Some(EMULATED),
