@@ -76,10 +76,10 @@ impl<T> Table<T> {
     }
 
     /// The resources whose names begin like this, by name.
-    pub(crate) fn beginning_with<'a>(
-        &'a self,
+    pub(crate) fn beginning_with(
+        &self,
         prefix: String,
-    ) -> impl Iterator<Item = (&'a Name, &'a Arc<T>)> + use<'a, T> {
+    ) -> impl Iterator<Item = (&Name, &Arc<T>)> + use<'_, T> {
         self.0
             .range(AtLeast(prefix.clone()))
             .take_while(move |(name, _)| name.as_str().starts_with(&prefix))
