@@ -6,6 +6,10 @@ use super::RealServer;
 
 /// Real servers, sorted by address. The virtual servers of a Service port share them, and so do those who program them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::rc_buffer,
+    reason = "whoever is alone with them adds and takes out in place"
+)]
 pub(crate) struct RealServers(Arc<Vec<(SocketAddr, RealServer)>>);
 
 impl RealServers {
