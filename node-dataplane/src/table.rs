@@ -197,7 +197,7 @@ pub(crate) struct ObservedServer {
     pub(crate) settings: Settings,
     /// Its real servers.
     pub(crate) real_servers: RealServers,
-    /// Established connections, or live UDP flows, of those real servers that had some when they were counted.
+    /// Established connections, or live UDP flows, of real servers as they were last counted; who is not named has none.
     pub(crate) connections: BTreeMap<SocketAddr, u64>,
     /// Where it listens, for a kernel that binds sockets.
     pub(crate) bound: Option<SocketAddr>,
