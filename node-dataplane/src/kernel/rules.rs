@@ -22,7 +22,8 @@
 //! element that is being replaced, since it still asks for what was before and that is taken out already. So nobody is
 //! refused, let go or sent on for one look-up: who found nothing comes back, and all is looked up again, on ways that
 //! nobody takes who was found. For the same reason a table [goes](remove) once nobody is in its chains any more, and where
-//! one is replaced, what refuses goes with its maps.
+//! one is replaced, what refuses goes with its maps. Rules are other than elements: a packet keeps to those that there were
+//! when it came, so a chain that maps lead to is there one transaction before they do.
 //!
 //! Whose elements are whose follows from their keys, which begin with `address . protocol . port`, and from the set,
 //! which is for an audience. So after a restart everything is read back, and what is not as it must be is known by its

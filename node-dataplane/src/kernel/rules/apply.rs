@@ -24,14 +24,18 @@ struct Attempt<B> {
 }
 
 impl<E: Entry> Rules<E> {
-    /// Makes virtual servers as they are said to be, and clients too if they are said, all at once. What the kernel
-    /// refuses is left as it is.
+    /// Makes virtual servers as they are said to be, and clients too if they are said, all at once, once all branches are
+    /// there that they need. What the kernel refuses is left as it is.
     pub(crate) fn apply(&mut self, clients: Option<Clients>, changes: Changes<E>) -> Outcome {
         let mut outcome = Outcome::default();
         let mut changes = changes;
         loop {
             let attempt = self.attempt(clients.as_ref(), &changes);
             let rejected = match self.commit(&attempt) {
+                Ok(()) if attempt.draft.is_opening => {
+                    self.branches.extend(attempt.draft.branches);
+                    continue;
+                }
                 Ok(()) => {
                     self.take(attempt, clients, changes);
                     return outcome;

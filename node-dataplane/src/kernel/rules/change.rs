@@ -44,6 +44,8 @@ pub(super) struct Draft<B> {
     pub(super) shared: Vec<(Shared, u32)>,
     /// The branches that it adds.
     pub(super) branches: BTreeSet<B>,
+    /// It adds these and nothing else: what leads there is for a second one.
+    pub(super) is_opening: bool,
 }
 
 /// Builds a transaction of what virtual servers put in, before and after, and networks, which are nobody's.
@@ -99,12 +101,16 @@ impl<B: Copy + Ord> Builder<B> {
     /// The transaction, for this state of the ruleset or for any: the skeleton where there is to be a new one, branches,
     /// then elements. What goes of a set goes before anything comes, or another element with its key would be taken for
     /// it.
+    ///
+    /// Branches that a table lacks which is there are all that comes: Linux runs the rules that were there when a packet
+    /// came, so that one which is told of a branch beside the commit that adds it would find no rules there.
     pub(super) fn build<E: Entry<Branch = B>>(
         mut self,
         generation: Option<Generation>,
         start: Start<'_, B>,
     ) -> Draft<B> {
         let mut transaction = generation.map_or_else(Transaction::new, Transaction::at);
+        let mut is_opening = false;
         let shared = match start {
             Start::Anew(mut skeleton, refusing) => {
                 self.come(NOBODY, std::mem::take(&mut skeleton.constants));
@@ -113,6 +119,11 @@ impl<B: Copy + Ord> Builder<B> {
             }
             Start::There(shared, branches) => {
                 self.branches.retain(|branch| !branches.contains(branch));
+                is_opening = !self.branches.is_empty();
+                if is_opening {
+                    self.sets.clear();
+                    self.shared.clear();
+                }
                 self.share(|one| shared.get(one).copied().unwrap_or(0))
             }
         };
@@ -121,6 +132,7 @@ impl<B: Copy + Ord> Builder<B> {
             owners: Vec::new(),
             shared,
             branches: std::mem::take(&mut self.branches),
+            is_opening,
         };
         for branch in &draft.branches {
             let branch = E::branch(*branch);

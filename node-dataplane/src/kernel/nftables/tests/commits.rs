@@ -90,7 +90,7 @@ struct Case {
     table: fn(usize) -> Table,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         name: "endpoints come and go, and the policy changes",
         to: VIP,
@@ -102,6 +102,16 @@ const CASES: [Case; 4] = [
         table: |turn| {
             let mut web = changing(turn);
             web.settings.persistence = Some(10_800);
+            mk_table([(vip(), web)])
+        },
+    },
+    Case {
+        name: "clients stay, each time for another time, which takes a chain that is new",
+        to: VIP,
+        table: |turn| {
+            let mut web = changing(turn);
+            // Each new one is looked for among all: a soak goes on with these.
+            web.settings.persistence = Some(1_000 + u32::try_from(turn % 2_000).unwrap());
             mk_table([(vip(), web)])
         },
     },
