@@ -36,6 +36,7 @@ pub(crate) struct Arena {
 /// A proxy on it, and what it took to program everything.
 pub(crate) struct Running {
     pub(crate) process: Process,
+    started: Instant,
     /// From its start until the kernel had everything.
     pub(crate) took: Duration,
     /// Its processor time until then, with that of the programs that it ran.
@@ -99,7 +100,12 @@ impl Arena {
         let all = all.with_context(|| process.log())?;
         let cpu = cpu_of(process.id().as_raw().cast_unsigned())?;
         let took = all.duration_since(started);
-        Ok(Running { process, took, cpu })
+        Ok(Running {
+            process,
+            started,
+            took,
+            cpu,
+        })
     }
 
     fn start_ours(&self, mode: Mode, scene: &Scene) -> anyhow::Result<Process> {
@@ -131,7 +137,7 @@ impl Arena {
 
     /// Waits until its first pass is over: it may do more in it than is counted in the kernel.
     pub(crate) fn first_sync(&self) -> anyhow::Result<Duration> {
-        let deadline = Instant::now() + Duration::from_mins(4);
+        let deadline = Instant::now() + Duration::from_mins(3);
         loop {
             match self.syncs() {
                 Ok(syncs) if syncs.count > 0.0 => {
@@ -183,6 +189,11 @@ impl Arena {
 impl Running {
     fn id(&self) -> u32 {
         self.process.id().as_raw().cast_unsigned()
+    }
+
+    /// How long it runs.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Its processor time so far.

@@ -82,7 +82,12 @@ pub(crate) fn add_outcome(report: &mut Report, name: &str, outcome: &Outcome) {
         (
             "start_ms",
             outcome.took,
-            "process start until the kernel has everything",
+            "process start until the kernel has every Service",
+        ),
+        (
+            "programmed_ms",
+            outcome.programmed,
+            "the same until the first pass is over, to a tenth of a second",
         ),
         (
             "start_cpu_ms",
