@@ -132,7 +132,12 @@ impl<K: Kernel> Program<K> {
     }
 
     /// What should be programmed from now on, and what in it is not as it was.
-    pub(crate) fn set_snapshot(&mut self, generation: u64, snapshot: Snapshot, changed: &Changed) {
+    pub(crate) fn set_snapshot(
+        &mut self,
+        generation: u64,
+        snapshot: Snapshot,
+        changed: impl FnOnce() -> Changed,
+    ) {
         self.wanted.set_snapshot(generation, snapshot, changed);
     }
 

@@ -17,8 +17,9 @@ use crate::{
     table::Key,
 };
 
-/// Steps are derived while so many of those before are under way: some that are prepared, and some that the kernel is told.
-const AHEAD: usize = 2;
+/// Steps are derived while so many of those before are under way, so that none of those who program the kernel waits for
+/// the others: the first of all take it longest, and who derives gets far ahead meanwhile.
+const AHEAD: usize = if cfg!(test) { 2 } else { 16 };
 /// Attempts in a row that find the kernel changed under the plan, before the retry timer takes over.
 const MAX_RESYNCS: usize = 3;
 

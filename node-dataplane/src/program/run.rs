@@ -227,17 +227,22 @@ impl<K: Kernel> Runner<K> {
         self.health.queued(Instant::now());
         let metrics = &self.program.metrics;
         metrics.last_queued.set(clock::seconds_since_epoch());
-        let mut changed = Changed::default();
         for change in commit.changes() {
-            changed.resource(change.topic.kind, &change.name);
             match change.topic.kind {
                 ResourceType::Service => metrics.service_changes.came(),
                 ResourceType::EndpointGroup => metrics.endpoint_changes.came(),
                 _ => {}
             }
         }
+        let changed = || {
+            let mut changed = Changed::default();
+            for change in commit.changes() {
+                changed.resource(change.topic.kind, &change.name);
+            }
+            changed
+        };
         let (generation, snapshot) = (commit.generation(), commit.snapshot().clone());
-        self.program.set_snapshot(generation, snapshot, &changed);
+        self.program.set_snapshot(generation, snapshot, changed);
     }
 
     fn installed(&mut self, commit: Option<Commit>) {

@@ -109,7 +109,7 @@ async fn a_snapshot_becomes_virtual_servers() {
         vec![mk_service("web", "10.96.0.1")],
         vec![mk_group("web", &[("10.244.0.1", "n1")])],
     );
-    program.set_snapshot(7, snapshot, &Changed::default());
+    program.set_snapshot(7, snapshot, Changed::default);
     assert!(program.pass(vec![]).await);
     let text = print::table(&programmed(&program));
     assert!(
@@ -260,7 +260,7 @@ async fn first_pass<K: Kernel>(kernel: K) -> Program<K> {
     let services = services.map(|(n, name)| mk_service(name, &format!("10.96.0.{n}")));
     let groups = names.map(|name| mk_group(name, &[("10.244.0.1", "n1")]));
     let snapshot = mk_snapshot(services.collect(), groups.into());
-    program.set_snapshot(1, snapshot, &Changed::default());
+    program.set_snapshot(1, snapshot, Changed::default);
     assert!(program.pass(vec![]).await);
     program
 }
@@ -314,7 +314,7 @@ async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
     let mut program = mk_program_of(kernel).await;
     let services = (1..=9).map(|n| mk_service(&format!("s{n}"), &format!("10.96.0.{n}")));
     let snapshot = mk_snapshot(services.collect(), vec![]);
-    program.set_snapshot(1, snapshot, &Changed::default());
+    program.set_snapshot(1, snapshot, Changed::default);
     assert!(!program.pass(vec![]).await);
     assert_eq!(program.kernel.calls, [3, 2, 2], "two were on their way");
     assert!(program.wake_at().is_some());
@@ -462,7 +462,7 @@ async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_b
             &[("10.244.0.1", "n1"), ("10.244.0.2", "n2")],
         )],
     );
-    program.set_snapshot(1, snapshot, &Changed::default());
+    program.set_snapshot(1, snapshot, Changed::default);
     program.pass(vec![]).await;
     let weights = |program: &Program<Memory>| -> Vec<u16> {
         let table = programmed(program);
@@ -492,7 +492,7 @@ async fn the_host_is_looked_at_after_a_full_pass_and_where_flows_changed() {
     let web_group = mk_group("web", &[("10.244.0.2", "n1")]);
     let services = vec![dns, mk_service("web", "10.96.0.1")];
     let mut snapshot = mk_snapshot(services, vec![dns_group.clone(), web_group.clone()]);
-    program.set_snapshot(1, snapshot.clone(), &Changed::default());
+    program.set_snapshot(1, snapshot.clone(), Changed::default);
     program.pass(vec![]).await;
     let why = |program: &mut Program<Memory>| {
         let look = program.look();
@@ -505,7 +505,7 @@ async fn the_host_is_looked_at_after_a_full_pass_and_where_flows_changed() {
         let mut changed = Changed::default();
         changed.resource(ResourceType::EndpointGroup, &name);
         snapshot.insert(name, Resource::EndpointGroup(group.into()));
-        program.set_snapshot(2, snapshot.clone(), &changed);
+        program.set_snapshot(2, snapshot.clone(), || changed);
         program.pass(vec![]).await;
         assert_eq!(why(&mut program), expected);
     }

@@ -64,8 +64,13 @@ impl Wanted {
         }
     }
 
-    /// What should be programmed from now on, and what in it is not as it was.
-    pub(super) fn set_snapshot(&mut self, generation: u64, snapshot: Snapshot, changed: &Changed) {
+    /// What should be programmed from now on, and what in it is not as it was; of the first nobody needs to know.
+    pub(super) fn set_snapshot(
+        &mut self,
+        generation: u64,
+        snapshot: Snapshot,
+        changed: impl FnOnce() -> Changed,
+    ) {
         let is_first = self.snapshot.is_none();
         if self.facts.node_port_primary {
             self.follow_primary_addresses(&snapshot);
@@ -74,7 +79,7 @@ impl Wanted {
         if is_first {
             self.note(&Changed::everything());
         } else {
-            self.note(changed);
+            self.note(&changed());
         }
     }
 

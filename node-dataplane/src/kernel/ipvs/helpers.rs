@@ -146,14 +146,19 @@ impl Helpers {
         }
     }
 
-    /// Makes the changes, and tells which places kept what they had.
+    /// Makes the changes, and tells which places kept what they had. As long as who is inside could not be made known, it
+    /// is part of what comes next, so that no place is helped without it.
     pub(super) fn commit(&mut self) -> Outcome {
         let clients = self.clients.take();
         let changes = std::mem::take(&mut self.changes);
         if clients.is_none() && changes.is_empty() {
             return Outcome::default();
         }
-        self.rules.apply(clients, changes)
+        let outcome = self.rules.apply(clients.clone(), changes);
+        if outcome.clients.is_some() {
+            self.clients = clients;
+        }
+        outcome
     }
 }
 
@@ -171,5 +176,71 @@ pub(super) fn helper(key: &Key, server: &Server, binding: &Binding) -> Helper {
         is_closed: kind != Some(VipKind::NodePort) && !binding.is_elsewhere(address),
         local: local.map(|(address, _)| *address).collect(),
         mark: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        process::{Child, Command, Stdio},
+        time::Duration,
+    };
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        config::VipBinding,
+        host::testing::{in_namespace, run},
+        table::LocalDetector,
+        testing::{key, server},
+    };
+
+    /// The table in the hands of another program, so that nobody else can change it.
+    fn owned_by_another() -> Child {
+        let mut nft = Command::new("nft");
+        let mut owner = nft.arg("-i").stdin(Stdio::piped()).spawn().unwrap();
+        let input = owner.stdin.as_mut().unwrap();
+        writeln!(input, "add table inet meshlite {{ flags owner; }}").unwrap();
+        let (asked, limit) = (Instant::now(), Duration::from_secs(20));
+        loop {
+            let tables = run("nft", &["list", "tables"]);
+            if tables.contains("meshlite") {
+                return owner;
+            }
+            let ended = owner.try_wait().unwrap();
+            assert!(asked.elapsed() < limit, "nft ended: {ended:?}; {tables}");
+        }
+    }
+
+    fn helped(helpers: &mut Helpers, place: &Key) -> Outcome {
+        let binding = Binding::new(VipBinding::Route).unwrap();
+        let web = server(&[("10.244.0.1:80", 1)]);
+        let web = Server::new(web.origin, web.settings, web.real_servers);
+        helpers.set(place, &web, &binding);
+        helpers.commit()
+    }
+
+    #[test]
+    fn no_place_is_helped_before_it_is_known_who_is_inside() {
+        in_namespace(|| {
+            let inside = Arc::new(["10.244.0.0/16".parse().unwrap()].into());
+            let mut helpers = Helpers::new().unwrap();
+            helpers.read().unwrap();
+            let mut owner = owned_by_another();
+            helpers.set_inside(&[Step::SetInside {
+                networks: Arc::clone(&inside),
+                pods: LocalDetector::None,
+            }]);
+            let (one, other) = (key("TCP 10.96.0.1:80"), key("TCP 10.96.0.2:80"));
+            assert!(helped(&mut helpers, &one).failed.contains_key(&one));
+            assert!(helped(&mut helpers, &other).failed.contains_key(&other));
+            drop(owner.stdin.take());
+            owner.wait().unwrap();
+            assert!(helped(&mut helpers, &other).failed.is_empty());
+            assert_eq!(helpers.clients().inside, inside);
+            assert_eq!(helpers.places().collect::<Vec<_>>(), [&other]);
+        });
     }
 }

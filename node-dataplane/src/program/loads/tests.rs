@@ -19,7 +19,7 @@ async fn connections_are_counted_over_all_addresses_of_a_service_and_of_no_other
     ];
     let mut program = mk_program(Memory::default()).await;
     let snapshot = mk_snapshot(vec![web, other], groups);
-    program.set_snapshot(1, snapshot, &Changed::default());
+    program.set_snapshot(1, snapshot, Changed::default);
     assert!(program.pass(vec![]).await);
     let first: SocketAddr = "10.244.0.1:8080".parse().unwrap();
     let servers = &mut program.kernel.observed.virtual_servers;

@@ -17,7 +17,7 @@ impl Follower {
         let world = World::new();
         let mut program = mk_program(Memory::default()).await;
         program.wanted.facts = world.facts.clone();
-        program.set_snapshot(0, world.snapshot.clone(), &Changed::default());
+        program.set_snapshot(0, world.snapshot.clone(), Changed::default);
         let mut follower = Self { world, program };
         follower.pass().await;
         follower
@@ -28,7 +28,7 @@ impl Follower {
         let (program, world) = (&mut self.program, &self.world);
         program.wanted.facts = world.facts.clone();
         program.wanted.dead.clone_from(&world.dead);
-        program.set_snapshot(1, world.snapshot.clone(), &changed);
+        program.set_snapshot(1, world.snapshot.clone(), || changed);
         self.pass().await;
     }
 
@@ -82,7 +82,7 @@ async fn fresh(world: &World) -> Table {
     let mut program = mk_program(Memory::default()).await;
     program.wanted.facts = world.facts.clone();
     program.wanted.dead.clone_from(&world.dead);
-    program.set_snapshot(1, world.snapshot.clone(), &Changed::default());
+    program.set_snapshot(1, world.snapshot.clone(), Changed::default);
     program.pass(vec![]).await;
     programmed(&program)
 }
@@ -175,7 +175,7 @@ async fn a_commit_plans_only_what_it_changes() {
     for name in snapshot.services.keys() {
         changed.resource(ResourceType::Service, name);
     }
-    program.set_snapshot(1, snapshot.clone(), &changed);
+    program.set_snapshot(1, snapshot.clone(), || changed);
     program.pass(vec![]).await;
     let name = Name::part("default", "s2", "s1").unwrap();
     let other = group(2, "10.244.1.2");
@@ -189,7 +189,7 @@ async fn a_commit_plans_only_what_it_changes() {
         .virtual_servers
         .remove(&key("TCP 10.96.0.3:80"));
     program.kernel.log.clear();
-    program.set_snapshot(2, snapshot, &changed);
+    program.set_snapshot(2, snapshot, || changed);
     program.pass(vec![]).await;
     let steps: Vec<_> = program.kernel.log.iter().map(Step::to_string).collect();
     assert_eq!(
