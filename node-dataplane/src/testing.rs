@@ -15,6 +15,8 @@ use meshlite_snapshot::{
     Service, ServicePort, ServiceType, Snapshot, TargetPort, TrafficPolicy,
 };
 
+use socket2::{Domain, Socket, Type};
+
 use crate::table::{
     Frontend, Key, Masquerade, Observed, ObservedServer, Origin, Owner, RealServer, Scheduler,
     ServicePortName, Settings, Table, VipKind, VirtualAddress, VirtualServer, WhenEmpty,
@@ -32,12 +34,18 @@ pub(crate) fn own_loopback() -> [u8; 4] {
     ]
 }
 
-/// A place on a loopback address, with a port that is free there.
+/// A place on a loopback address, with a port that is free there. What looked for it never listens, so that a process that
+/// another test starts at this moment, which has all sockets until it runs its program, keeps nobody from it.
 pub(crate) fn free_place(host: [u8; 4], protocol: Protocol) -> Key {
     let any = SocketAddr::from((host, 0));
     let free = match protocol {
         Protocol::Udp => UdpSocket::bind(any).unwrap().local_addr(),
-        Protocol::Tcp | Protocol::Sctp => TcpListener::bind(any).unwrap().local_addr(),
+        Protocol::Tcp | Protocol::Sctp => {
+            let socket = Socket::new(Domain::for_address(any), Type::STREAM, None).unwrap();
+            socket.set_reuse_address(true).unwrap();
+            socket.bind(&any.into()).unwrap();
+            TcpListener::from(socket).local_addr()
+        }
     };
     Key::everyone(Frontend {
         address: VirtualAddress::Ip(any.ip()),

@@ -1,6 +1,7 @@
 //! IPVS against a real kernel, each test in a network namespace of its own. Takes root and the module `ip_vs`; where they
 //! are not there the tests say so and pass, and with `IPVS_REQUIRED` set they fail. `tests/vm/ipvs` runs them.
 
+mod arrivals;
 mod failures;
 mod others;
 mod places;

@@ -2,12 +2,12 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, UdpSocket as StdUdpSocket},
     time::Duration,
 };
 
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 
 /// How long a silent connection goes unchecked, and how often it is checked then.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -21,6 +21,14 @@ pub(super) fn tcp(addr: SocketAddr) -> io::Result<TcpSocket> {
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     Ok(socket)
+}
+
+/// The same socket, bound all the while, where another might find the address in use: connections are refused again, also
+/// those that nobody has accepted yet. Linux takes a shutdown for the end of listening.
+pub(super) fn no_listener(listener: TcpListener) -> io::Result<TcpSocket> {
+    let socket = Socket::from(listener.into_std()?);
+    socket.shutdown(Shutdown::Read)?;
+    Ok(TcpSocket::from_std_stream(socket.into()))
 }
 
 /// A TCP socket for a connection to an address like this one.
@@ -97,7 +105,10 @@ pub(super) fn reset_on_drop(stream: &TcpStream) {
 
 #[cfg(test)]
 mod tests {
+    use meshlite_snapshot::Protocol;
+
     use super::*;
+    use crate::testing::{free_place, own_loopback};
 
     #[test]
     fn a_forbidden_low_port_is_bound_above() {
@@ -113,6 +124,19 @@ mod tests {
         );
         let error = or_above(low, None, deny_low).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    #[tokio::test]
+    async fn an_address_is_kept_while_nobody_listens() {
+        let place = free_place(own_loopback(), Protocol::Tcp);
+        let place = place.frontend.socket_address();
+        let bound = tcp(place).unwrap();
+        let refusing = no_listener(bound.listen(1).unwrap()).unwrap();
+        assert_eq!(refusing.local_addr().unwrap(), place);
+        let refused = TcpStream::connect(place).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let _listener = refusing.listen(1).unwrap();
+        TcpStream::connect(place).await.unwrap();
     }
 
     #[test]

@@ -11,7 +11,10 @@ use std::{
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use meshlite_snapshot::Protocol;
-use tokio::{net::TcpSocket, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -67,10 +70,10 @@ struct Server {
 enum Socket {
     /// TCP without a usable real server: connections are refused.
     Refusing(TcpSocket),
-    /// A task accepts connections or receives datagrams.
+    /// A task accepts connections or receives datagrams. What listens is given back.
     Serving {
         stop: CancellationToken,
-        task: JoinHandle<()>,
+        task: JoinHandle<Option<TcpListener>>,
     },
     /// On the way from one to the other.
     Closed,
@@ -105,7 +108,11 @@ impl Place {
             Protocol::Udp => {
                 let (socket, bound) = bind::or_above(addr, offset, bind::udp)?;
                 let stop = context.stop.child_token();
-                let task = tokio::spawn(udp::serve(socket, Arc::clone(&shared), stop.clone()));
+                let serving = udp::serve(socket, Arc::clone(&shared), stop.clone());
+                let task = tokio::spawn(async {
+                    serving.await;
+                    None
+                });
                 (Socket::Serving { stop, task }, bound)
             }
             Protocol::Sctp => return Err(io::ErrorKind::Unsupported.into()),
@@ -314,28 +321,34 @@ impl Place {
         };
         let listener = socket.listen(BACKLOG)?;
         let stop = self.shared.context.stop.child_token();
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(tcp::serve(listener, shared, stop.clone()));
+        let serving = tcp::serve(listener, Arc::clone(&self.shared), stop.clone());
+        let task = tokio::spawn(async { Some(serving.await) });
         self.socket = Socket::Serving { stop, task };
         debug!(frontend = %self.frontend, "listening");
         Ok(())
     }
 
     async fn refuse(&mut self) -> io::Result<()> {
-        self.end_task().await;
-        self.socket = Socket::Refusing(bind::tcp(self.bound)?);
+        let socket = match self.end_task().await {
+            Some(listener) => bind::no_listener(listener)?,
+            None => bind::tcp(self.bound)?,
+        };
+        self.socket = Socket::Refusing(socket);
         debug!(frontend = %self.frontend, "refusing: no usable real server");
         Ok(())
     }
 
-    async fn end_task(&mut self) {
-        if let Socket::Serving { stop, task } = std::mem::replace(&mut self.socket, Socket::Closed)
-        {
-            stop.cancel();
-            if let Err(error) = task.await {
-                debug!(%error, frontend = %self.frontend, "socket task failed");
-            }
-        }
+    /// What listened until now, if anything did.
+    async fn end_task(&mut self) -> Option<TcpListener> {
+        let before = std::mem::replace(&mut self.socket, Socket::Closed);
+        let Socket::Serving { stop, task } = before else {
+            return None;
+        };
+        stop.cancel();
+        task.await.unwrap_or_else(|error| {
+            debug!(%error, frontend = %self.frontend, "socket task failed");
+            None
+        })
     }
 
     fn server(&mut self, key: &Key) -> Result<&mut Server, KernelError> {

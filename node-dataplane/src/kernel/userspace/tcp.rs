@@ -36,12 +36,16 @@ struct Upstream {
     persistence: Option<Persistence>,
 }
 
-/// Accepts connections until `stop`. Connections that are under way go on.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+/// Accepts connections until `stop`, and gives back what listens. Connections that are under way go on.
+pub(super) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) -> TcpListener {
     loop {
         let (client, peer, socket) = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return listener,
             accepted = accept(&listener, &shared) => accepted,
         };
         let shared = Arc::clone(&shared);
