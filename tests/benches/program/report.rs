@@ -87,7 +87,7 @@ pub(crate) fn add_outcome(report: &mut Report, name: &str, outcome: &Outcome) {
         (
             "programmed_ms",
             outcome.programmed,
-            "the same until the first pass is over, to a tenth of a second",
+            "the same until the first pass is seen to be over, after all was counted",
         ),
         (
             "start_cpu_ms",

@@ -35,7 +35,7 @@ pub(crate) struct Task {
 pub(crate) struct Outcome {
     /// From the start of the process until the kernel had every Service.
     pub(crate) took: Duration,
-    /// From the same until its first pass was over: then it had everything that is made of them, to a tenth of a second.
+    /// From the same until its first pass was seen to be over: then it had everything that is made of them.
     pub(crate) programmed: Duration,
     /// The first pass by its own word: the kernel is programmed, and nothing else.
     pub(crate) first_sync: Duration,
