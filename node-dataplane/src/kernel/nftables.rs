@@ -1,4 +1,5 @@
-//! nftables as a kernel of virtual servers: flat maps, one transaction for each apply, nothing listens.
+//! nftables as a kernel of virtual servers: flat maps, one transaction for each apply (after one of chains that are new, where
+//! there are any), nothing listens.
 //!
 //! ```text
 //! prerouting, output −100 ──> balance-ip ── servers: place → number ── ways: number → chain
