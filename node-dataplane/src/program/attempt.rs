@@ -19,7 +19,7 @@ use crate::{
 
 /// Steps are derived while so many of those before are under way, so that none of those who program the kernel waits for
 /// the others: the first of all take it longest, and who derives gets far ahead meanwhile.
-const AHEAD: usize = if cfg!(test) { 2 } else { 16 };
+const AHEAD: usize = if cfg!(test) { 6 } else { 1_024 };
 /// Attempts in a row that find the kernel changed under the plan, before the retry timer takes over.
 const MAX_RESYNCS: usize = 3;
 
@@ -176,13 +176,15 @@ impl<K: Kernel> Program<K> {
                 return Some(steps);
             }
         };
-        let mut under_way = VecDeque::new();
+        let (mut under_way, mut ahead) = (VecDeque::new(), 0);
         while let Some(steps) = next(mirror, outcome.global.is_some()) {
+            ahead += steps.len();
             under_way.push_back(kernel.begin(steps).await);
-            if under_way.len() > AHEAD
+            while ahead > AHEAD
                 && let Some(begun) = under_way.pop_front()
             {
                 let Applied { steps, results } = kernel.finish(begun).await;
+                ahead -= steps.len();
                 outcome.take(&steps, results, mirror, metrics);
             }
         }

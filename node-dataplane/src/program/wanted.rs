@@ -21,6 +21,10 @@ use crate::{
 /// Services that are derived at a time: so few that whoever programs them has not long to wait for the first, so many
 /// that it is woken seldom. Tests have few Services, and see to it that it makes no difference.
 const AT_A_TIME: usize = if cfg!(test) { 2 } else { 64 };
+/// The most, and how much of what was derived before: what the kernel does for each time weighs less then, and nobody
+/// waits for long compared with what is done.
+const MOST_AT_A_TIME: usize = 512;
+const PART_AT_A_TIME: usize = 8;
 
 /// What is asked of this node.
 pub(super) struct Wanted {
@@ -33,6 +37,8 @@ pub(super) struct Wanted {
     /// Endpoints that do not answer.
     pub(super) dead: BTreeSet<SocketAddr>,
     pub(super) desired: Desired,
+    /// Services that were derived since nothing was due.
+    derived: usize,
     /// Virtual servers that may not be as they should.
     pub(super) due: BTreeSet<Key>,
     /// Findings may not be what they were.
@@ -56,6 +62,7 @@ impl Wanted {
             checks: check_endpoints.then(Checks::default),
             dead: BTreeSet::new(),
             desired: Desired::default(),
+            derived: 0,
             due: BTreeSet::new(),
             findings_due: true,
             health_checks_due: true,
@@ -144,7 +151,13 @@ impl Wanted {
             capabilities: &self.capabilities,
             dead: &self.dead,
         };
-        let touched = self.desired.advance(sources, AT_A_TIME)?;
+        let part = self.derived / PART_AT_A_TIME;
+        let at_a_time = part.clamp(AT_A_TIME, MOST_AT_A_TIME);
+        self.derived += at_a_time;
+        let Some(touched) = self.desired.advance(sources, at_a_time) else {
+            self.derived = 0;
+            return None;
+        };
         self.check(&touched);
         let has_flows = |key: &Key| key.frontend.protocol != Protocol::Tcp;
         self.flows_changed |= touched.keys.iter().any(has_flows);
