@@ -14,7 +14,6 @@ use meshlite_snapshot::{
     AddressFamily, Endpoint, EndpointGroup, EndpointPort, IpFamilyPolicy, Name, Protocol, Resource,
     Service, ServicePort, ServiceType, Snapshot, TargetPort, TrafficPolicy,
 };
-
 use socket2::{Domain, Socket, Type};
 
 use crate::table::{

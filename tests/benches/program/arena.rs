@@ -37,7 +37,7 @@ pub(crate) struct Arena {
 pub(crate) struct Running {
     pub(crate) process: Process,
     started: Instant,
-    /// From its start until the kernel had everything.
+    /// From its start until the kernel had every Service.
     pub(crate) took: Duration,
     /// Its processor time until then, with that of the programs that it ran.
     pub(crate) cpu: Duration,
