@@ -19,7 +19,7 @@ use std::{
 use libtest_mimic::Trial;
 use meshlite_tests::soak::soaked;
 
-use crate::backend::Backend;
+use crate::{backend::Backend, hang::watched};
 
 /// One scenario.
 pub(crate) struct Scenario {
@@ -113,10 +113,11 @@ pub(crate) fn trials(backend: Backend) -> Vec<Trial> {
     held.map(|scenario| {
         let name = format!("{}::{}", backend.name(), scenario.name);
         Trial::test(name.clone(), move || {
+            let run = || watched(&name, || (scenario.run)(backend));
             if soaked(is_emulated(), false) {
-                try_twice(&name, || (scenario.run)(backend));
+                try_twice(&name, run);
             } else {
-                (scenario.run)(backend);
+                run();
             }
             Ok(())
         })

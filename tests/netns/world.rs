@@ -11,7 +11,7 @@ use std::{
 use libtest_mimic::Trial;
 use meshlite_tests::world::{DialError, Family, Protocol, World};
 
-use crate::wait::eventually;
+use crate::{hang::watched, wait::eventually};
 
 const PORT: u16 = 8080;
 /// Runs [`hold`] instead of tests.
@@ -19,12 +19,7 @@ pub(crate) const HOLD: &str = "hold-a-world";
 
 /// The tests, under names that begin with this.
 pub(crate) fn trials(prefix: &str) -> Vec<Trial> {
-    let trial = |name: &str, test: fn()| {
-        Trial::test(format!("{prefix}world::{name}"), move || {
-            test();
-            Ok(())
-        })
-    };
+    let trial = |name: &str, test| trial(format!("{prefix}world::{name}"), test);
     vec![
         trial(
             "pods_reach_each_other_across_nodes_and_see_who_asks",
@@ -47,8 +42,13 @@ pub(crate) fn trials(prefix: &str) -> Vec<Trial> {
 
 /// What only a kernel with IPVS can do.
 pub(crate) fn ipvs_trial() -> Trial {
-    Trial::test("ipvs::world::a_virtual_server_reaches_pods", || {
-        a_virtual_server_reaches_pods();
+    let name = "ipvs::world::a_virtual_server_reaches_pods";
+    trial(name.to_owned(), a_virtual_server_reaches_pods)
+}
+
+fn trial(name: String, test: fn()) -> Trial {
+    Trial::test(name.clone(), move || {
+        watched(&name, test);
         Ok(())
     })
 }

@@ -89,8 +89,9 @@ impl Host {
     reason = "a thread of its own, and no runtime"
 )]
 fn wait_for_program(id: u32) {
-    let name = format!("/proc/{id}/comm");
-    while fs::read_to_string(&name).is_ok_and(|name| name.trim() == SETPRIV) {
+    // One that has ended has none.
+    let program = format!("/proc/{id}/exe");
+    while fs::read_link(&program).is_ok_and(|program| program.ends_with(SETPRIV)) {
         thread::sleep(Duration::from_millis(1));
     }
 }
