@@ -14,9 +14,9 @@ use std::{
 use meshlite_tests::soak::soaked;
 use tokio::time::Instant;
 
-/// More than any test takes: what it waits for has deadlines of two minutes.
+/// More than any test takes: what it waits for has deadlines of two minutes, kube-proxy one of eight.
 pub(crate) fn limit() -> Duration {
-    Duration::from_mins(soaked(5, 60))
+    Duration::from_mins(soaked(10, 60))
 }
 
 /// The tests that are running, and when each began.
