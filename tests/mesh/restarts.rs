@@ -6,7 +6,7 @@ mod load;
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     num::NonZeroUsize,
     os::unix::net::UnixStream,
     path::PathBuf,
@@ -16,6 +16,7 @@ use meshlite_compile::Settings;
 use meshlite_control_plane::{Config, ControlPlane, Security, SourceConfig};
 use meshlite_ingress::Ingress;
 use meshlite_manifests::admit::AdmitSettings;
+use meshlite_tests::process::free_port;
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
 use tokio::{task::JoinHandle, time::timeout};
@@ -119,8 +120,7 @@ impl Site {
 }
 
 fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    ([127, 0, 0, 1], free_port().unwrap()).into()
 }
 
 fn manifest(origin: SocketAddr, certificate: &str, key: &str) -> String {

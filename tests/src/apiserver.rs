@@ -36,7 +36,7 @@ use tokio::sync::OnceCell;
 
 use credentials::Credentials;
 use guardian::Guardian;
-use port::ReservedPort;
+pub(crate) use port::ReservedPort;
 use process::Process;
 
 /// What a test may want of its own API server.

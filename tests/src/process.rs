@@ -16,6 +16,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use crate::apiserver::ReservedPort;
+
 /// Where `utime` is in /proc/PID/stat, counted from the field after the name; `stime` follows, and both of its children.
 const STAT_UTIME: usize = 11;
 
@@ -168,11 +170,10 @@ async fn get_as(host: &str, port: u16, path: &str) -> anyhow::Result<String> {
     Ok(answer)
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody has now. What found it never listened, so that a program which another test starts at this moment, and
+/// which still has that socket, is in nobody's way.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
+    Ok(ReservedPort::new()?.number())
 }
 
 /// The program of this name beside this one.

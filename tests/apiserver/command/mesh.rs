@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
 };
 
 use k8s_openapi::ByteString;
 use meshlite_tests::{
     apiserver::{ApiServer, TokenRequest},
+    process::free_port,
     programs::meshlite,
 };
 use serde_json::{Value, json};
@@ -46,8 +46,8 @@ impl Mesh {
             format!("--namespace={namespace}"),
             format!("--watch-namespace={namespace}"),
             format!("--ingress-class={namespace}"),
-            format!("--ingress-http-port={}", free_port()),
-            format!("--ingress-https-port={}", free_port()),
+            format!("--ingress-http-port={}", free_port().unwrap()),
+            format!("--ingress-https-port={}", free_port().unwrap()),
             format!("--listen={ANY}"),
             format!("--admin-listen={ANY}"),
             "--replica-name=replica-1".to_owned(),
@@ -179,12 +179,6 @@ async fn write_objects(api: &ApiServer, cluster: &Cluster) {
     let mut ingress = objects::ingress("web", namespace, HOST, "web");
     ingress["spec"]["tls"] = json!([{"hosts": [HOST], "secretName": "web-tls"}]);
     cluster.create("ingresses", &ingress).await;
-}
-
-/// A port of the loopback that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(ANY).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// As text, where it is UTF-8.

@@ -7,13 +7,13 @@ use socket2::{Domain, Socket, Type};
 /// A bound socket that never listens. A server that sets `SO_REUSEADDR`, as all of Go's do, can listen beside it, but the
 /// system gives the port to nobody else: a stopped API server comes back where its clients look for it.
 #[derive(Debug)]
-pub(super) struct ReservedPort {
+pub(crate) struct ReservedPort {
     _held: Socket,
     number: u16,
 }
 
 impl ReservedPort {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let held = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         held.set_reuse_address(true)?;
         held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
@@ -27,7 +27,7 @@ impl ReservedPort {
         })
     }
 
-    pub(super) fn number(&self) -> u16 {
+    pub(crate) fn number(&self) -> u16 {
         self.number
     }
 }
