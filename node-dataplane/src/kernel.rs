@@ -36,8 +36,8 @@ use crate::{
 /// - No step closes an established connection but [`Step::RemoveRealServer`] and [`Step::RemoveVirtualServer`].
 /// - A kernel in which established connections need no real server any more reports 0 connections.
 pub(crate) trait Kernel: Send + 'static {
-    /// What this kernel can do here. Changes nothing that lasts.
-    fn probe(&mut self) -> impl Future<Output = Result<Capabilities, KernelError>> + Send;
+    /// What this kernel can do here.
+    fn capabilities(&self) -> Capabilities;
 
     /// Everything that is programmed, also by others where they share the kernel.
     fn read(&mut self) -> impl Future<Output = Result<Observed, KernelError>> + Send;

@@ -35,7 +35,7 @@ use crate::{
     host::watch::Watch,
     init,
     kernel::{
-        Kernel,
+        Kernel, KernelError,
         ipvs::{self, Ipvs},
         localhost::Localhost,
         memory::Memory,
@@ -82,16 +82,23 @@ pub enum BindError {
 /// Why a node data plane ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The kernel does not say what it can do.
+    /// What programs the kernel does not start.
     #[error("the kernel cannot be used: {0}")]
     Kernel(String),
-    /// There can be no thread for the kernel's calls.
-    #[error("no thread can be started to program the kernel: {0}")]
-    Thread(#[source] io::Error),
     /// This host does not say its addresses.
     #[error("this host's addresses cannot be read: {0}")]
     Addresses(#[source] io::Error),
 }
+
+// === impl RunError ===
+
+impl From<KernelError> for RunError {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel(error.to_string())
+    }
+}
+
+// === impl Node ===
 
 impl Node {
     /// Chooses the kernel and binds the servers for metrics and health. Virtual addresses follow from the snapshot.
@@ -150,12 +157,12 @@ impl Node {
                 init::sysctls(&self.config, true);
                 let options = ipvs::Options::from(&self.config);
                 let schedulers = self.choice.schedulers.clone();
-                let kernel = Ipvs::start(options, schedulers).map_err(RunError::Thread)?;
+                let kernel = Ipvs::start(options, schedulers)?;
                 self.carry(kernel, stop).await
             }
             Backend::Nftables => {
                 init::sysctls(&self.config, false);
-                let kernel = Nftables::start().map_err(RunError::Thread)?;
+                let kernel = Nftables::start()?;
                 self.carry(kernel, stop).await
             }
             Backend::Userspace => {
@@ -221,9 +228,7 @@ impl Node {
         };
         // To be found before anything is programmed.
         let leftovers = leftovers::find(self.choice.backend, &config).await;
-        let program = Program::new(parts)
-            .await
-            .map_err(|error| RunError::Kernel(error.to_string()))?;
+        let program = Program::new(parts);
         let mode = program.name();
         info!(
             mode,

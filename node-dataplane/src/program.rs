@@ -96,10 +96,10 @@ enum Reading {
 // === impl Program ===
 
 impl<K: Kernel> Program<K> {
-    /// Asks the kernel what it can do. Nothing is programmed yet.
-    pub(crate) async fn new(parts: Parts<K>) -> Result<Self, KernelError> {
+    /// One that has programmed nothing yet.
+    pub(crate) fn new(parts: Parts<K>) -> Self {
         let Parts {
-            mut kernel,
+            kernel,
             facts,
             drain_timeout,
             sync_period,
@@ -107,13 +107,13 @@ impl<K: Kernel> Program<K> {
             metrics,
             printer,
         } = parts;
-        let capabilities = kernel.probe().await?;
+        let capabilities = kernel.capabilities();
         let drain_timeout = if capabilities.needs_drains {
             drain_timeout
         } else {
             Duration::ZERO
         };
-        Ok(Self {
+        Self {
             kernel,
             drain_timeout,
             metrics,
@@ -128,7 +128,7 @@ impl<K: Kernel> Program<K> {
             backoff: Backoff::new(FIRST_RETRY, sync_period),
             retry_at: None,
             look_at: None,
-        })
+        }
     }
 
     /// What should be programmed from now on, and what in it is not as it was.

@@ -140,7 +140,7 @@ impl Watch {
         job: impl FnOnce(&mut Eyes) -> Result<R, String> + Send + 'static,
     ) -> Result<R, String> {
         if self.worker.is_none() {
-            let worker = Worker::start("host", Eyes::default);
+            let worker = Worker::start("host", || Ok(Eyes::default()));
             self.worker = Some(worker.map_err(|error| error.to_string())?);
         }
         let Some(worker) = &self.worker else {

@@ -35,7 +35,7 @@ mod sharing;
 pub(crate) mod tests;
 mod value;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use ipnet::IpNet;
 use meshlite_ipvs::{Change, Timeouts};
@@ -75,19 +75,11 @@ const FEW: usize = 16;
 /// IPVS of the network namespace of the thread that made this.
 #[derive(Debug)]
 pub(crate) struct Ipvs {
-    worker: Worker<Thread>,
+    worker: Worker<Backend<meshlite_ipvs::Ipvs>>,
     /// Tells IPVS of virtual servers while the worker prepares the next.
     sender: Worker<Sender>,
     /// Those that it was found to have.
     schedulers: Vec<Scheduler>,
-}
-
-/// What the thread has.
-#[derive(Debug)]
-struct Thread {
-    options: Options,
-    /// Once IPVS was found to work.
-    backend: Option<Backend<meshlite_ipvs::Ipvs>>,
 }
 
 // === impl Options ===
@@ -121,16 +113,17 @@ impl From<&Config> for Options {
 // === impl Ipvs ===
 
 impl Ipvs {
-    /// Starts the threads that program it, which was [found to work](usable) and to have these schedulers. Nothing is read
-    /// or changed yet.
-    pub(crate) fn start(options: Options, schedulers: Vec<Scheduler>) -> io::Result<Self> {
-        let thread = || Thread {
-            options,
-            backend: None,
+    /// Starts the threads that program it, which was [found to work](usable) and to have these schedulers. Its timeouts are
+    /// set; nothing else is read or changed yet.
+    pub(crate) fn start(options: Options, schedulers: Vec<Scheduler>) -> Result<Self, KernelError> {
+        let backend = || {
+            let mut backend = Backend::new(options)?;
+            backend.set_timeouts()?;
+            Ok(backend)
         };
         Ok(Self {
-            worker: Worker::start("ipvs", thread)?,
-            sender: Worker::start("ipvs-sender", Sender::default)?,
+            worker: Worker::start("ipvs", backend)?,
+            sender: Worker::start("ipvs-sender", || Ok(Sender::default()))?,
             schedulers,
         })
     }
@@ -141,38 +134,24 @@ impl Ipvs {
         is_quick: bool,
         job: impl FnOnce(&mut Backend<meshlite_ipvs::Ipvs>) -> Result<R, KernelError> + Send + 'static,
     ) -> Result<R, KernelError> {
-        let job = |thread: &mut Thread| job(thread.backend()?);
-        let done = if is_quick {
-            self.worker.run_here(job).await
+        if is_quick {
+            self.worker.run_here(job).await?
         } else {
-            self.worker.run(job).await
-        };
-        done.map_err(|ended| KernelError::Retry(ended.to_string()))?
-    }
-}
-
-impl Thread {
-    fn backend(&mut self) -> Result<&mut Backend<meshlite_ipvs::Ipvs>, KernelError> {
-        if self.backend.is_none() {
-            self.backend = Some(Backend::new(self.options.clone())?);
+            self.worker.run(job).await?
         }
-        let missing = || KernelError::Retry("IPVS is not there".to_owned());
-        self.backend.as_mut().ok_or_else(missing)
     }
 }
 
 impl Kernel for Ipvs {
-    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        // Whoever chose it has tried it: trying takes the kernel a good part of a start.
-        self.run(false, Backend::set_timeouts).await?;
-        Ok(Capabilities {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
             name: "ipvs",
             protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
             schedulers: self.schedulers.clone(),
             every_node_address: Vec::new(),
             is_atomic: false,
             needs_drains: true,
-        })
+        }
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {
@@ -197,19 +176,11 @@ impl Kernel for Ipvs {
         let (reply, results) = oneshot::channel();
         let steps: Arc<[Step]> = steps.into();
         let (all, worker, sender) = (Arc::clone(&steps), self.worker.clone(), self.sender.clone());
-        self.worker.post(move |thread| {
-            let batch = match thread.backend() {
-                Ok(backend) => backend.prepare(&all),
-                Err(error) => return drop(reply.send(vec![Err(error); all.len()])),
-            };
+        self.worker.post(move |backend| {
+            let batch = backend.prepare(&all);
             sender.post(move |sender| {
                 let told = sender.tell(batch.at_places());
-                worker.post(move |thread| {
-                    let backend = thread.backend();
-                    let results = backend.map(|backend| backend.complete(batch, told));
-                    let results = results.unwrap_or_else(|error| vec![Err(error); all.len()]);
-                    drop(reply.send(results));
-                });
+                worker.post(move |backend| drop(reply.send(backend.complete(batch, told))));
             });
         });
         Begun::under_way(steps, results)

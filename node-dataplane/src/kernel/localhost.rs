@@ -98,8 +98,8 @@ impl<K: Kernel> Localhost<K> {
 }
 
 impl<K: Kernel> Kernel for Localhost<K> {
-    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        self.kernel.probe().await
+    fn capabilities(&self) -> Capabilities {
+        self.kernel.capabilities()
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {

@@ -71,15 +71,15 @@ impl Memory {
 }
 
 impl Kernel for Memory {
-    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        Ok(Capabilities {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
             name: "memory",
             protocols: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
             schedulers: Scheduler::ALL.into(),
             every_node_address: vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp],
             is_atomic: false,
             needs_drains: true,
-        })
+        }
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {

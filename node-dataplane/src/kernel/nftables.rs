@@ -38,7 +38,7 @@ use self::{balanced::Balanced, draft::Draft, way::Way};
 use super::{
     Capabilities, Kernel, KernelError,
     rules::{Entry as _, Helper, Listed, Rules, list},
-    worker::{Ended, Worker},
+    worker::Worker,
 };
 use crate::{
     Config,
@@ -52,12 +52,12 @@ const FEW: usize = 16;
 /// nftables of the network namespace in which it was made.
 #[derive(Debug)]
 pub(crate) struct Nftables {
-    worker: Worker<Result<Rules<Balanced>, KernelError>>,
+    worker: Worker<Rules<Balanced>>,
 }
 
 impl Nftables {
     /// Starts its thread. Nothing is read or changed yet.
-    pub(crate) fn start() -> std::io::Result<Self> {
+    pub(crate) fn start() -> Result<Self, KernelError> {
         let worker = Worker::start("nftables", Rules::connect)?;
         Ok(Self { worker })
     }
@@ -68,32 +68,25 @@ impl Nftables {
         is_quick: bool,
         job: impl FnOnce(&mut Rules<Balanced>) -> Result<R, KernelError> + Send + 'static,
     ) -> Result<R, KernelError> {
-        let job = move |rules: &mut Result<Rules<Balanced>, KernelError>| match rules {
-            Ok(rules) => job(rules),
-            Err(error) => Err(error.clone()),
-        };
-        let done = if is_quick {
-            self.worker.run_here(job).await
+        if is_quick {
+            self.worker.run_here(job).await?
         } else {
-            self.worker.run(job).await
-        };
-        done.map_err(|Ended: Ended| KernelError::Unsupported(Ended.to_string()))?
+            self.worker.run(job).await?
+        }
     }
 }
 
 impl Kernel for Nftables {
-    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        // Whoever chose it has tried it: trying takes the kernel a good part of a start.
-        self.run(false, |_| Ok(())).await?;
+    fn capabilities(&self) -> Capabilities {
         let protocols = vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-        Ok(Capabilities {
+        Capabilities {
             name: "nftables",
             every_node_address: protocols.clone(),
             protocols,
             schedulers: vec![Scheduler::Rr, Scheduler::Wrr],
             is_atomic: true,
             needs_drains: false,
-        })
+        }
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {

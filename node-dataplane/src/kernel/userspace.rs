@@ -70,6 +70,7 @@ pub(crate) struct Context {
 impl Userspace {
     /// A proxy that serves nothing yet. It ends with `context.stop`, and when it is dropped.
     pub(crate) fn new(context: Context) -> Self {
+        meshlite_runtime::open_files::raise_limit();
         Self {
             places: BTreeMap::new(),
             inside: Arc::default(),
@@ -165,9 +166,8 @@ impl Userspace {
 }
 
 impl Kernel for Userspace {
-    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        meshlite_runtime::open_files::raise_limit();
-        Ok(Capabilities {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
             name: "userspace",
             protocols: vec![Protocol::Tcp, Protocol::Udp],
             schedulers: vec![Scheduler::Rr, Scheduler::Wrr, Scheduler::Lc, Scheduler::Wlc],
@@ -176,7 +176,7 @@ impl Kernel for Userspace {
             every_node_address: Vec::new(),
             is_atomic: false,
             needs_drains: true,
-        })
+        }
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {

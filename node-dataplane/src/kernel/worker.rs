@@ -1,7 +1,6 @@
 //! A thread for a kernel whose calls block: what it has lives there, in the network namespace of whoever started it.
 
 use std::{
-    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,6 +10,8 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+
+use super::KernelError;
 
 /// A thread that owns a `T` and does with it what it is asked to, one thing after the other. It ends with the last
 /// handle.
@@ -22,8 +23,7 @@ pub(crate) struct Worker<T> {
 
 #[derive(Debug)]
 struct Shared<T> {
-    /// None until the thread has made it.
-    owned: Mutex<Option<T>>,
+    owned: Mutex<T>,
     /// Jobs that the thread was given and has not done.
     waiting: AtomicUsize,
 }
@@ -34,6 +34,14 @@ type Job<T> = Box<dyn FnOnce(&mut T) + Send>;
 #[derive(Debug, thiserror::Error)]
 #[error("the thread that programs the kernel has ended")]
 pub(crate) struct Ended;
+
+// === impl Ended ===
+
+impl From<Ended> for KernelError {
+    fn from(ended: Ended) -> Self {
+        Self::Retry(ended.to_string())
+    }
+}
 
 // === impl Worker ===
 
@@ -47,23 +55,31 @@ impl<T> Clone for Worker<T> {
 }
 
 impl<T: Send + 'static> Worker<T> {
-    /// Starts the thread, which makes what it owns.
-    pub(crate) fn start(name: &str, make: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread, and waits until it has made what it owns, which is to be quick.
+    pub(crate) fn start(
+        name: &str,
+        make: impl FnOnce() -> Result<T, KernelError> + Send + 'static,
+    ) -> Result<Self, KernelError> {
         let (jobs, queue) = mpsc::channel::<Job<T>>();
-        let shared = Arc::new(Shared {
-            owned: Mutex::new(None),
-            waiting: AtomicUsize::new(0),
-        });
-        let kept = Arc::clone(&shared);
-        thread::Builder::new().name(name.into()).spawn(move || {
-            *lock(&kept.owned) = Some(make());
+        let (say, made) = mpsc::channel();
+        let work = move || {
+            let shared = make().map(|owned| {
+                Arc::new(Shared {
+                    owned: Mutex::new(owned),
+                    waiting: AtomicUsize::new(0),
+                })
+            });
+            say.send(shared.clone()).ok();
+            let Ok(shared) = shared else { return };
             for job in queue {
-                if let Some(owned) = lock(&kept.owned).as_mut() {
-                    job(owned);
-                }
-                kept.waiting.fetch_sub(1, Ordering::Release);
+                job(&mut lock(&shared.owned));
+                shared.waiting.fetch_sub(1, Ordering::Release);
             }
-        })?;
+        };
+        let started = thread::Builder::new().name(name.into()).spawn(work);
+        started
+            .map_err(|error| KernelError::Retry(format!("no thread can be started: {error}")))?;
+        let shared = made.recv().map_err(|_gone| Ended)??;
         Ok(Self { jobs, shared })
     }
 
@@ -94,9 +110,8 @@ impl<T: Send + 'static> Worker<T> {
     ) -> Result<R, Ended> {
         if self.shared.waiting.load(Ordering::Acquire) == 0
             && let Ok(mut owned) = self.shared.owned.try_lock()
-            && let Some(owned) = owned.as_mut()
         {
-            return Ok(job(owned));
+            return Ok(job(&mut owned));
         }
         self.run(job).await
     }
@@ -114,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn jobs_are_done_in_order_and_a_panic_is_an_error_for_all_that_follow() {
-        let worker = Worker::start("test", Vec::new).unwrap();
+        let worker = Worker::start("test", || Ok(Vec::new())).unwrap();
         for n in 0..3 {
             worker.run(move |all| all.push(n)).await.unwrap();
         }
@@ -127,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_done_here_comes_after_what_was_asked_for_before() {
-        let worker = Worker::start("test", Vec::new).unwrap();
+        let worker = Worker::start("test", || Ok(Vec::new())).unwrap();
         let (go, may_go) = mpsc::channel::<()>();
         let mut first = Box::pin(worker.run(move |all| {
             may_go.recv().ok();
@@ -139,6 +154,13 @@ mod tests {
         drop(go);
         second.await.unwrap();
         assert_eq!(worker.run(|all| all.clone()).await.unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_said_at_once() {
+        let no = || Err::<(), _>(KernelError::Unsupported("no module".to_owned()));
+        let started = Worker::start("test", no).map(drop);
+        assert_eq!(started, no());
     }
 
     async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {

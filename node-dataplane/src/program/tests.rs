@@ -20,10 +20,10 @@ use crate::{
 };
 
 pub(super) async fn mk_program(kernel: Memory) -> Program<Memory> {
-    mk_program_of(kernel).await
+    mk_program_of(kernel)
 }
 
-async fn mk_program_of<K: Kernel>(kernel: K) -> Program<K> {
+fn mk_program_of<K: Kernel>(kernel: K) -> Program<K> {
     let parts = Parts {
         kernel,
         facts: Facts {
@@ -36,7 +36,7 @@ async fn mk_program_of<K: Kernel>(kernel: K) -> Program<K> {
         metrics: Metrics::new().0,
         printer: None,
     };
-    Program::new(parts).await.unwrap()
+    Program::new(parts)
 }
 
 /// One that makes all steps of a call at once, and in which connections need no real server.
@@ -44,12 +44,12 @@ async fn mk_program_of<K: Kernel>(kernel: K) -> Program<K> {
 struct TransactionalMemory(Memory);
 
 impl Kernel for TransactionalMemory {
-    async fn probe(&mut self) -> Result<Capabilities, KernelError> {
-        Ok(Capabilities {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
             is_atomic: true,
             needs_drains: false,
-            ..self.0.probe().await?
-        })
+            ..self.0.capabilities()
+        }
     }
 
     async fn read(&mut self) -> Result<Observed, KernelError> {
@@ -254,7 +254,7 @@ async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
 
 /// A first pass of five Services.
 async fn first_pass<K: Kernel>(kernel: K) -> Program<K> {
-    let mut program = mk_program_of(kernel).await;
+    let mut program = mk_program_of(kernel);
     let names = ["a", "b", "c", "d", "e"];
     let services = (1..).zip(names);
     let services = services.map(|(n, name)| mk_service(name, &format!("10.96.0.{n}")));
@@ -311,7 +311,7 @@ async fn a_new_virtual_server_that_fails_is_not_tried_again_in_its_pass_and_keep
 async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Retry("busy".into()));
-    let mut program = mk_program_of(kernel).await;
+    let mut program = mk_program_of(kernel);
     let services = (1..=9).map(|n| mk_service(&format!("s{n}"), &format!("10.96.0.{n}")));
     let snapshot = mk_snapshot(services.collect(), vec![]);
     program.set_snapshot(1, snapshot, Changed::default);
@@ -323,7 +323,7 @@ async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
 #[tokio::test]
 async fn a_kernel_with_transactions_gets_a_change_whole_and_drains_nothing() {
     let transactional = TransactionalMemory(holding(&web(&[OLD])));
-    let mut program = mk_program_of(transactional).await;
+    let mut program = mk_program_of(transactional);
     program.wanted.snapshot = Some((1, Snapshot::default()));
     program.wanted.desired = Desired::of_table(web(&[NEW]));
     program.pass(vec![]).await;

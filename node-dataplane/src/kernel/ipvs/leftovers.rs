@@ -5,13 +5,10 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use meshlite_ipvs::{Change, Error};
 use tokio::time::Instant;
 
-use super::{Options, Thread, backend::Backend, binding::Binding, door::Door, mark::Mark, value};
+use super::{Options, backend::Backend, binding::Binding, door::Door, mark::Mark, value};
 use crate::{
     config::VipBinding,
-    kernel::{
-        KernelError, rules,
-        worker::{Ended, Worker},
-    },
+    kernel::{KernelError, rules, worker::Worker},
     table::Key,
 };
 
@@ -20,7 +17,7 @@ use crate::{
 /// that are there go on until they end.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
-    worker: Worker<Thread>,
+    worker: Worker<Backend<meshlite_ipvs::Ipvs>>,
 }
 
 // === impl Leftovers ===
@@ -28,34 +25,19 @@ pub(crate) struct Leftovers {
 impl Leftovers {
     /// Looks for them. None where there are none, or no IPVS.
     pub(crate) async fn find(options: Options) -> Result<Option<Self>, KernelError> {
-        let thread = || Thread {
-            options,
-            backend: None,
+        let worker = match Worker::start("ipvs-leftovers", || Backend::new(options)) {
+            Err(KernelError::Unsupported(_)) => return Ok(None),
+            started => started?,
         };
-        let worker = Worker::start("ipvs-leftovers", thread);
-        let worker = worker.map_err(|error| KernelError::Retry(error.to_string()))?;
-        let find = |thread: &mut Thread| match thread.backend() {
-            Ok(backend) => backend.give_up(),
-            Err(KernelError::Unsupported(_)) => Ok(false),
-            Err(error) => Err(error),
-        };
-        let found = flat(worker.run(find).await)?;
+        let found = worker.run(Backend::give_up).await??;
         Ok(found.then_some(Self { worker }))
     }
 
     /// Lets go of what has no connections any more, or had them for as long as a drain may take. To be called
     /// now and then, until it says that nothing is left.
     pub(crate) async fn tend(&self) -> Result<bool, KernelError> {
-        flat(
-            self.worker
-                .run(|thread: &mut Thread| thread.backend()?.let_go())
-                .await,
-        )
+        self.worker.run(Backend::let_go).await?
     }
-}
-
-fn flat<R>(done: Result<Result<R, KernelError>, Ended>) -> Result<R, KernelError> {
-    done.map_err(|ended| KernelError::Retry(ended.to_string()))?
 }
 
 /// Takes away everything of ours: virtual servers, with their connections, addresses and rules. Nothing of others is

@@ -58,9 +58,7 @@ pub(crate) async fn fresh() -> Option<Ipvs> {
 /// As after a restart.
 async fn again(options: Options) -> Ipvs {
     let schedulers = super::usable(&Config::default()).unwrap();
-    let mut ipvs = Ipvs::start(options, schedulers).unwrap();
-    ipvs.probe().await.unwrap();
-    ipvs
+    Ipvs::start(options, schedulers).unwrap()
 }
 
 fn planned(desired: &Table, found: &Observed) -> Plan {
