@@ -2,6 +2,7 @@
 
 mod by_family;
 mod probes;
+mod steps;
 mod traffic;
 
 use std::sync::atomic::AtomicU64;
@@ -20,6 +21,7 @@ use prometheus_client::{
 
 use crate::facts;
 use by_family::ByFamily;
+use steps::Steps;
 
 pub(crate) use self::{
     probes::{CodeLabel, ProbeMetrics},
@@ -45,7 +47,7 @@ pub(crate) struct Metrics {
     pub(crate) real_servers: Gauge,
     pub(crate) draining: Gauge,
     pub(crate) findings: Gauge,
-    pub(crate) steps: Family<OutcomeLabel, Counter>,
+    pub(crate) steps: Steps,
     pub(crate) repairs: Counter,
     pub(crate) probes: ProbeMetrics,
     pub(crate) traffic: Traffic,
@@ -63,11 +65,6 @@ pub(crate) struct Changes {
 pub(crate) struct PolicyLabel {
     traffic_policy: &'static str,
     ip_family: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct OutcomeLabel {
-    pub(crate) outcome: &'static str,
 }
 
 // === impl PolicyLabel ===
@@ -115,7 +112,7 @@ impl Metrics {
             real_servers: Gauge::default(),
             draining: Gauge::default(),
             findings: Gauge::default(),
-            steps: Family::default(),
+            steps: Steps::default(),
             repairs: Counter::default(),
             probes: ProbeMetrics::default(),
             traffic: Traffic::default(),
@@ -234,7 +231,8 @@ impl Metrics {
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
         }
-        registry.register("steps", "Programming steps, by outcome", self.steps.clone());
+        let steps = self.steps.all.clone();
+        registry.register("steps", "Programming steps, by outcome", steps);
         registry.register(
             "repairs",
             "Steps that were needed though nothing had been asked for",

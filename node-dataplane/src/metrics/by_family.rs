@@ -11,8 +11,10 @@ use prometheus_client::{
 /// A metric with a value for each IP family. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct ByFamily<M> {
-    served: Arc<[FamilyLabel]>,
+    /// As it is shown.
     pub(super) all: Family<FamilyLabel, M, fn() -> M>,
+    /// The values of this node's families, which nobody has to look up.
+    served: Arc<[(AddressFamily, M)]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -30,36 +32,32 @@ pub(super) const fn name(family: AddressFamily) -> &'static str {
 
 // === impl ByFamily ===
 
-impl<M> ByFamily<M> {
-    pub(super) fn new(served: &[AddressFamily], make: fn() -> M) -> Self {
-        let label = |family: &AddressFamily| FamilyLabel {
-            ip_family: name(*family),
+impl<M: Clone> ByFamily<M> {
+    pub(super) fn new(families: &[AddressFamily], make: fn() -> M) -> Self {
+        let all = Family::new_with_constructor(make);
+        let value = |family: &AddressFamily| {
+            let ip_family = name(*family);
+            let value: &M = &all.get_or_create(&FamilyLabel { ip_family });
+            (*family, value.clone())
         };
-        let by_family = Self {
-            served: served.iter().map(label).collect(),
-            all: Family::new_with_constructor(make),
-        };
-        // A family that had nothing to do yet is shown all the same.
-        for label in by_family.served.iter() {
-            drop(by_family.all.get_or_create(label));
-        }
-        by_family
+        // One that had nothing to do yet is shown all the same.
+        let served = families.iter().map(value).collect();
+        Self { all, served }
     }
 }
 
 impl ByFamily<Histogram> {
     pub(crate) fn observe(&self, value: f64) {
-        for label in self.served.iter() {
-            self.all.get_or_create(label).observe(value);
+        for (_, histogram) in self.served.iter() {
+            histogram.observe(value);
         }
     }
 }
 
 impl ByFamily<Counter> {
     pub(crate) fn count(&self, family: AddressFamily, count: usize) {
-        let ip_family = name(family);
-        if self.served.iter().any(|label| label.ip_family == ip_family) {
-            let counter = self.all.get_or_create(&FamilyLabel { ip_family });
+        let mut served = self.served.iter();
+        if let Some((_, counter)) = served.find(|(served, _)| *served == family) {
             counter.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
         }
     }
@@ -67,8 +65,8 @@ impl ByFamily<Counter> {
 
 impl ByFamily<Gauge<f64, AtomicU64>> {
     pub(crate) fn set(&self, value: f64) {
-        for label in self.served.iter() {
-            self.all.get_or_create(label).set(value);
+        for (_, gauge) in self.served.iter() {
+            gauge.set(value);
         }
     }
 }

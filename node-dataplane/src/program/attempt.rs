@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 use super::{Program, Reading, mirror::Mirror};
 use crate::{
     kernel::{Applied, Kernel, KernelError},
-    metrics::{Metrics, OutcomeLabel},
+    metrics::Metrics,
     plan::{Plan, Step, arrivals, idlers, plan_keys, set_inside},
     table::Key,
 };
@@ -306,8 +306,7 @@ impl Outcome {
         metrics: &Metrics,
     ) {
         let failed = results.iter().filter(|result| result.is_err()).count();
-        count(metrics, "ok", steps.len() - failed);
-        count(metrics, "failed", failed);
+        metrics.steps.count(steps.len() - failed, failed);
         for (step, result) in steps.iter().zip(results) {
             match (result, step.key()) {
                 (Ok(()), _) => {
@@ -323,9 +322,4 @@ impl Outcome {
             }
         }
     }
-}
-
-fn count(metrics: &Metrics, outcome: &'static str, steps: usize) {
-    let counter = metrics.steps.get_or_create(&OutcomeLabel { outcome });
-    counter.inc_by(steps.try_into().unwrap_or(u64::MAX));
 }
