@@ -1,7 +1,7 @@
 //! A test that does not end: says what every thread of it waits for, and ends this program, for nothing else can be done.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -12,6 +12,7 @@ use std::{
 };
 
 use meshlite_tests::soak::soaked;
+use nix::unistd::getpgrp;
 use tokio::time::Instant;
 
 /// More than any test takes: what it waits for has deadlines of two minutes, kube-proxy one of eight.
@@ -70,54 +71,26 @@ fn late() -> Option<String> {
     late.map(|(name, _)| name.clone())
 }
 
-/// The threads of this process and of all that it started, and whatever cannot be interrupted.
+/// What each thread of this test and of the programs that it started waits for, and each that cannot be interrupted.
 fn threads() -> String {
-    let ours = ours();
     let mut said = String::new();
-    for process in processes() {
-        for thread in entries(&Path::new("/proc").join(process.to_string()).join("task")) {
-            let read = |file| fs::read_to_string(thread.join(file)).unwrap_or_default();
-            let stat = read("stat");
-            let Some((name, rest)) = stat.rsplit_once(')') else {
-                continue;
-            };
-            let is_stuck = rest.trim_start().starts_with('D');
-            if is_stuck || ours.contains(&process) {
-                let state: String = rest.chars().take(2).collect();
-                writeln!(said, "{name}){state}\n{}", read("stack")).ok();
-            }
+    let mut processes = entries(Path::new("/proc"));
+    // The one that asks is there under its name as well.
+    processes.retain(|process| !process.is_symlink());
+    for thread in processes.iter().flat_map(|it| entries(&it.join("task"))) {
+        let read = |file| fs::read_to_string(thread.join(file)).unwrap_or_default();
+        let stat = read("stat");
+        // The name may hold anything; what follows is the state, the parent and the process group.
+        let Some((name, rest)) = stat.rsplit_once(") ") else {
+            continue;
+        };
+        let mut fields = rest.split(' ');
+        let (state, group) = (fields.next().unwrap_or_default(), fields.nth(1));
+        if state == "D" || group == Some(&getpgrp().to_string()) {
+            writeln!(said, "{name}) {state}\n{}", read("stack")).ok();
         }
     }
     said
-}
-
-/// This process and its descendants.
-fn ours() -> BTreeSet<u32> {
-    let parent = |id: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        let (_, rest) = stat.rsplit_once(')')?;
-        rest.split_whitespace().nth(1)?.parse::<u32>().ok()
-    };
-    let mut ours = BTreeSet::from([process::id()]);
-    loop {
-        let before = ours.len();
-        let known = ours.clone();
-        ours.extend(
-            processes()
-                .into_iter()
-                .filter(|id| parent(id).is_some_and(|parent| known.contains(&parent))),
-        );
-        if ours.len() == before {
-            return ours;
-        }
-    }
-}
-
-fn processes() -> Vec<u32> {
-    let names = entries(Path::new("/proc")).into_iter();
-    names
-        .filter_map(|path| path.file_name()?.to_str()?.parse().ok())
-        .collect()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
