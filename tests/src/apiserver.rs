@@ -16,7 +16,6 @@ mod guardian;
 mod http;
 mod kubectl;
 mod objects;
-mod port;
 mod process;
 mod servers;
 mod start;
@@ -36,8 +35,9 @@ use tokio::sync::OnceCell;
 
 use credentials::Credentials;
 use guardian::Guardian;
-pub(crate) use port::ReservedPort;
 use process::Process;
+
+use crate::port::ReservedPort;
 
 /// What a test may want of its own API server.
 #[derive(Clone, Debug, Default)]

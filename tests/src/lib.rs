@@ -15,6 +15,7 @@ pub mod dice;
 pub mod figures;
 pub mod fixture;
 pub mod kube_proxy;
+mod port;
 pub mod process;
 pub mod programs;
 pub mod replica;

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::apiserver::ReservedPort;
+use crate::port::ReservedPort;
 
 /// Where `utime` is in /proc/PID/stat, counted from the field after the name; `stime` follows, and both of its children.
 const STAT_UTIME: usize = 11;

@@ -249,7 +249,7 @@ macro_rules! contract {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    if let Some(mut kernel) = crate::kernel::ipvs::tests::fresh().await {
+                    if let Some(mut kernel) = crate::kernel::ipvs::tests::fresh() {
                         super::$test(&mut kernel, own_loopback()).await;
                     }
                 }

@@ -19,11 +19,7 @@ use crate::{
     testing::{as_table, key, mk_group, mk_service, mk_snapshot, mk_table, observed, server},
 };
 
-pub(super) async fn mk_program(kernel: Memory) -> Program<Memory> {
-    mk_program_of(kernel)
-}
-
-fn mk_program_of<K: Kernel>(kernel: K) -> Program<K> {
+pub(super) fn mk_program<K: Kernel>(kernel: K) -> Program<K> {
     let parts = Parts {
         kernel,
         facts: Facts {
@@ -66,8 +62,8 @@ impl Kernel for TransactionalMemory {
 }
 
 /// A program that wants this table.
-async fn wanting(kernel: Memory, table: Table) -> Program<Memory> {
-    let mut program = mk_program(kernel).await;
+fn wanting(kernel: Memory, table: Table) -> Program<Memory> {
+    let mut program = mk_program(kernel);
     program.wanted.snapshot = Some((1, Snapshot::default()));
     want(&mut program, table);
     program
@@ -104,7 +100,7 @@ const NEW: (&str, u16) = ("10.244.0.2:80", 1);
 
 #[tokio::test]
 async fn a_snapshot_becomes_virtual_servers() {
-    let mut program = mk_program(Memory::default()).await;
+    let mut program = mk_program(Memory::default());
     let snapshot = mk_snapshot(
         vec![mk_service("web", "10.96.0.1")],
         vec![mk_group("web", &[("10.244.0.1", "n1")])],
@@ -123,7 +119,7 @@ async fn a_snapshot_becomes_virtual_servers() {
 #[tokio::test]
 async fn before_the_first_snapshot_nothing_that_is_there_is_touched() {
     let before = web(&[OLD]);
-    let mut program = mk_program(holding(&before)).await;
+    let mut program = mk_program(holding(&before));
     assert!(program.pass(vec![]).await);
     assert_eq!(program.kernel.log, []);
     assert_eq!(programmed(&program), before);
@@ -131,7 +127,7 @@ async fn before_the_first_snapshot_nothing_that_is_there_is_touched() {
 
 #[tokio::test]
 async fn what_is_right_already_is_adopted_without_a_step() {
-    let mut program = wanting(holding(&web(&[OLD])), web(&[OLD])).await;
+    let mut program = wanting(holding(&web(&[OLD])), web(&[OLD]));
     assert!(program.pass(vec![]).await);
     assert_eq!(program.kernel.log, []);
     assert_eq!(program.wake_at(), None);
@@ -143,7 +139,7 @@ async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
         (key("TCP 10.96.0.1:80"), server(&[OLD, NEW])),
         (key("UDP 10.96.0.1:53"), server(&[OLD])),
     ]);
-    let mut program = wanting(Memory::default(), wanted.clone()).await;
+    let mut program = wanting(Memory::default(), wanted.clone());
     program.pass(vec![]).await;
     let servers = &mut program.kernel.observed.virtual_servers;
     servers.remove(&key("UDP 10.96.0.1:53"));
@@ -166,7 +162,7 @@ async fn what_is_changed_behind_our_back_is_healed_by_the_next_pass() {
 
 #[tokio::test]
 async fn a_kernel_that_is_certain_to_be_as_it_was_left_is_not_read_again() {
-    let mut program = wanting(Memory::default(), web(&[OLD])).await;
+    let mut program = wanting(Memory::default(), web(&[OLD]));
     program.pass(vec![]).await;
     program.kernel.is_as_left = true;
     let is_read = KernelError::Retry("it was read".into());
@@ -182,7 +178,7 @@ async fn a_kernel_that_is_certain_to_be_as_it_was_left_is_not_read_again() {
 async fn a_failed_step_is_a_finding_until_the_retry_succeeds() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Retry("address in use".into()));
-    let mut program = wanting(kernel, web(&[OLD])).await;
+    let mut program = wanting(kernel, web(&[OLD]));
     assert!(program.pass(vec![]).await, "a commit is not held up by it");
     assert_eq!(reasons(&program), ["NotProgrammed"]);
     assert!(program.findings[0].message.contains("address in use"));
@@ -196,7 +192,7 @@ async fn a_failed_step_is_a_finding_until_the_retry_succeeds() {
 async fn what_can_never_work_is_a_finding_and_not_retried_by_itself() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Unsupported("no such scheduler".into()));
-    let mut program = wanting(kernel, web(&[OLD])).await;
+    let mut program = wanting(kernel, web(&[OLD]));
     program.pass(vec![]).await;
     assert_eq!(reasons(&program), ["NotProgrammed"]);
     assert_eq!(program.wake_at(), None);
@@ -206,7 +202,7 @@ async fn what_can_never_work_is_a_finding_and_not_retried_by_itself() {
 async fn what_a_failed_step_left_behind_is_found_when_its_virtual_server_changes() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Unsupported("no such real server".into()));
-    let mut program = wanting(kernel, web(&[OLD, NEW])).await;
+    let mut program = wanting(kernel, web(&[OLD, NEW]));
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), Table::default());
     program.kernel.observed = observed(&web(&[OLD]), 0);
@@ -223,7 +219,7 @@ async fn what_a_failed_step_left_behind_is_found_when_its_virtual_server_changes
 async fn a_kernel_that_changed_under_the_plan_is_read_again_in_the_same_pass() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Resync("no such virtual server".into()));
-    let mut program = wanting(kernel, web(&[OLD])).await;
+    let mut program = wanting(kernel, web(&[OLD]));
     assert!(program.pass(vec![]).await);
     assert_eq!(programmed(&program), web(&[OLD]));
     assert_eq!((reasons(&program), program.wake_at()), (vec![], None));
@@ -233,7 +229,7 @@ async fn a_kernel_that_changed_under_the_plan_is_read_again_in_the_same_pass() {
 async fn a_kernel_that_cannot_be_read_keeps_the_pass_open() {
     let mut kernel = Memory::default();
     kernel.fail_read(KernelError::Retry("netlink: no buffer space".into()));
-    let mut program = wanting(kernel, web(&[OLD])).await;
+    let mut program = wanting(kernel, web(&[OLD]));
     assert!(!program.pass(vec![]).await);
     assert!(program.wake_at().is_some());
     assert!(program.pass(vec![]).await);
@@ -246,7 +242,7 @@ async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
     for server in kernel.observed.virtual_servers.values_mut() {
         server.owner = Owner::Foreign;
     }
-    let mut program = wanting(kernel, web(&[NEW])).await;
+    let mut program = wanting(kernel, web(&[NEW]));
     program.pass(vec![]).await;
     assert_eq!(reasons(&program), ["ForeignVirtualServer"]);
     assert_eq!(program.kernel.log, []);
@@ -254,7 +250,7 @@ async fn somebody_elses_virtual_server_in_our_place_is_a_finding() {
 
 /// A first pass of five Services.
 async fn first_pass<K: Kernel>(kernel: K) -> Program<K> {
-    let mut program = mk_program_of(kernel);
+    let mut program = mk_program(kernel);
     let names = ["a", "b", "c", "d", "e"];
     let services = (1..).zip(names);
     let services = services.map(|(n, name)| mk_service(name, &format!("10.96.0.{n}")));
@@ -311,7 +307,7 @@ async fn a_new_virtual_server_that_fails_is_not_tried_again_in_its_pass_and_keep
 async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
     let mut kernel = Memory::default();
     kernel.fail_step(0, KernelError::Retry("busy".into()));
-    let mut program = mk_program_of(kernel);
+    let mut program = mk_program(kernel);
     let services = (1..=9).map(|n| mk_service(&format!("s{n}"), &format!("10.96.0.{n}")));
     let snapshot = mk_snapshot(services.collect(), vec![]);
     program.set_snapshot(1, snapshot, Changed::default);
@@ -323,7 +319,7 @@ async fn nothing_more_is_added_once_it_cannot_be_said_who_is_inside() {
 #[tokio::test]
 async fn a_kernel_with_transactions_gets_a_change_whole_and_drains_nothing() {
     let transactional = TransactionalMemory(holding(&web(&[OLD])));
-    let mut program = mk_program_of(transactional);
+    let mut program = mk_program(transactional);
     program.wanted.snapshot = Some((1, Snapshot::default()));
     program.wanted.desired = Desired::of_table(web(&[NEW]));
     program.pass(vec![]).await;
@@ -334,7 +330,7 @@ async fn a_kernel_with_transactions_gets_a_change_whole_and_drains_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drained_real_server_is_looked_at_again_until_it_is_gone() {
-    let mut program = wanting(holding(&web(&[OLD, NEW])), web(&[NEW])).await;
+    let mut program = wanting(holding(&web(&[OLD, NEW])), web(&[NEW]));
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[(OLD.0, 0), NEW]));
     assert!(program.wake_at().unwrap() <= Instant::now() + DRAIN_POLL.0);
@@ -373,7 +369,7 @@ impl Write for Page {
 #[tokio::test]
 async fn a_dry_run_prints_each_plan_once_with_the_table_that_it_leads_to() {
     let page = Page::default();
-    let mut program = wanting(Memory::default(), web(&[OLD])).await;
+    let mut program = wanting(Memory::default(), web(&[OLD]));
     program.printer = Some(Printer::new(Box::new(page.clone())));
     program.pass(vec![]).await;
     program.pass(vec![]).await;
@@ -414,7 +410,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let mut program = wanting(holding(&web(&[OLD])), web(&[OLD])).await;
+            let mut program = wanting(holding(&web(&[OLD])), web(&[OLD]));
             for (n, error) in faults {
                 program.kernel.fail_step(n, error);
             }
@@ -452,7 +448,7 @@ async fn check_both(program: &mut Program<Memory>, dead: &[&str]) {
 
 #[tokio::test(start_paused = true)]
 async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_be_left() {
-    let mut program = mk_program(Memory::default()).await;
+    let mut program = mk_program(Memory::default());
     program.wanted.checks = Some(Checks::default());
     let (one, two) = ("10.244.0.1:8080", "10.244.0.2:8080");
     let snapshot = mk_snapshot(
@@ -483,7 +479,7 @@ async fn endpoints_that_do_not_answer_get_no_new_connections_unless_none_would_b
 
 #[tokio::test]
 async fn the_host_is_looked_at_after_a_full_pass_and_where_flows_changed() {
-    let mut program = mk_program(Memory::default()).await;
+    let mut program = mk_program(Memory::default());
     assert!(program.look().is_none(), "nothing is known yet");
     let mut dns = mk_service("dns", "10.96.0.10");
     dns.ports[0].protocol = Protocol::Udp;

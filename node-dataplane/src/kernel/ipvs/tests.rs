@@ -48,15 +48,15 @@ fn is_in_namespace() -> bool {
 }
 
 /// IPVS of a new network namespace, into which it puts the thread.
-pub(crate) async fn fresh() -> Option<Ipvs> {
+pub(crate) fn fresh() -> Option<Ipvs> {
     if !is_in_namespace() {
         return None;
     }
-    Some(again(options()).await)
+    Some(again(options()))
 }
 
 /// As after a restart.
-async fn again(options: Options) -> Ipvs {
+fn again(options: Options) -> Ipvs {
     let schedulers = super::usable(&Config::default()).unwrap();
     Ipvs::start(options, schedulers).unwrap()
 }

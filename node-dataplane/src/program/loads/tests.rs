@@ -17,7 +17,7 @@ async fn connections_are_counted_over_all_addresses_of_a_service_and_of_no_other
         mk_group("web", &[("10.244.0.1", "n1"), ("10.244.0.2", "n2")]),
         mk_group("other", &[("10.244.0.1", "n1")]),
     ];
-    let mut program = mk_program(Memory::default()).await;
+    let mut program = mk_program(Memory::default());
     let snapshot = mk_snapshot(vec![web, other], groups);
     program.set_snapshot(1, snapshot, Changed::default);
     assert!(program.pass(vec![]).await);

@@ -15,7 +15,7 @@ struct Follower {
 impl Follower {
     async fn new() -> Self {
         let world = World::new();
-        let mut program = mk_program(Memory::default()).await;
+        let mut program = mk_program(Memory::default());
         program.wanted.facts = world.facts.clone();
         program.set_snapshot(0, world.snapshot.clone(), Changed::default);
         let mut follower = Self { world, program };
@@ -79,7 +79,7 @@ fn is_live(observed: &Observed, key: &Key) -> bool {
 
 /// What a node programs that starts with the world as it is.
 async fn fresh(world: &World) -> Table {
-    let mut program = mk_program(Memory::default()).await;
+    let mut program = mk_program(Memory::default());
     program.wanted.facts = world.facts.clone();
     program.wanted.dead.clone_from(&world.dead);
     program.set_snapshot(1, world.snapshot.clone(), Changed::default);

@@ -81,7 +81,7 @@ async fn of_many_that_arrive_each_has_its_rules_first_and_its_address_last() {
         vip_binding: VipBinding::Route,
         ..options()
     };
-    let mut ipvs: Ipvs = again(options).await;
+    let mut ipvs: Ipvs = again(options);
     ipvs.read().await.unwrap();
     let silent = hold(&ipvs.sender);
     let mut under_way = Vec::new();

@@ -12,7 +12,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_restart_finds_all_as_it_was_and_changes_nothing() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let place = key("TCP 10.96.0.1:80");
@@ -28,7 +28,7 @@ async fn a_restart_finds_all_as_it_was_and_changes_nothing() {
     settle(&mut ipvs, &table).await;
     let before = ipvsadm();
     drop(ipvs);
-    let mut ipvs = again(options()).await;
+    let mut ipvs = again(options());
     let found = ipvs.read().await.unwrap();
     assert_eq!(super::planned(&table, &found).steps, []);
     assert_eq!(ipvsadm(), before);
@@ -37,7 +37,7 @@ async fn a_restart_finds_all_as_it_was_and_changes_nothing() {
 
 #[tokio::test]
 async fn what_kube_proxy_left_becomes_ours_by_edits_and_weights_are_right_again() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     ip("link add kube-ipvs0 type dummy");
@@ -76,7 +76,7 @@ async fn what_kube_proxy_left_becomes_ours_by_edits_and_weights_are_right_again(
 
 #[tokio::test]
 async fn node_ports_that_kube_proxy_left_go_and_what_only_looks_alike_stays() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     ip("link add kube-ipvs0 type dummy");
@@ -118,7 +118,7 @@ async fn node_ports_that_kube_proxy_left_go_and_what_only_looks_alike_stays() {
 
 #[tokio::test]
 async fn virtual_servers_of_others_are_named_and_never_touched() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     ip("link add kube-ipvs0 type dummy");
@@ -155,7 +155,7 @@ async fn virtual_servers_of_others_are_named_and_never_touched() {
 
 #[tokio::test]
 async fn once_another_backend_serves_all_of_ours_goes_when_nothing_uses_it() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     run("ipvsadm", "-A -t 4.4.4.4:56 -s rr");

@@ -22,7 +22,7 @@ fn sticky(real_servers: &[(&str, u16)]) -> VirtualServer {
 
 #[tokio::test]
 async fn ipvsadm_shows_what_the_tutorials_show() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let dns = [("10.244.219.85:53", 1), ("10.244.219.87:53", 1)];
@@ -63,7 +63,7 @@ async fn ipvsadm_shows_what_the_tutorials_show() {
 
 #[tokio::test]
 async fn every_scheduler_is_programmed_and_changed_without_touching_real_servers() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let place = key("TCP 10.96.0.1:80");
@@ -84,7 +84,7 @@ async fn every_scheduler_is_programmed_and_changed_without_touching_real_servers
 
 #[tokio::test]
 async fn clients_inside_get_other_real_servers_by_mark() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let balancer = key("TCP 203.0.113.1:80");
@@ -112,7 +112,7 @@ async fn clients_inside_get_other_real_servers_by_mark() {
 
 #[tokio::test]
 async fn another_scheduler_reaches_virtual_servers_by_mark_and_keeps_their_real_servers() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let balancer = key("TCP 203.0.113.1:80");
@@ -145,7 +145,7 @@ async fn another_scheduler_reaches_virtual_servers_by_mark_and_keeps_their_real_
 
 #[tokio::test]
 async fn affinity_over_several_addresses_is_one_virtual_server_by_mark() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let (cluster_ip, balancer) = (key("TCP 10.96.0.1:80"), key("TCP 203.0.113.1:80"));
@@ -170,15 +170,14 @@ async fn affinity_over_several_addresses_is_one_virtual_server_by_mark() {
 
 #[tokio::test]
 async fn the_last_virtual_server_of_an_address_takes_it_along_however_it_is_bound() {
-    if fresh().await.is_none() {
+    if fresh().is_none() {
         return;
     }
     for vip_binding in [VipBinding::Address, VipBinding::Route, VipBinding::Address] {
         let mut ipvs = again(super::Options {
             vip_binding,
             ..options()
-        })
-        .await;
+        });
         let (web, dns) = (key("TCP 10.96.0.1:80"), key("UDP 10.96.0.1:53"));
         let six = key("TCP [fd00:96::1]:80");
         let real = || server(&[("10.244.0.1:80", 1)]);
@@ -203,7 +202,7 @@ async fn the_last_virtual_server_of_an_address_takes_it_along_however_it_is_boun
 
 #[tokio::test]
 async fn another_way_of_binding_takes_over_without_an_address_being_away() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let table = mk_table([(key("TCP 10.96.0.1:80"), server(&[("10.244.0.1:80", 1)]))]);
@@ -212,8 +211,7 @@ async fn another_way_of_binding_takes_over_without_an_address_being_away() {
     let mut ipvs = again(super::Options {
         vip_binding: VipBinding::Route,
         ..options()
-    })
-    .await;
+    });
     settle(&mut ipvs, &table).await;
     let moved = run("ip", "route show table local proto 109");
     assert!(moved.contains("10.96.0.1"), "{moved}");
@@ -223,7 +221,7 @@ async fn another_way_of_binding_takes_over_without_an_address_being_away() {
 
 #[tokio::test]
 async fn what_somebody_takes_away_is_back_with_the_next_plan() {
-    let Some(mut ipvs) = fresh().await else {
+    let Some(mut ipvs) = fresh() else {
         return;
     };
     let place = key("TCP 10.96.0.1:80");
