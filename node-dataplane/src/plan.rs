@@ -29,7 +29,18 @@ pub(crate) struct Plan {
 /// Real servers that drain, and since when: the one thing that a kernel cannot tell.
 pub(crate) type Drains = BTreeMap<(Key, SocketAddr), Instant>;
 
-/// The steps that make `observed` what `desired` says.
+/// What is known of real servers that drain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draining<'a> {
+    /// Since when they do: of the plan before.
+    pub(crate) since: &'a Drains,
+    /// For how long they may.
+    pub(crate) timeout: Duration,
+    /// Whether their connections were counted just now: else none of them goes because it has none.
+    pub(crate) are_counted: bool,
+}
+
+/// The steps that make `observed`, which was read just now, what `desired` says.
 ///
 /// A real server that is no longer wanted keeps its established TCP connections for at most `drain_timeout` since it
 /// began to drain (`drains`, of the plan before). UDP and SCTP ones are removed at once, and all of them where that is 0.
@@ -45,7 +56,12 @@ pub(crate) fn plan(
         .keys()
         .chain(observed.virtual_servers.keys());
     let all: BTreeSet<_> = all.copied().collect();
-    plan_keys(&all, desired, observed, drains, drain_timeout, now)
+    let draining = Draining {
+        since: drains,
+        timeout: drain_timeout,
+        are_counted: true,
+    };
+    plan_keys(&all, desired, observed, draining, now)
 }
 
 /// As [`plan`], for these virtual servers only, and for who is inside.
@@ -53,13 +69,11 @@ pub(crate) fn plan_keys(
     keys: &BTreeSet<Key>,
     desired: &Table,
     observed: &Observed,
-    drains: &Drains,
-    drain_timeout: Duration,
+    draining: Draining<'_>,
     now: Instant,
 ) -> Plan {
     let mut planner = Planner {
-        drains,
-        drain_timeout,
+        draining,
         now,
         plan: Plan::default(),
     };
@@ -141,8 +155,7 @@ pub(crate) fn idlers(
 }
 
 struct Planner<'a> {
-    drains: &'a Drains,
-    drain_timeout: Duration,
+    draining: Draining<'a>,
     now: Instant,
     plan: Plan,
 }
@@ -199,17 +212,22 @@ impl Planner<'_> {
         is_wanted: impl Fn(SocketAddr) -> bool,
     ) -> bool {
         let mut is_left = false;
+        let Draining {
+            since,
+            timeout,
+            are_counted,
+        } = self.draining;
         let unwanted = found.real_servers.iter().filter(|(a, _)| !is_wanted(*a));
         for &(address, real) in unwanted {
             let is_draining = real.weight == 0;
-            let since = match self.drains.get(&(key, address)) {
+            let since = match since.get(&(key, address)) {
                 Some(since) if is_draining => *since,
                 _ => self.now,
             };
-            let is_over = is_draining
-                && (found.connections(address) == 0
-                    || self.now.saturating_duration_since(since) >= self.drain_timeout);
-            if key.frontend.protocol != Protocol::Tcp || self.drain_timeout.is_zero() || is_over {
+            let is_idle = are_counted && found.connections(address) == 0;
+            let is_late = self.now.saturating_duration_since(since) >= timeout;
+            let is_over = is_draining && (is_idle || is_late);
+            if key.frontend.protocol != Protocol::Tcp || timeout.is_zero() || is_over {
                 self.step(Step::RemoveRealServer { key, address });
                 continue;
             }

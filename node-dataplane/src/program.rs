@@ -69,7 +69,7 @@ pub(crate) struct Program<K> {
     backoff: Backoff,
     /// When what failed is tried again.
     retry_at: Option<Instant>,
-    /// When drained real servers are looked at again.
+    /// When drained real servers are looked at again, until that is tried.
     look_at: Option<Instant>,
 }
 
@@ -234,8 +234,7 @@ impl<K: Kernel> Program<K> {
             self.retry_at = Some(now + self.backoff.next());
         }
         let look = next_look(&self.drains, self.drain_timeout, now);
-        let planned = self.look_at.filter(|at| *at > now);
-        self.look_at = look.map(|at| planned.map_or(at, |planned| planned.min(at)));
+        self.look_at = look.map(|at| self.look_at.map_or(at, |planned| planned.min(at)));
         if let Err(error) = settled {
             warn!(%error, "kernel cannot be programmed");
             return false;

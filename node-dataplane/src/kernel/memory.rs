@@ -24,6 +24,9 @@ pub(crate) struct Memory {
     /// How many calls there were before it was asked to tidy up, each time.
     #[cfg(test)]
     pub(crate) tidied: Vec<usize>,
+    /// How many real servers' connections were asked for, each time.
+    #[cfg(test)]
+    pub(crate) counted: Vec<usize>,
     /// Nobody has changed it behind the planner's back, and it knows.
     #[cfg(test)]
     pub(crate) is_as_left: bool,
@@ -106,6 +109,8 @@ impl Kernel for Memory {
     }
 
     async fn connections(&mut self, of: &[(Key, SocketAddr)]) -> Result<Vec<u64>, KernelError> {
+        #[cfg(test)]
+        self.counted.push(of.len());
         let servers = &self.observed.virtual_servers;
         let connections =
             |(key, address): &(Key, SocketAddr)| Some(servers.get(key)?.connections(*address));

@@ -13,7 +13,7 @@ use super::{Program, Reading, mirror::Mirror};
 use crate::{
     kernel::{Applied, Kernel, KernelError},
     metrics::Metrics,
-    plan::{Plan, Step, arrivals, idlers, plan_keys, set_inside},
+    plan::{Draining, Plan, Step, arrivals, idlers, plan_keys, set_inside},
     table::Key,
 };
 
@@ -55,6 +55,8 @@ impl<K: Kernel> Program<K> {
 
     async fn attempt(&mut self) -> Result<(), KernelError> {
         let now = Instant::now();
+        // In between, nothing that changes waits until the kernel has counted connections.
+        let is_look = self.look_at.take_if(|at| *at <= now).is_some();
         let mut outcome = Outcome::default();
         let is_first = self.mirror.is_none();
         let mut is_full = is_first || self.reading == Reading::Due;
@@ -71,18 +73,22 @@ impl<K: Kernel> Program<K> {
         let mut keys = BTreeSet::new();
         let mut plan = Plan::default();
         if outcome.global.is_none() {
-            keys = self.due(&mirror, is_full, now);
+            keys = self.due(&mirror, is_full, is_look);
             let is_open = |key: &&Key| !welcomed.contains(*key);
             let open: BTreeSet<Key> = keys.iter().filter(is_open).copied().collect();
-            if !is_full && self.wanted.capabilities.needs_drains {
+            if is_look && !is_full {
                 self.ask_after_idlers(&open, &mut mirror).await?;
             }
+            let draining = Draining {
+                since: &self.drains,
+                timeout: self.drain_timeout,
+                are_counted: is_look || is_full,
+            };
             plan = plan_keys(
                 &open,
                 self.wanted.desired.table(),
                 mirror.observed(),
-                &self.drains,
-                self.drain_timeout,
+                draining,
                 now,
             );
             if is_full && !is_first {
@@ -114,14 +120,14 @@ impl<K: Kernel> Program<K> {
     }
 
     /// Virtual servers to be planned for.
-    fn due(&self, mirror: &Mirror, is_full: bool, now: Instant) -> BTreeSet<Key> {
+    fn due(&self, mirror: &Mirror, is_full: bool, is_look: bool) -> BTreeSet<Key> {
         let wanted = &self.wanted.desired.table().virtual_servers;
         if is_full {
             let found = mirror.observed().virtual_servers.keys();
             return wanted.keys().chain(found).copied().collect();
         }
         let mut keys = self.wanted.due.clone();
-        if self.look_at.is_some_and(|at| at <= now) {
+        if is_look {
             keys.extend(self.drains.keys().map(|(key, _)| *key));
         }
         keys

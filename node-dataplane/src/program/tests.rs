@@ -97,6 +97,7 @@ fn programmed(program: &Program<Memory>) -> Table {
 
 const OLD: (&str, u16) = ("10.244.0.1:80", 1);
 const NEW: (&str, u16) = ("10.244.0.2:80", 1);
+const NEWEST: (&str, u16) = ("10.244.0.3:80", 1);
 
 #[tokio::test]
 async fn a_snapshot_becomes_virtual_servers() {
@@ -338,6 +339,36 @@ async fn a_drained_real_server_is_looked_at_again_until_it_is_gone() {
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[NEW]));
     assert_eq!(program.wake_at(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_does_not_wait_until_what_drains_is_counted_nor_keeps_it_from_being_counted() {
+    let mut program = wanting(holding(&web(&[OLD, NEW])), web(&[NEW]));
+    program.pass(vec![]).await;
+    let look = program.wake_at().unwrap();
+    let drained = key("TCP 10.96.0.1:80");
+    let server = program.kernel.observed.virtual_servers.get_mut(&drained);
+    let connections = &mut server.unwrap().connections;
+    connections.insert(OLD.0.parse().unwrap(), 1);
+
+    want(&mut program, web(&[NEW, NEWEST]));
+    program.pass(vec![]).await;
+    let all = web(&[(OLD.0, 0), NEW, NEWEST]);
+    assert_eq!(programmed(&program), all, "nobody knows that it is idle");
+    assert_eq!(program.kernel.counted, [0; 0]);
+    assert_eq!(program.wake_at(), Some(look), "the look is due when it was");
+
+    tokio::time::sleep_until(look).await;
+    want(&mut program, web(&[NEWEST]));
+    program.pass(vec![]).await;
+    let quiet = web(&[(OLD.0, 0), (NEW.0, 0), NEWEST]);
+    assert_eq!(programmed(&program), quiet, "it has a connection");
+    assert_eq!(program.kernel.counted, [1], "with what is due by then");
+    let server = program.kernel.observed.virtual_servers.get_mut(&drained);
+    server.unwrap().connections.clear();
+    tokio::time::sleep_until(program.wake_at().unwrap()).await;
+    program.pass(vec![]).await;
+    assert_eq!(programmed(&program), web(&[NEWEST]));
 }
 
 #[test]
