@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     pub(crate) virtual_servers: Gauge,
     pub(crate) real_servers: Gauge,
     pub(crate) draining: Gauge,
+    pub(crate) look_duration: Histogram,
     pub(crate) findings: Gauge,
     pub(crate) steps: Steps,
     pub(crate) repairs: Counter,
@@ -88,10 +89,8 @@ impl Metrics {
 
     fn of_families(families: &[AddressFamily]) -> (Self, Registry) {
         // 1 ms to about 16 s, as kube-proxy's.
-        let sync = || {
-            let make = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
-            ByFamily::new(families, make)
-        };
+        let pass = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        let sync = || ByFamily::new(families, pass);
         let instant = || ByFamily::new(families, Gauge::default);
         let metrics = Self {
             sync_duration: sync(),
@@ -111,6 +110,7 @@ impl Metrics {
             virtual_servers: Gauge::default(),
             real_servers: Gauge::default(),
             draining: Gauge::default(),
+            look_duration: pass(),
             findings: Gauge::default(),
             steps: Steps::default(),
             repairs: Counter::default(),
@@ -231,6 +231,12 @@ impl Metrics {
         for (name, help, gauge) in gauges {
             registry.register(name, help, gauge.clone());
         }
+        registry.register_with_unit(
+            "drain_look_duration",
+            "How long it takes to look whether real servers keep connections still, and to take out who does not",
+            Unit::Seconds,
+            self.look_duration.clone(),
+        );
         let steps = self.steps.all.clone();
         registry.register("steps", "Programming steps, by outcome", steps);
         registry.register(

@@ -283,7 +283,12 @@ impl<K: Kernel> Program<K> {
     }
 
     fn time(&mut self, pass: Duration, is_full: bool) {
-        let took = (pass + std::mem::take(&mut self.wanted.noted_in)).as_secs_f64();
+        let noted_in = self.wanted.noted_in.take();
+        if !is_full && noted_in.is_none() {
+            self.metrics.look_duration.observe(pass.as_secs_f64());
+            return;
+        }
+        let took = (pass + noted_in.unwrap_or_default()).as_secs_f64();
         self.metrics.sync_duration.observe(took);
         let by_kind = if is_full {
             &self.metrics.sync_full_duration

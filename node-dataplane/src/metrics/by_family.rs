@@ -46,6 +46,14 @@ impl<M: Clone> ByFamily<M> {
     }
 }
 
+#[cfg(test)]
+impl<M> ByFamily<M> {
+    /// The values of this node's families.
+    pub(crate) fn of_each(&self) -> impl Iterator<Item = &M> {
+        self.served.iter().map(|(_, value)| value)
+    }
+}
+
 impl ByFamily<Histogram> {
     pub(crate) fn observe(&self, value: f64) {
         for (_, histogram) in self.served.iter() {

@@ -8,6 +8,9 @@ use std::{
 };
 
 use meshlite_snapshot::{Name, Protocol, Resource, ResourceType, Snapshot};
+use prometheus_client::{
+    encoding::text::encode, metrics::histogram::Histogram, registry::Registry,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -339,6 +342,24 @@ async fn a_drained_real_server_is_looked_at_again_until_it_is_gone() {
     program.pass(vec![]).await;
     assert_eq!(programmed(&program), web(&[NEW]));
     assert_eq!(program.wake_at(), None);
+    assert_eq!(observations(&program.metrics.look_duration), 1);
+    let full = &program.metrics.sync_full_duration;
+    assert_eq!(
+        full.of_each().map(observations).max(),
+        Some(1),
+        "a look is no sync"
+    );
+    let partial = &program.metrics.sync_partial_duration;
+    assert_eq!(partial.of_each().map(observations).max(), Some(0));
+}
+
+/// How often a histogram was given a value.
+fn observations(histogram: &Histogram) -> u64 {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    registry.register("x", "", histogram.clone());
+    encode(&mut text, &registry).unwrap();
+    let count = text.lines().find_map(|line| line.strip_prefix("x_count "));
+    count.unwrap().parse().unwrap()
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,8 +46,8 @@ pub(super) struct Wanted {
     pub(super) health_checks_due: bool,
     /// Endpoints of virtual servers of UDP or SCTP came or went.
     pub(super) flows_changed: bool,
-    /// The time that it took to take note of changes, until a pass counts it.
-    pub(super) noted_in: Duration,
+    /// The time that it took to take note of changes, until a pass counts it; none where nothing has changed.
+    pub(super) noted_in: Option<Duration>,
 }
 
 // === impl Wanted ===
@@ -67,7 +67,7 @@ impl Wanted {
             findings_due: true,
             health_checks_due: true,
             flows_changed: false,
-            noted_in: Duration::ZERO,
+            noted_in: None,
         }
     }
 
@@ -139,7 +139,7 @@ impl Wanted {
             dead: &self.dead,
         };
         self.desired.note(sources, changed);
-        self.noted_in += start.elapsed();
+        *self.noted_in.get_or_insert_default() += start.elapsed();
     }
 
     /// Derives some of what is due, and names the virtual servers that are others now; `None` once all is derived.

@@ -4,6 +4,7 @@
 pub(crate) mod bare;
 pub(crate) mod copy;
 mod follower;
+mod watched;
 
 use std::{
     fmt::Write as _,

@@ -13,16 +13,19 @@ use meshlite_ipvs::{
 };
 use meshlite_netlink::{Ask, Exchange, Header, KernelSocket, Writer, flags};
 use meshlite_nft::{Nftables, Transaction};
-use meshlite_tests::figures::median;
+use meshlite_tests::{figures::median, world::Namespace};
+use tokio::runtime::Handle;
 
+use super::{follower::Follower, watched::Watched};
 use crate::{
     objects::{PORT, Size, TARGET, vip},
+    scene::Scene,
     subject::REST,
     watch::pause,
 };
 
 /// Changes of which the median counts.
-const CHANGES: u16 = 5;
+const CHANGES: u16 = 9;
 
 /// How long IPVS takes in bare loops that send what is ready to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -32,16 +35,24 @@ pub(crate) struct Netlink {
     pub(crate) load: Duration,
     /// Of that, virtual servers and destinations.
     pub(crate) servers: Duration,
-    /// Another destination in place of one.
+    /// Another destination in place of one. It is sent when a node would begin to work: once a change came from the control
+    /// plane. So the caches of the processor are as a node finds them; and IPVS is watched, as a node's is, which takes
+    /// some of the time of both.
     pub(crate) change: Duration,
 }
 
 /// Measures it, so often; `rules` make the nft table.
-pub(crate) fn netlink(rules: &Transaction, size: Size, rounds: u16) -> anyhow::Result<Netlink> {
-    let changes = changes(size)?;
-    let addresses: Vec<_> = (0..size.services).map(vip).collect();
-    let (mut loads, mut servers, mut edits) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rounds {
+pub(crate) fn netlink(
+    runtime: &Handle,
+    scene: &Scene,
+    rules: &Transaction,
+    rounds: u16,
+) -> anyhow::Result<Netlink> {
+    let changes = changes(scene.size)?;
+    let addresses: Vec<_> = (0..scene.size.services).map(vip).collect();
+    let (mut loads, mut servers) = (Vec::new(), Vec::new());
+    let mut left = rounds;
+    loop {
         let namespace = super::host()?;
         let mut nftables = namespace.run(Nftables::connect)?;
         let mut network = Exchange::new(namespace.run(KernelSocket::route)?);
@@ -59,34 +70,44 @@ pub(crate) fn netlink(rules: &Transaction, size: Size, rounds: u16) -> anyhow::R
         })?;
         ensure!(failed.is_empty(), "{failed:?}");
         loads.push(started.elapsed());
-        edits.push(edit(&mut ipvs, size)?);
+        left -= 1;
+        if left == 0 {
+            return Ok(Netlink {
+                load: median(loads),
+                servers: median(servers),
+                change: change(runtime, scene, &namespace)?,
+            });
+        }
     }
-    Ok(Netlink {
-        load: median(loads),
-        servers: median(servers),
-        change: median(edits),
-    })
 }
 
 /// How long another destination in place of one takes: the median of some.
-fn edit(ipvs: &mut Ipvs, size: Size) -> anyhow::Result<Duration> {
+fn change(runtime: &Handle, scene: &Scene, namespace: &Namespace) -> anyhow::Result<Duration> {
     let key = key(0);
-    let mut was: SocketAddr = format!("{}:{TARGET}", size.endpoints_of(0)[0]).parse()?;
-    let mut edits = Vec::new();
+    let mut ipvs = namespace.run(Ipvs::connect)?;
+    let mut watch = namespace.run(Ipvs::connect)?;
+    let _watched = Watched::start(move || drop(watch.destinations(key)));
+    let mut follower = runtime.block_on(Follower::connect(scene.control_plane))?;
+    let mut was: SocketAddr = format!("{}:{TARGET}", scene.size.endpoints_of(0)[0]).parse()?;
+    let mut times = Vec::new();
     for change in 0..CHANGES {
-        pause(REST);
         let is = SocketAddr::from(([10, 250, 0, 1], 9090 + change));
         let edit = [
             Change::AddDestination(key, destination(is)),
             Change::DeleteDestination(key, DestinationKey::from(was)),
         ];
-        let started = Instant::now();
-        let failed = ipvs.apply(edit)?;
-        edits.push(started.elapsed());
-        ensure!(failed.is_empty(), "{failed:?}");
         was = is;
+        pause(REST);
+        scene.remote.change()?;
+        let (took, failed) = runtime.block_on(follower.next(|| {
+            let started = Instant::now();
+            let failed = ipvs.apply(edit)?;
+            Ok((started.elapsed(), failed))
+        }))?;
+        ensure!(failed.is_empty(), "{failed:?}");
+        times.push(took);
     }
-    Ok(median(edits))
+    Ok(median(times))
 }
 
 fn key(number: u32) -> ServiceKey {

@@ -1,13 +1,6 @@
 //! The nft table of a node, and bare transactions that make the same where there is none, and change it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use meshlite_nft::{
@@ -21,7 +14,7 @@ use meshlite_tests::{
 
 use tokio::runtime::Handle;
 
-use super::follower::Follower;
+use super::{follower::Follower, watched::Watched};
 use crate::{
     objects::{PORT, Size, TARGET, vip},
     scene::Scene,
@@ -44,34 +37,6 @@ pub(crate) struct Copy {
     load: Transaction,
     /// An endpoint of the first Service, if the table has endpoints.
     endpoint: Option<(SetKey, Element)>,
-}
-
-/// A ruleset that is asked again and again whether it has changed. Dropped, it is not asked any more.
-struct Watched {
-    is_over: Arc<AtomicBool>,
-}
-
-// === impl Watched ===
-
-impl Watched {
-    fn start(mut nftables: Nftables) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
-        thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                let asked = Instant::now();
-                drop(nftables.generation());
-                pause(asked.elapsed());
-            }
-        });
-        Self { is_over }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
 }
 
 // === impl Copy ===
@@ -155,7 +120,8 @@ impl Copy {
     pub(crate) fn change(&self, runtime: &Handle, scene: &Scene) -> anyhow::Result<Duration> {
         let (set, first) = self.endpoint.as_ref().context("there are no endpoints")?;
         let (_, mut nftables, namespace) = self.make()?;
-        let _watched = Watched::start(namespace.run(Nftables::connect)?);
+        let mut watch = namespace.run(Nftables::connect)?;
+        let _watched = Watched::start(move || drop(watch.generation()));
         let mut follower = runtime.block_on(Follower::connect(scene.control_plane))?;
         let (mut was, mut changes) = (first.clone(), Vec::new());
         for change in 0..CHANGES {
