@@ -129,6 +129,15 @@ impl<D: Door> Backend<D> {
 
     /// All that comes after what is at addresses.
     fn settle(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
+        if !batch.is_of_real_servers() {
+            self.settle_places(batch)?;
+        }
+        self.forget_flows(batch);
+        Ok(())
+    }
+
+    /// Marks and addresses.
+    fn settle_places(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
         let mut marking = self.remark(batch);
         if !self.change_marked(batch, &marking)? {
             // Packets go on to where they went until it is read what there is.
@@ -146,12 +155,14 @@ impl<D: Door> Backend<D> {
         }
         self.commit(batch);
         self.bind(batch)?;
-        self.forget_flows(batch);
         self.stuck.extend(stuck);
         Ok(())
     }
 
     fn release(&mut self, batch: &mut Batch) -> Result<(), KernelError> {
+        if batch.removed.is_empty() {
+            return Ok(());
+        }
         let addresses: BTreeSet<IpAddr> = batch
             .gone()
             .map(|key| key.frontend.address.ip())

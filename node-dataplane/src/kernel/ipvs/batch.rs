@@ -31,6 +31,8 @@ pub(super) struct Batch {
     pub(super) removed: BTreeMap<Key, Option<Mark>>,
     /// Service ports that have changed, and may need marks.
     pub(super) ports: BTreeSet<Port>,
+    /// Virtual servers came, went or became others: more than real servers change.
+    moves_places: bool,
     /// Places of which flows may go to the wrong real server: UDP and SCTP have no end that would be seen.
     pub(super) flows: BTreeSet<Key>,
     /// Every place that it is about, but for the latest.
@@ -86,6 +88,7 @@ impl Batch {
         let changes = &mut self.changes;
         let port = programmed.add(key, server, |change| changes.push((index, change)))?;
         self.ports.extend(port);
+        self.moves_places = true;
         self.note(&key, true);
         // Its mark is still that of the one before, if it had one.
         if key.audience == Audience::Everyone && is_there(&key) {
@@ -118,6 +121,7 @@ impl Batch {
         }
         self.ports.extend(port.flatten());
         if is_its_own {
+            self.moves_places = true;
             self.ports.extend(programmed.port_to_mark(key));
         }
         let is_removed = matches!(step, Step::RemoveVirtualServer { .. });
@@ -149,6 +153,11 @@ impl Batch {
         if key.frontend.protocol != Protocol::Tcp {
             self.flows.insert(*key);
         }
+    }
+
+    /// Whether it changes real servers alone, of virtual servers that need no marks: then all but them stays.
+    pub(super) fn is_of_real_servers(&self) -> bool {
+        !self.moves_places && self.ports.is_empty()
     }
 
     /// What IPVS has to do at addresses, in this order.
