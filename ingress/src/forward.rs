@@ -30,10 +30,12 @@ use crate::{
     access_log::Record,
     balance::{Addresses, Turn, addresses},
     client::Client,
+    http1::Heard,
     listen::{self, Incoming, Reset, Worker},
     metrics::{Metrics, Open},
     policy::{self, Admitted, Answered, Place},
     pool::{Answer, Consent, Outgoing, RequestBody, Streamed, Upload},
+    reply::Reply,
     respond::{self, Body, Refusal},
     sanitise::{self, Malformed, Names, sanitise},
     table::{Action, Cluster, ListenerId, ListenerTable, Route, Table},
@@ -103,12 +105,12 @@ pub(crate) async fn serve(
     connection: &Connection,
     parts: &mut Parts,
     body: Incoming,
-) -> Response<Body> {
+) -> Reply<Body> {
     let started = Instant::now();
     let shared = &connection.worker.shared;
     let table = shared.table.load();
     let Some(listener) = table.listener(connection.listener) else {
-        return Refusal::NoRoute.response();
+        return Refusal::NoRoute.response().into();
     };
     let exchange = Exchange {
         connection,
@@ -127,8 +129,8 @@ pub(crate) async fn serve(
     }
     let asked = enabled!(Level::DEBUG).then(|| Box::new((parts.method.clone(), parts.uri.clone())));
     let answered = exchange.run(parts, body).await;
-    let mut response = answered.unwrap_or_else(|refusal| exchange.refuse(refusal));
-    let (status, took) = (response.status(), started.elapsed());
+    let mut reply = answered.unwrap_or_else(|refusal| exchange.refuse(refusal).into());
+    let (status, took) = (reply.status(), started.elapsed());
     let reason = exchange.notes.refusal.take();
     if let Some(asked) = asked {
         let (method, uri) = *asked;
@@ -141,16 +143,16 @@ pub(crate) async fn serve(
     }
     if let Some(mut traced) = exchange.notes.traced.take() {
         traced.note(&exchange, status, reason);
-        response = response.map(|body| body.traced(traced));
+        reply = reply.map(|body| body.traced(traced));
     }
     match &connection.worker.access_log {
-        Some(log) => exchange.end_record(log, reason, response),
-        None => response,
+        Some(log) => exchange.end_record(log, reason, reply),
+        None => reply,
     }
 }
 
 impl Exchange<'_> {
-    async fn run(&self, parts: &mut Parts, body: Incoming) -> Result<Response<Body>, Refusal> {
+    async fn run(&self, parts: &mut Parts, body: Incoming) -> Result<Reply<Body>, Refusal> {
         let upgrade = Upgrade::take(parts, self.names, &body);
         let is_grpc = self.names.has(Names::CONTENT_TYPE) && grpc::is_grpc(&parts.headers);
         self.notes.is_grpc.set(is_grpc);
@@ -163,21 +165,22 @@ impl Exchange<'_> {
         // A redirect to HTTPS comes before anybody is asked for a password.
         if let Some(ready) = self.ready(route, parts) {
             let finished = policy::finish(self, route, Admitted::default(), ready);
-            return Ok(Box::pin(finished).await);
+            return Ok(Box::pin(finished).await.into());
         }
         let mut admitted = match policy::admit(self, route, parts).await {
             Ok(admitted) => admitted,
-            Err(Answered(response)) => return Ok(*response),
+            Err(Answered(response)) => return Ok((*response).into()),
         };
         let answered = self
             .pass_on(route, &mut admitted, parts, body, upgrade)
             .await;
-        let response = answered.unwrap_or_else(|refusal| self.refuse(refusal));
+        let reply = answered.unwrap_or_else(|refusal| self.refuse(refusal).into());
         if route.policy.is_none() {
-            return Ok(response);
+            return Ok(reply);
         }
         // Not within this future, where it would take room in that of every request.
-        Ok(Box::pin(policy::finish(self, route, admitted, response)).await)
+        let finished = Box::pin(policy::finish(self, route, admitted, reply.into_response()));
+        Ok(finished.await.into())
     }
 
     /// What the route answers itself.
@@ -207,7 +210,7 @@ impl Exchange<'_> {
         parts: &mut Parts,
         body: Incoming,
         upgrade: Option<Upgrade>,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Reply<Body>, Refusal> {
         let version = parts.version;
         let cluster = self.cluster(route, admitted)?;
         let addresses = self.addresses(cluster).await?;
@@ -232,20 +235,22 @@ impl Exchange<'_> {
                 }
             }
         };
-        let Head {
-            mut response,
-            cookie,
-        } = answered.map_err(|refusal| blame(refusal, &upload))?;
+        let answered = answered.map_err(|refusal| blame(refusal, &upload));
+        let Head { mut reply, cookie } = answered?;
         if let Some(cookie) = cookie {
+            let mut response = reply.into_response();
             response.headers_mut().append(header::SET_COOKIE, cookie);
+            reply = response.into();
         }
+        let status = reply.status();
         if let Some(upgrade) = upgrade {
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if status == StatusCode::SWITCHING_PROTOCOLS {
                 let places = (admitted.take_place(), Rc::clone(&self.connection.counted));
-                return upgrade.switch(response, places, route, &self.connection.worker);
+                let switched = upgrade.switch(reply, places, route, &self.connection.worker);
+                return switched.map(Into::into);
             }
-            upgrade.refused(response.status())?;
-        } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            upgrade.refused(status)?;
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Refusal::UnexpectedUpgrade);
         }
         let passage = Passage {
@@ -254,15 +259,15 @@ impl Exchange<'_> {
             // A client of HTTP/1.0 knows the end of a body of unknown length only by the end of the connection.
             reset: (version == Version::HTTP_10).then(|| self.connection.reset.clone()),
         };
-        Ok(respond(response, route, passage))
+        Ok(respond(reply, route, passage))
     }
 
     /// Passes on what an endpoint says before its answer (RFC 9110 section 15.2).
-    fn hint(&self, hint: Response<()>) {
+    fn hint(&self, hint: Heard) {
         let mut interim = self.connection.interim.borrow_mut();
         // Who does not take them in has no use for more.
         if self.notes.takes_hints.get() && interim.len() < MAX_HINTS {
-            let (mut parts, ()) = hint.into_parts();
+            let mut parts = hint.into_parts();
             sanitise::strip_hop_by_hop(&mut parts.headers);
             listen::encode_hint(&parts, &mut interim);
         }
@@ -279,7 +284,7 @@ impl Exchange<'_> {
         let upload = Upload::new(Instant::now(), None);
         let mut attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
         let mut request = self.outgoing(cluster, &mut parts, body);
-        Ok(attempt.run(&mut request).await?.response)
+        Ok(attempt.run(&mut request).await?.reply.into_response())
     }
 
     /// The request that a cluster's endpoints get, whose head is taken.

@@ -6,6 +6,7 @@ mod chunked;
 mod decoder;
 mod encoder;
 mod fields;
+mod heard;
 mod rewound;
 mod sender;
 
@@ -26,7 +27,8 @@ pub(crate) use self::{
     chunked::{Chunked, Piece},
     decoder::Decoder,
     encoder::{Encoder, Length, OtherLength},
-    fields::{fields_of, has_option, number, stays_open},
+    fields::{fields_of, has_option, length, names_nothing, number, only_length, stays_open},
+    heard::{Heard, Kind},
     rewound::Rewound,
     sender::{Head, SendError, Sender},
 };

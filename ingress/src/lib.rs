@@ -30,6 +30,7 @@ mod pieces;
 mod policy;
 mod pool;
 mod priority;
+mod reply;
 mod respond;
 mod sanitise;
 mod table;

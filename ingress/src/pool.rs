@@ -13,7 +13,7 @@ mod transport;
 
 use std::{cell::RefCell, future::poll_fn, net::SocketAddr, rc::Rc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use tokio::time::Instant;
 
 pub(crate) use self::{
@@ -33,14 +33,14 @@ use self::{
 };
 use crate::{
     balance::InFlight,
-    http1::{Malformed, Scratch},
+    http1::{Heard, Kind, Malformed, Scratch, only_length},
     map::Map,
+    reply::Reply,
 };
 
 /// Idle HTTP/1 connections that are kept for one endpoint. A worker whose clients ask in step has as many idle at once as
 /// clients: fewer than those would be closed and opened again for each round of requests.
 const MAX_IDLE: usize = 1024;
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// Copies of requests that are under way at once.
 const MAX_MIRRORS: usize = 256;
 
@@ -229,19 +229,20 @@ impl Lease {
         self,
         request: &mut Outgoing,
         may_repeat: bool,
-        hint: impl Fn(Response<()>),
-    ) -> Result<Response<Answer>, SendError> {
+        hint: impl Fn(Heard),
+    ) -> Result<Reply<Answer>, SendError> {
         match self.connection {
             Connection::Http1(connection) => {
                 let Outgoing::Http1(request) = request else {
                     return Err(SendError::OtherVersion);
                 };
                 connection.borrow_mut().begin(request);
-                let response = poll_fn(|cx| connection.borrow_mut().poll_head(cx, &hint)).await?;
+                let heard = poll_fn(|cx| connection.borrow_mut().poll_head(cx, &hint)).await?;
                 let mut seat = self.seat;
-                seat.hear(response.headers());
-                let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                Ok(response.map(|()| Answer::http1(connection, seat, is_upgrade)))
+                seat.hear(&heard);
+                let is_upgrade = heard.status == StatusCode::SWITCHING_PROTOCOLS;
+                let answer = Answer::http1(connection, seat, is_upgrade);
+                Ok(Reply::as_came(heard, answer))
             }
             Connection::Http2(stream) => {
                 let Outgoing::Http2(request) = request else {
@@ -259,7 +260,7 @@ async fn send_http2(
     seat: Seat,
     request: &mut Request<RequestBody>,
     may_repeat: bool,
-) -> Result<Response<Answer>, SendError> {
+) -> Result<Reply<Answer>, SendError> {
     let sent = if may_repeat {
         replica(request)
     } else {
@@ -268,8 +269,9 @@ async fn send_http2(
     match stream.sender().try_send_request(sent).await {
         Ok(mut response) => {
             // The connection has checked that they are equal, and not that there is one.
-            http1::only_length(response.headers_mut())?;
-            Ok(response.map(|incoming| Answer::http2(incoming, stream, seat)))
+            only_length(response.headers_mut())?;
+            let answered = response.map(|incoming| Answer::http2(incoming, stream, seat));
+            Ok(Reply::read(answered))
         }
         Err(mut failed) => {
             let unsent = failed.take_message();
@@ -287,8 +289,9 @@ async fn send_http2(
 
 impl Seat {
     /// The endpoint may say how long it keeps a connection.
-    fn hear(&mut self, headers: &HeaderMap) {
-        if let Some(promised) = headers.get(KEEP_ALIVE).and_then(promised_timeout) {
+    fn hear(&mut self, head: &Heard) {
+        let mut said = head.all(Kind::KeepAlive);
+        if let Some(promised) = said.next().and_then(promised_timeout) {
             let promised = promised.saturating_sub(Duration::from_secs(1));
             self.keep = self.keep.min(promised);
         }
@@ -348,8 +351,8 @@ fn replica(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 /// The `timeout` of a `Keep-Alive` header.
-fn promised_timeout(value: &HeaderValue) -> Option<Duration> {
-    let mut parameters = value.to_str().ok()?.split(',');
+fn promised_timeout(value: &[u8]) -> Option<Duration> {
+    let mut parameters = str::from_utf8(value).ok()?.split(',');
     let seconds = parameters.find_map(|parameter| parameter.trim().strip_prefix("timeout="))?;
     seconds.parse().ok().map(Duration::from_secs)
 }
@@ -360,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_promised_timeout_is_read() {
-        let read = |value| promised_timeout(&HeaderValue::from_static(value));
+        let read = |value: &str| promised_timeout(value.as_bytes());
         assert_eq!(read("timeout=5, max=100"), Some(Duration::from_secs(5)));
         assert_eq!(read("max=100, timeout=2"), Some(Duration::from_secs(2)));
         assert_eq!(read("max=100"), None);

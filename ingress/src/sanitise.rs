@@ -18,6 +18,7 @@ pub(crate) use self::{
     names::Names,
     path::{has_encoded_slash, hex_of, query_value, query_values},
 };
+use crate::http1::names_nothing;
 
 /// Why a request is refused before it is routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -220,10 +221,7 @@ pub(crate) fn strip_hop_by_hop_of(names: Names, headers: &mut HeaderMap) {
 
 /// Takes out Connection, and what it names.
 fn strip_options(headers: &mut HeaderMap) {
-    let is_plain = |value: &HeaderValue| {
-        let value = value.as_bytes();
-        value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
-    };
+    let is_plain = |value: &HeaderValue| names_nothing(value.as_bytes());
     if !headers.get_all(header::CONNECTION).iter().all(is_plain) {
         let named: Vec<HeaderName> = (headers.get_all(header::CONNECTION).iter())
             .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))

@@ -8,8 +8,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header,
-    request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request::Parts,
 };
 use tokio::time::Instant;
 
@@ -17,6 +16,7 @@ use super::AccessLog;
 use crate::{
     client::REQUEST_ID,
     forward::Exchange,
+    reply::Reply,
     respond::{Body, Refusal},
     table::Route,
 };
@@ -109,17 +109,17 @@ impl Exchange<'_> {
         &self,
         log: &Rc<AccessLog>,
         reason: Option<Refusal>,
-        response: Response<Body>,
-    ) -> Response<Body> {
+        reply: Reply<Body>,
+    ) -> Reply<Body> {
         let Some(mut record) = self.notes.record.take() else {
-            return response;
+            return reply;
         };
-        record.status = response.status();
+        record.status = reply.status();
         record.reason = reason.map(Refusal::label);
         record.endpoint = self.notes.endpoint.get();
         record.tries = self.notes.tries.get();
         let answered = self.notes.answered.get();
         record.upstream_time = answered.map(|answered| answered.duration_since(self.started));
-        response.map(|body| body.logged(Rc::clone(log), record))
+        reply.map(|body| body.logged(Rc::clone(log), record))
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Response};
+use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -16,6 +16,7 @@ use super::Exchange;
 use crate::{
     balance::{Outcome, Target, Turn},
     pool::{Answer, ConnectError, Destination, Ends, Lease, Outgoing, Upload},
+    reply::Reply,
     respond::Refusal,
     table::{Cluster, Retry, Route, Timeouts},
     timers::Timers,
@@ -67,7 +68,7 @@ pub(super) struct Attempt<'a> {
 /// The head of an endpoint's response.
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) response: Response<Answer>,
+    pub(super) reply: Reply<Answer>,
     /// Brings the client back to the endpoint.
     pub(super) cookie: Option<HeaderValue>,
 }
@@ -136,11 +137,12 @@ impl<'a> Attempt<'a> {
             let limit = limit.unwrap_or(self.config().response_timeout);
             let timers = &exchange.connection.worker.timers;
             let failure = match within(timers, limit, &self.upload.last, sent).await {
-                Some(Ok(response)) => {
-                    let is_last = !may_repeat || !self.retry().after.contains(&response.status());
-                    self.answered(target, &response, started);
+                Some(Ok(reply)) => {
+                    let status = reply.status();
+                    let is_last = !may_repeat || !self.retry().after.contains(&status);
+                    self.answered(target, status, started);
                     if is_last {
-                        return Ok(self.head(target, response));
+                        return Ok(self.head(target, reply));
                     }
                     // Where nobody else can be asked, this answer is as good as any.
                     match self.again(target, Failure::Status, may_repeat, is_reused) {
@@ -148,7 +150,7 @@ impl<'a> Attempt<'a> {
                             target = next;
                             continue;
                         }
-                        Err(_) => return Ok(self.head(target, response)),
+                        Err(_) => return Ok(self.head(target, reply)),
                     }
                 }
                 Some(Err(error)) => {
@@ -280,10 +282,10 @@ impl<'a> Attempt<'a> {
         Ok(next)
     }
 
-    fn answered(&self, target: Target<'_>, response: &Response<Answer>, started: Instant) {
+    fn answered(&self, target: Target<'_>, status: StatusCode, started: Instant) {
         let now = Instant::now();
         self.exchange.notes.answered.set(Some(now));
-        let outcome = match response.status().as_u16() {
+        let outcome = match status.as_u16() {
             502..=504 => Outcome::Failure,
             _ => Outcome::Success,
         };
@@ -291,11 +293,11 @@ impl<'a> Attempt<'a> {
         self.turn.observe(target, now.duration_since(started), now);
     }
 
-    fn head(&self, target: Target<'_>, response: Response<Answer>) -> Head {
+    fn head(&self, target: Target<'_>, reply: Reply<Answer>) -> Head {
         let is_tls = self.exchange.connection.client.is_tls;
         Head {
             cookie: self.turn.cookie(target, is_tls),
-            response,
+            reply,
         }
     }
 

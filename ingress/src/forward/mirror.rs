@@ -81,7 +81,7 @@ async fn send(
     let is_http2 = cluster.transport.is_http2;
     let mut request = Outgoing::new(&mut head, body, is_http2, &worker.head_memory);
     match lease.send(&mut request, false, drop).await {
-        Ok(response) => throw_away(response.into_body()).await,
+        Ok(reply) => throw_away(reply.body).await,
         Err(error) => {
             debug!(cluster = %cluster.name, endpoint = %target.address, %error, "copy failed");
         }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -17,8 +16,8 @@ use crate::{
     http1::OtherLength,
     listen::Reset,
     pool::{Answer, AnswerError, Upload},
-    respond::{Body, SERVER},
-    sanitise,
+    reply::{Head, Reply},
+    respond::Body,
     table::Route,
 };
 
@@ -67,19 +66,19 @@ pub(crate) struct Passage {
 }
 
 /// An endpoint's answer, as the client gets it.
-pub(crate) fn respond(
-    response: Response<Answer>,
-    route: &Route,
-    passage: Passage,
-) -> Response<Body> {
-    let (mut parts, body) = response.into_parts();
-    // Each connection says its own version.
-    parts.version = Version::HTTP_11;
-    sanitise::strip_hop_by_hop(&mut parts.headers);
-    parts.headers.entry(header::SERVER).or_insert(SERVER);
-    for edits in &route.filters.response {
-        edits.apply(&mut parts.headers);
-    }
+pub(crate) fn respond(reply: Reply<Answer>, route: &Route, passage: Passage) -> Reply<Body> {
+    let edits = &route.filters.response;
+    let head = match reply.head {
+        Head::AsCame(heard) if edits.is_empty() && heard.is_plain() => Head::AsCame(heard),
+        head => {
+            let mut parts = head.into_parts();
+            for edits in edits {
+                edits.apply(&mut parts.headers);
+            }
+            Head::Read(parts)
+        }
+    };
+    let body = reply.body;
     let upstream = Upstream {
         body,
         broken: None,
@@ -88,7 +87,10 @@ pub(crate) fn respond(
         silent_since: None,
         timer: None,
     };
-    Response::from_parts(parts, Body::Upstream(Box::new(upstream)))
+    Reply {
+        head,
+        body: Body::Upstream(Box::new(upstream)),
+    }
 }
 
 impl Upstream {

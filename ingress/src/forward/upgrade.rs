@@ -12,8 +12,9 @@ use super::tunnel::tunnel;
 use crate::{
     listen::{Incoming, Upgrading, Worker},
     pool::{Answer, Transport},
+    reply::Reply,
     respond::{Body, Refusal},
-    sanitise::{self, Malformed, Names},
+    sanitise::{Malformed, Names},
     table::Route,
 };
 
@@ -88,22 +89,20 @@ impl Upgrade {
     /// what the tunnel counts as until then.
     pub(super) fn switch(
         self,
-        response: Response<Answer>,
+        reply: Reply<Answer>,
         held: impl Debug + 'static,
         route: &Route,
         worker: &Worker,
     ) -> Result<Response<Body>, Refusal> {
-        let (parts, answer) = response.into_parts();
-        let upstream = answer.into_upgraded().ok_or(Refusal::Garbled)?;
+        let upstream = reply.body.into_upgraded().ok_or(Refusal::Garbled)?;
         let idle = route.timeouts.idle;
         drop(worker.tasks.spawn_local(async move {
             tunnel(self.client, upstream, idle).await;
             drop(held);
         }));
         let mut switched = Response::new(Body::Text(bytes::Bytes::new()));
-        *switched.headers_mut() = parts.headers;
+        *switched.headers_mut() = reply.head.into_parts().headers;
         let headers = switched.headers_mut();
-        sanitise::strip_hop_by_hop(headers);
         if self.is_extended {
             headers.remove(header::SEC_WEBSOCKET_ACCEPT);
             headers.remove(header::CONTENT_LENGTH);

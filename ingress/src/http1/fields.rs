@@ -1,26 +1,43 @@
 //! Fields of heads and trailers, and what some of them say. Pure.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::Malformed;
 
 /// Fields that there is room for beside those of the message: headers are added to most.
-const ROOM: usize = 8;
+pub(super) const ROOM: usize = 8;
 
 /// Fields that were found in these bytes.
 pub(crate) fn fields_of(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(fields.len() + ROOM);
     for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value)).ok()?;
-        headers.append(name, value);
+        append(
+            &mut headers,
+            field.name.as_bytes(),
+            bytes.slice_ref(field.value),
+        )?;
     }
     Some(headers)
+}
+
+/// Adds a field; none where that is not one.
+pub(super) fn append(headers: &mut HeaderMap, name: &[u8], value: Bytes) -> Option<()> {
+    let name = HeaderName::from_bytes(name).ok()?;
+    let value = HeaderValue::from_maybe_shared(value).ok()?;
+    headers.append(name, value);
+    Some(())
 }
 
 /// Whether a list such as that of `Connection` names this option, which is in lower case.
 pub(crate) fn has_option(value: &[u8], option: &str) -> bool {
     let mut options = value.split(|byte| *byte == b',');
     options.any(|named| named.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// Whether a value of `Connection` names no other field.
+pub(crate) fn names_nothing(value: &[u8]) -> bool {
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
 /// Whether a value of `Connection` leaves the connection open; where it says both, it does not.
@@ -41,4 +58,41 @@ pub(crate) fn number(digits: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What `Content-Length` says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaidLength {
+    pub(crate) bytes: u64,
+    /// It was said once, and as a number.
+    pub(crate) is_plain: bool,
+}
+
+/// What the values of `Content-Length` say, perhaps several times.
+pub(crate) fn length(
+    values: impl Iterator<Item: AsRef<[u8]>>,
+) -> Result<Option<SaidLength>, Malformed> {
+    let mut said: Option<SaidLength> = None;
+    for value in values {
+        for digits in value.as_ref().split(|byte| *byte == b',') {
+            let bytes = number(digits.trim_ascii()).ok_or(Malformed::ContentLength)?;
+            if said.is_some_and(|said| said.bytes != bytes) {
+                return Err(Malformed::ContentLength);
+            }
+            said = Some(SaidLength {
+                bytes,
+                is_plain: said.is_none(),
+            });
+        }
+    }
+    Ok(said)
+}
+
+/// Leaves what `Content-Length` says in the head once.
+pub(crate) fn only_length(headers: &mut HeaderMap) -> Result<(), Malformed> {
+    let said = length(headers.get_all(header::CONTENT_LENGTH).iter())?;
+    if let Some(said) = said.filter(|said| !said.is_plain) {
+        headers.insert(header::CONTENT_LENGTH, said.bytes.into());
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Response, StatusCode, request::Parts};
+use http::{StatusCode, request::Parts};
 use http_body::Body as _;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ use super::{Incoming, ON_THE_WAY, io::ClientIo};
 use crate::{
     forward::{self, Connection},
     http1::{Encoder, Length, Malformed, Rewound, SendError, Sender},
+    reply::{self, Reply},
     respond::Body,
     timers::Timer,
 };
@@ -171,7 +172,7 @@ async fn exchange(
 ) -> Then {
     let asked = request.asked;
     wire.with(|wire| wire.expects = request.expects);
-    let Some(response) = answer(connection, wire, &mut request.parts).await else {
+    let Some(reply) = answer(connection, wire, &mut request.parts).await else {
         debug!("the client went away before its answer");
         return Then::Drop;
     };
@@ -179,14 +180,14 @@ async fn exchange(
     let mut head = worker.head_memory.take();
     head.clear();
     head.extend_from_slice(&connection.interim.take());
-    let (parts, body) = response.into_parts();
+    let Reply { head: said, body } = reply;
     // A client that was not told to send its body may do so now, or not.
     let is_undecided = wire.with(|wire| {
         let untold = std::mem::take(&mut wire.expects) | std::mem::take(&mut wire.owes_continue);
         untold && !wire.reader.has_ended()
     });
     let framing = response::encode(
-        &parts,
+        &said,
         &body.size_hint(),
         asked,
         is_undecided || close.is_cancelled(),
@@ -195,23 +196,24 @@ async fn exchange(
     );
     let length = framing.length.filter(|length| *length != Length::Known(0));
     let body = length.map(|length| {
-        let encoder = if asked.takes_trailers {
-            Encoder::new(length, &parts.headers)
-        } else {
-            Encoder::without_trailers(length)
+        let encoder = match &said {
+            reply::Head::Read(parts) if asked.takes_trailers => {
+                Encoder::new(length, &parts.headers)
+            }
+            _ => Encoder::without_trailers(length),
         };
         (body, encoder)
     });
     let mut sender = Sender::default();
     sender.begin(head, body);
-    let status = parts.status;
-    drop(parts);
+    let switches = said.status() == StatusCode::SWITCHING_PROTOCOLS;
+    drop(said);
     if let Err(error) = send(wire, &mut sender).await {
         debug!(%error, "the answer was not sent to its end");
         return Then::Drop;
     }
     worker.head_memory.replace(sender.into_head());
-    if status == StatusCode::SWITCHING_PROTOCOLS {
+    if switches {
         return Then::Switch;
     }
     if framing.keep_alive {
@@ -230,15 +232,15 @@ async fn answer(
     connection: &Connection,
     wire: &Rc<Shared>,
     parts: &mut Parts,
-) -> Option<Response<Body>> {
+) -> Option<Reply<Body>> {
     let body = Incoming::Http1(Received::new(wire));
     let mut served = pin!(forward::serve(connection, parts, body));
     let timers = &connection.worker.brief_timers;
     let mut unwatched =
         (!wire.with(|wire| wire.is_watched())).then(|| timers.until(Instant::now() + UNWATCHED));
     poll_fn(|cx| {
-        if let Poll::Ready(response) = served.as_mut().poll(cx) {
-            return Poll::Ready(Some(response));
+        if let Poll::Ready(reply) = served.as_mut().poll(cx) {
+            return Poll::Ready(Some(reply));
         }
         wire.with(|wire| {
             let mut interim = connection.interim.borrow_mut();

@@ -54,9 +54,9 @@ pub(super) async fn serve(
         async move {
             let (mut parts, body) = request.into_parts();
             let body = Incoming::Http2(body);
-            let response = forward::serve(&connection, &mut parts, body).await;
+            let reply = forward::serve(&connection, &mut parts, body).await;
             turn::answered(under_way.answered());
-            Ok::<_, Infallible>(response.map(turn::Turned))
+            Ok::<_, Infallible>(reply.map(turn::Turned).into_response())
         }
     });
     let calm = Calm::default();

@@ -38,7 +38,7 @@ impl Exchange<'_> {
         let limit = self.connection.worker.shared.config.response_timeout;
         let answer = timeout(limit, self.forward(cluster, request)).await;
         let response = answer.map_err(|_elapsed| Refusal::Timeout)??;
-        Ok(respond(response, route, Passage::default()))
+        Ok(respond(response.into(), route, Passage::default()).into_response())
     }
 }
 

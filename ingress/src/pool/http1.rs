@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{Method, Response};
+use http::Method;
 use http_body::{Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -21,13 +21,13 @@ use tokio::{
 };
 
 pub(crate) use self::reader::replay;
-pub(super) use self::{head::only_length, request::Request};
+pub(super) use self::request::Request;
 use self::{
     reader::{Reader, Said},
     request::Head,
 };
 use super::{RequestBody, body::UploadError};
-use crate::http1::{self, Malformed, Piece, Rewound, Scratch, SendError, Sender};
+use crate::http1::{self, Heard, Malformed, Piece, Rewound, Scratch, SendError, Sender};
 
 /// A connection to an endpoint, and the one request that is under way on it.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        hint: impl Fn(Response<()>),
-    ) -> Poll<Result<Response<()>, Error>> {
+        hint: impl Fn(Heard),
+    ) -> Poll<Result<Heard, Error>> {
         loop {
             match self.sender.poll(&mut self.io, cx) {
                 // An endpoint that takes no more may have said why.
@@ -108,7 +108,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Connection<Io> {
                 }
             }
             match self.reader.next_head(&self.method)? {
-                Some(Said::Answer(response)) => return Poll::Ready(Ok(response)),
+                Some(Said::Answer(head)) => return Poll::Ready(Ok(head)),
                 Some(Said::Continue) => {
                     if let Some(body) = self.sender.body_mut() {
                         body.consent();

@@ -6,7 +6,11 @@ use http::{HeaderMap, StatusCode, Version, header, response::Parts};
 use http_body::SizeHint;
 
 use super::head::Asked;
-use crate::http1::{Length, Malformed, Reason, has_option};
+use crate::{
+    http1::{Heard, Kind, Length, Malformed, Reason, has_option},
+    reply::Head,
+    respond::SERVER,
+};
 
 /// How the rest of an answer goes on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +32,26 @@ struct Said<'h> {
 /// Writes the head of a response whose body is as long as `size` says. What says where that ends is decided here, whatever the
 /// headers say, and so is whether the connection stays open: `closes` where this is its last answer anyway.
 pub(super) fn encode(
-    parts: &Parts,
+    head: &Head,
     size: &SizeHint,
     asked: Asked,
     closes: bool,
     date: &[u8],
     out: &mut Vec<u8>,
 ) -> Framing {
-    let is_upgrade = parts.status == StatusCode::SWITCHING_PROTOCOLS;
-    put_status(asked.version, parts, out);
-    let said = put_fields(&parts.headers, is_upgrade, out);
-    let length = length(parts.status, size, asked);
+    let status = head.status();
+    let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
+    let said = match head {
+        Head::AsCame(heard) => {
+            put_status(asked.version, status, heard.reason.as_ref(), out);
+            pass_fields(heard, out)
+        }
+        Head::Read(parts) => {
+            put_status(asked.version, status, parts.extensions.get(), out);
+            put_fields(&parts.headers, is_upgrade, out)
+        }
+    };
+    let length = length(status, size, asked);
     let framing = Framing {
         keep_alive: asked.keep_alive
             && !(closes || said.closes)
@@ -49,7 +62,7 @@ pub(super) fn encode(
         Some(Length::Known(length)) => put_length(length, out),
         Some(Length::Chunked) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         // What a GET would have been answered with, where that is known.
-        None if asked.is_head || parts.status == StatusCode::NOT_MODIFIED => {
+        None if asked.is_head || status == StatusCode::NOT_MODIFIED => {
             if let Some(length) = said.length {
                 put_field(b"content-length", length, out);
             } else if let Some(length @ 1..) = size.exact() {
@@ -74,7 +87,7 @@ pub(super) fn encode(
 
 /// Writes a head that comes before that of the answer itself (RFC 9110 section 15.2).
 pub(crate) fn encode_hint(parts: &Parts, out: &mut Vec<u8>) {
-    put_status(Version::HTTP_11, parts, out);
+    put_status(Version::HTTP_11, parts.status, parts.extensions.get(), out);
     put_fields(&parts.headers, false, out);
     out.extend_from_slice(b"\r\n");
 }
@@ -95,7 +108,8 @@ pub(super) fn encode_refusal(malformed: Malformed, date: &[u8], out: &mut Vec<u8
         keep_alive: false,
         takes_trailers: false,
     };
-    encode(&parts, &SizeHint::with_exact(0), asked, true, date, out);
+    let head = Head::Read(parts);
+    encode(&head, &SizeHint::with_exact(0), asked, true, date, out);
 }
 
 /// How the client knows where the body ends; none where there is none.
@@ -110,20 +124,45 @@ fn length(status: StatusCode, size: &SizeHint, asked: Asked) -> Option<Length> {
     })
 }
 
-fn put_status(version: Version, parts: &Parts, out: &mut Vec<u8>) {
+fn put_status(version: Version, status: StatusCode, reason: Option<&Reason>, out: &mut Vec<u8>) {
     let version: &[u8] = match version {
         Version::HTTP_10 => b"HTTP/1.0 ",
         _ => b"HTTP/1.1 ",
     };
     out.extend_from_slice(version);
-    out.extend_from_slice(parts.status.as_str().as_bytes());
+    out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
-    let usual = || parts.status.canonical_reason().unwrap_or_default();
-    match parts.extensions.get::<Reason>() {
+    let usual = || status.canonical_reason().unwrap_or_default();
+    match reason {
         Some(Reason(reason)) => out.extend_from_slice(reason),
         None => out.extend_from_slice(usual().as_bytes()),
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the fields that came from an endpoint for the client, and gives what the others say.
+fn pass_fields<'h>(heard: &'h Heard, out: &mut Vec<u8>) -> Said<'h> {
+    let mut said = Said::default();
+    let mut has_server = false;
+    for (kind, name, value) in heard.fields() {
+        match kind {
+            Kind::ContentLength => {
+                said.length = Some(value);
+                continue;
+            }
+            Kind::Connection | Kind::KeepAlive | Kind::TransferEncoding | Kind::HopByHop => {
+                continue;
+            }
+            Kind::Date => said.has_date = true,
+            Kind::Server => has_server = true,
+            Kind::Trailer | Kind::Other => {}
+        }
+        put_field(name, value, out);
+    }
+    if !has_server {
+        put_field(b"server", SERVER.as_bytes(), out);
+    }
+    said
 }
 
 /// Writes the fields that do not say where the message ends, and gives what the others say.

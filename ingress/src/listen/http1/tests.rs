@@ -9,8 +9,9 @@ use proptest::prelude::*;
 
 use super::{head::Asked, replay::replay, *};
 use crate::{
-    http1::{MAX_FIELDS, MAX_HEAD},
+    http1::{Heard, MAX_FIELDS, MAX_HEAD},
     pool,
+    reply::Head as Said,
 };
 
 /// What becomes of bytes that come on a connection: the paths of the requests that they are, and what is wrong after those.
@@ -240,6 +241,47 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
     pieces.prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+/// Fields of endpoints' answers …
+const FIELDS: [&str; 21] = [
+    "Connection: keep-alive\r\n",
+    "connection: Close\r\n",
+    "Keep-Alive: timeout=5\r\n",
+    "Content-Length: 5\r\n",
+    "content-length: 05\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "TE: trailers\r\n",
+    "Upgrade: h2c\r\n",
+    "Proxy-Connection: close\r\n",
+    "Date: then\r\n",
+    "server:nginx\r\n",
+    "Set-Cookie: a=1\r\n",
+    "set-cookie: b=2\r\n",
+    "X-A:  1 \n",
+    "x-a: 2\r\n",
+    "X_Y: z\r\n",
+    "ETag: \"\"\r\n",
+    ODD[0],
+    ODD[1],
+    ODD[2],
+    ODD[3],
+];
+
+/// … and those with which one has to be read.
+const ODD: [&str; 4] = [
+    "Connection: x-a\r\n",
+    "Connection: close, X_Y\r\n",
+    "Content-Length: 5, 5\r\n",
+    "Trailer: x-sum\r\n",
+];
+
+fn heard(text: &str) -> Heard {
+    let bytes = Bytes::copy_from_slice(text.as_bytes());
+    let mut fields = [httparse::EMPTY_HEADER; 16];
+    let mut found = httparse::Response::new(&mut fields);
+    assert!(found.parse(&bytes).unwrap().is_complete());
+    Heard::new(&bytes, bytes.len(), &found).unwrap()
+}
+
 proptest! {
     #[test]
     fn pipelined_requests_are_the_same_however_their_bytes_come(
@@ -256,6 +298,44 @@ proptest! {
         cut in 1_usize..60,
     ) {
         prop_assert_eq!(replay(&bytes, cut), replay(&bytes, usize::MAX));
+    }
+
+    #[test]
+    fn a_head_that_goes_on_as_it_came_says_what_one_that_was_read_says(
+        first in prop::sample::select(vec![
+            "HTTP/1.1 200 OK", "HTTP/1.0 204 No Content", "HTTP/1.1 304 Not Modified", "HTTP/1.1 404 Lost", "HTTP/1.1 599 ",
+        ]),
+        fields in prop::collection::vec(prop::sample::select(FIELDS.to_vec()), 0..9),
+        is_known in any::<bool>(),
+        is_head in any::<bool>(),
+        is_old in any::<bool>(),
+    ) {
+        let text = [first, "\r\n", &fields.concat(), "\r\n"].concat();
+        let (came, read) = (heard(&text), Said::Read(Said::AsCame(heard(&text)).into_parts()));
+        let is_odd = fields.iter().any(|field| ODD.contains(field));
+        let lengths = fields.iter().filter(|field| field.to_lowercase().starts_with("content-length")).count();
+        let is_chunked = fields.contains(&"Transfer-Encoding: chunked\r\n");
+        prop_assert_eq!(came.is_plain(), !is_odd && lengths <= usize::from(!is_chunked));
+        if came.is_plain() {
+            let size = if is_known { SizeHint::with_exact(5) } else { SizeHint::default() };
+            let version = if is_old { Version::HTTP_10 } else { Version::HTTP_11 };
+            let asked = Asked { version, is_head, keep_alive: true, takes_trailers: true };
+            let written = |head: &Said| {
+                let mut out = Vec::new();
+                let framing = response::encode(head, &size, asked, false, b"now", &mut out);
+                let out = String::from_utf8(out).unwrap();
+                let (first, fields) = out.split_once("\r\n").unwrap();
+                let named = |field: &str| {
+                    let (name, value) = field.split_once(": ").unwrap();
+                    (name.to_lowercase(), value.to_owned())
+                };
+                let mut fields: Vec<_> = fields.trim_end().split("\r\n").map(named).collect();
+                // Those of one name have an order among themselves.
+                fields.sort_by(|one, other| one.0.cmp(&other.0));
+                (first.to_owned(), fields, framing)
+            };
+            prop_assert_eq!(written(&Said::AsCame(came)), written(&read));
+        }
     }
 
     #[test]
@@ -283,7 +363,9 @@ proptest! {
         let data = chunks.concat();
         let size = if is_known { SizeHint::with_exact(data.len() as u64) } else { SizeHint::default() };
         let mut bytes = Vec::new();
-        let framing = response::encode(&parts, &size, asked, false, b"now", &mut bytes);
+        let head = Said::Read(parts);
+        let framing = response::encode(&head, &size, asked, false, b"now", &mut bytes);
+        let parts = head.into_parts();
         let trailers: HeaderMap = [(HeaderName::from_static("x-sum"), HeaderValue::from_static("1"))]
             .into_iter()
             .collect();

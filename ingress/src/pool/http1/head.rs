@@ -3,9 +3,9 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes};
-use http::{HeaderMap, Method, Response, StatusCode, Version, header};
+use http::{Method, StatusCode, Version};
 
-use crate::http1::{MAX_FIELDS, MAX_HEAD, Malformed, Reason, fields_of, number, stays_open};
+use crate::http1::{Heard, Kind, MAX_FIELDS, MAX_HEAD, Malformed, length, stays_open};
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Framing {
 }
 
 /// Takes a head out of what has come; none where it is not all there.
-pub(super) fn parse(buffer: &mut Bytes) -> Result<Option<Response<()>>, Malformed> {
+pub(super) fn parse(buffer: &mut Bytes) -> Result<Option<Heard>, Malformed> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
@@ -36,40 +36,25 @@ pub(super) fn parse(buffer: &mut Bytes) -> Result<Option<Response<()>>, Malforme
         Ok(_) => return Err(Malformed::HeadTooLarge),
         Err(error) => return Err(Malformed::Head(error)),
     };
-    let code = parsed.code.unwrap_or_default();
-    let status = StatusCode::from_u16(code).map_err(|_invalid| Malformed::Value)?;
-    let mut response = Response::new(());
-    *response.status_mut() = status;
-    if parsed.version == Some(0) {
-        *response.version_mut() = Version::HTTP_10;
-    }
-    *response.headers_mut() = fields_of(buffer, parsed.headers).ok_or(Malformed::Value)?;
-    // The client reads the endpoint's own words.
-    if parsed.reason != status.canonical_reason()
-        && let Some(reason) = parsed.reason
-    {
-        let reason = Reason(buffer.slice_ref(reason.as_bytes()));
-        response.extensions_mut().insert(reason);
-    }
+    let heard = Heard::new(buffer, length, &parsed).ok_or(Malformed::Value)?;
     buffer.advance(length);
-    Ok(Some(response))
+    Ok(Some(heard))
 }
 
-/// Where the body ends of an answer to a request with this method. Leaves one length in the head at most.
-pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Framing, Malformed> {
-    let (status, version) = (response.status(), response.version());
-    let headers = response.headers_mut();
-    let mut may_reuse = leaves_open(version, headers);
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+/// Where the body ends of an answer to a request with this method.
+pub(super) fn framing(method: &Method, head: &Heard) -> Result<Framing, Malformed> {
+    let (status, version) = (head.status, head.version);
+    let mut may_reuse = leaves_open(head);
+    let mut codings = head.all(Kind::TransferEncoding);
     let said = if let Some(coding) = codings.next() {
-        let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
         if codings.next().is_some() || !is_chunked || version == Version::HTTP_10 {
             return Err(Malformed::TransferEncoding);
         }
         // Somebody on the way may have believed the length.
-        may_reuse &= headers.remove(header::CONTENT_LENGTH).is_none();
+        may_reuse &= head.all(Kind::ContentLength).next().is_none();
         Extent::Chunked
-    } else if let Some(length) = only_length(headers)? {
+    } else if let Some(length) = length(head.all(Kind::ContentLength))? {
         may_reuse &= length.is_plain;
         Extent::Length(length.bytes)
     } else {
@@ -88,10 +73,10 @@ pub(super) fn framing(method: &Method, response: &mut Response<()>) -> Result<Fr
 }
 
 /// Whether the endpoint leaves the connection open (RFC 9112 section 9.3). Where it says both, it does not.
-fn leaves_open(version: Version, headers: &HeaderMap) -> bool {
-    let mut is_left = version == Version::HTTP_11;
-    for value in headers.get_all(header::CONNECTION) {
-        match stays_open(value.as_bytes()) {
+fn leaves_open(head: &Heard) -> bool {
+    let mut is_left = head.version == Version::HTTP_11;
+    for value in head.all(Kind::Connection) {
+        match stays_open(value) {
             Some(false) => return false,
             Some(true) => is_left = true,
             None => {}
@@ -100,58 +85,22 @@ fn leaves_open(version: Version, headers: &HeaderMap) -> bool {
     is_left
 }
 
-pub(in crate::pool) struct Said {
-    bytes: u64,
-    /// It was said once, and as a number.
-    is_plain: bool,
-}
-
-/// What `Content-Length` says, which is left in the head once.
-pub(in crate::pool) fn only_length(headers: &mut HeaderMap) -> Result<Option<Said>, Malformed> {
-    let said = length(headers)?;
-    if let Some(said) = said.as_ref().filter(|said| !said.is_plain) {
-        headers.insert(header::CONTENT_LENGTH, said.bytes.into());
-    }
-    Ok(said)
-}
-
-/// What `Content-Length` says, perhaps several times.
-fn length(headers: &HeaderMap) -> Result<Option<Said>, Malformed> {
-    let mut said: Option<Said> = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for digits in value.as_bytes().split(|byte| *byte == b',') {
-            let bytes = number(digits.trim_ascii()).ok_or(Malformed::ContentLength)?;
-            if said.as_ref().is_some_and(|said| said.bytes != bytes) {
-                return Err(Malformed::ContentLength);
-            }
-            said = Some(Said {
-                bytes,
-                is_plain: said.is_none(),
-            });
-        }
-    }
-    Ok(said)
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
-    fn read(text: &str) -> Result<Option<Response<()>>, Malformed> {
+    fn read(text: &str) -> Result<Option<Heard>, Malformed> {
         parse(&mut Bytes::copy_from_slice(text.as_bytes()))
     }
 
     fn framed(method: &Method, text: &str) -> Result<(Extent, bool), Malformed> {
-        let mut response = read(text)?.expect("a whole head");
-        let framing = framing(method, &mut response)?;
-        assert!(
-            response
-                .headers()
-                .get_all(header::CONTENT_LENGTH)
-                .iter()
-                .count()
-                <= 1
-        );
+        let head = read(text)?.expect("a whole head");
+        let framing = framing(method, &head)?;
+        let headers = head.into_parts().headers;
+        let lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+        assert!(lengths.count() <= 1);
         Ok((framing.extent, framing.may_reuse))
     }
 

@@ -1,11 +1,11 @@
 //! Reads responses out of what comes on a connection, in whatever pieces it comes. Pure.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::SizeHint;
 
 use super::head::{self, Extent};
-use crate::http1::{Buffer, Chunked, Decoder, Malformed, Piece};
+use crate::http1::{Buffer, Chunked, Decoder, Heard, Malformed, Piece};
 
 /// Heads that may come before that of the answer itself (RFC 9110 section 15.2).
 const MAX_INTERIM: u8 = 32;
@@ -25,9 +25,9 @@ pub(crate) enum Said {
     /// It wants the body of the request.
     Continue,
     /// The head of something else that is not its answer yet.
-    Hint(Response<()>),
+    Hint(Heard),
     /// The head of its answer.
-    Answer(Response<()>),
+    Answer(Heard),
 }
 
 impl Default for Reader {
@@ -49,10 +49,10 @@ impl Reader {
 
     /// What the endpoint says next; none where it is not all there. `method` is that of the request.
     pub(crate) fn next_head(&mut self, method: &Method) -> Result<Option<Said>, Malformed> {
-        let Some(mut response) = self.buffer.next_head(head::parse)? else {
+        let Some(heard) = self.buffer.next_head(head::parse)? else {
             return Ok(None);
         };
-        let status = response.status();
+        let status = heard.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             self.interim += 1;
             if self.interim > MAX_INTERIM {
@@ -61,18 +61,18 @@ impl Reader {
             return Ok(Some(if status == StatusCode::CONTINUE {
                 Said::Continue
             } else {
-                Said::Hint(response)
+                Said::Hint(heard)
             }));
         }
         self.interim = 0;
-        let framing = head::framing(method, &mut response)?;
+        let framing = head::framing(method, &heard)?;
         self.may_reuse &= framing.may_reuse;
         self.body = match framing.extent {
             Extent::Length(length) => Decoder::Left(length),
             Extent::Chunked => Decoder::Chunked(Chunked::new()),
             Extent::UntilClose => Decoder::UntilClose,
         };
-        Ok(Some(Said::Answer(response)))
+        Ok(Some(Said::Answer(heard)))
     }
 
     /// The next piece of the body.
@@ -123,14 +123,14 @@ pub(crate) struct Whole {
 pub(crate) fn replay(method: &Method, bytes: &[u8], cut: usize) -> Option<Whole> {
     let mut reader = Reader::default();
     let mut pieces = bytes.chunks(cut.max(1));
-    let response = loop {
+    let heard = loop {
         match reader.next_head(method).ok()? {
-            Some(Said::Answer(response)) => break response,
+            Some(Said::Answer(heard)) => break heard,
             Some(Said::Continue | Said::Hint(_)) => {}
             None => reader.buffer.push(Bytes::copy_from_slice(pieces.next()?)),
         }
     };
-    let (parts, ()) = response.into_parts();
+    let parts = heard.into_parts();
     let (mut data, mut trailers) = (Vec::new(), None);
     loop {
         match reader.next_piece().ok()? {

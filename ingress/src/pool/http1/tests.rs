@@ -26,7 +26,7 @@ fn known(text: &str) -> RequestBody {
     RequestBody::Known(chunks.map(Bytes::copy_from_slice).collect::<VecDeque<_>>())
 }
 
-async fn head(connection: &mut Connection<DuplexStream>) -> Result<Response<()>, Error> {
+async fn head(connection: &mut Connection<DuplexStream>) -> Result<Heard, Error> {
     let head = poll_fn(|cx| connection.poll_head(cx, drop));
     timeout(Duration::from_secs(30), head)
         .await
@@ -52,7 +52,7 @@ async fn answer(text: &str) -> Result<(u16, Vec<u8>, bool), Error> {
     endpoint.shutdown().await.unwrap();
     let response = head(&mut connection).await?;
     let data = body(&mut connection).await?;
-    Ok((response.status().as_u16(), data, connection.may_reuse()))
+    Ok((response.status.as_u16(), data, connection.may_reuse()))
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -79,7 +79,7 @@ async fn one_connection_serves_one_request_after_another() {
     for _ in 0..3 {
         connection.begin(&mut request(RequestBody::Empty));
         endpoint.write_all(OK.as_bytes()).await.unwrap();
-        assert_eq!(head(&mut connection).await.unwrap().status(), 200);
+        assert_eq!(head(&mut connection).await.unwrap().status, 200);
         assert_eq!(body(&mut connection).await.unwrap(), b"ok");
         assert!(connection.may_reuse() && connection.is_silent());
     }
@@ -111,7 +111,7 @@ async fn a_request_that_could_not_be_written_at_all_is_unsent() {
     let (mut connection, mut endpoint) = connect(1000);
     connection.begin(&mut request);
     endpoint.write_all(OK.as_bytes()).await.unwrap();
-    assert_eq!(head(&mut connection).await.unwrap().status(), 200);
+    assert_eq!(head(&mut connection).await.unwrap().status, 200);
     let mut read = vec![0; 1000];
     let length = endpoint.read(&mut read).await.unwrap();
     assert_eq!(&read[..length], b"POST /x HTTP/1.1\r\nhost: h\r\n\r\n");
@@ -132,7 +132,7 @@ async fn an_answer_is_read_though_the_endpoint_takes_no_more_of_the_request() {
         drop(theirs);
     };
     let (response, ()) = tokio::join!(head(&mut connection), refuse);
-    assert_eq!(response.unwrap().status(), 413);
+    assert_eq!(response.unwrap().status, 413);
     assert!(!connection.may_reuse());
 }
 
@@ -203,7 +203,7 @@ async fn what_follows_a_switch_of_protocols_belongs_to_the_new_one() {
     connection.begin(&mut request(RequestBody::Empty));
     let text = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nContent-Length: 5\r\n\r\nhello";
     endpoint.write_all(text).await.unwrap();
-    assert_eq!(head(&mut connection).await.unwrap().status(), 101);
+    assert_eq!(head(&mut connection).await.unwrap().status, 101);
     assert!(!connection.may_reuse());
     let mut read = [0; 5];
     connection.into_inner().read_exact(&mut read).await.unwrap();
