@@ -215,9 +215,7 @@ where
             if let Rest::Failed = self.body {
                 return Poll::Pending;
             }
-            if let Err(error) = self.gather(cx) {
-                self.body = Rest::Broken(error);
-            }
+            self.gather(cx);
             if self.is_written() {
                 if self.needs_flush {
                     ready!(Pin::new(&mut io).poll_flush(cx)).map_err(SendError::Io)?;
@@ -243,8 +241,19 @@ where
         }
     }
 
-    /// Takes what there is of the body, up to a bound.
-    fn gather(&mut self, cx: &mut Context<'_>) -> Result<(), B::Error> {
+    /// Takes what there is of the body, up to a bound. Whether that is all there will be.
+    pub(crate) fn gather(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Err(error) = self.take_frames(cx) {
+            self.body = Rest::Broken(error);
+        }
+        self.head.take_along(&mut self.frames);
+        if self.frames.is_empty() {
+            self.waiting = 0;
+        }
+        matches!(self.body, Rest::Ended)
+    }
+
+    fn take_frames(&mut self, cx: &mut Context<'_>) -> Result<(), B::Error> {
         while let Rest::More(body, encoder) = &mut self.body
             && self.frames.len() < MAX_FRAMES
             && self.waiting < MAX_WAITING
@@ -265,10 +274,6 @@ where
             }
             let added = self.frames.range(added..).map(Bytes::len);
             self.waiting += added.sum::<usize>();
-        }
-        self.head.take_along(&mut self.frames);
-        if self.frames.is_empty() {
-            self.waiting = 0;
         }
         Ok(())
     }

@@ -33,8 +33,8 @@ use self::{head::Head, reader::Stop, wire::Shared};
 use super::{Incoming, ON_THE_WAY, io::ClientIo};
 use crate::{
     forward::{self, Connection},
-    http1::{Encoder, Length, Malformed, Rewound, SendError, Sender},
-    reply::{self, Reply},
+    http1::{Length, Malformed, Rewound, SendError, Sender},
+    reply::Reply,
     respond::Body,
     timers::Timer,
 };
@@ -53,7 +53,7 @@ enum Then {
     Next,
     /// It ends, and whatever the client still sends is thrown away.
     Linger,
-    /// It ends, and the client sends nothing more.
+    /// It ends, and the client has said that it sends nothing more.
     Close,
     /// It speaks another protocol.
     Switch,
@@ -125,7 +125,12 @@ pub(super) async fn serve(
     match then {
         Then::Switch => wire.with(wire::Wire::switch),
         Then::Linger => Box::pin(linger(&wire)).await,
-        Then::Close => poll_fn(|cx| wire.with(|wire| wire.poll_close(cx))).await,
+        Then::Close => {
+            poll_fn(|cx| wire.with(|wire| wire.poll_close(cx))).await;
+            if !wire.with(|wire| wire.is_over()) {
+                Box::pin(linger(&wire)).await;
+            }
+        }
         Then::Next | Then::Drop => {}
     }
     // The body may still be lent to somebody.
@@ -195,20 +200,14 @@ async fn exchange(
         &mut head,
     );
     let length = framing.length.filter(|length| *length != Length::Known(0));
-    let body = length.map(|length| {
-        let encoder = match &said {
-            reply::Head::Read(parts) if asked.takes_trailers => {
-                Encoder::new(length, &parts.headers)
-            }
-            _ => Encoder::without_trailers(length),
-        };
-        (body, encoder)
-    });
+    let body = length.map(|length| (body, response::encoder(&said, length, asked)));
     let mut sender = Sender::default();
     sender.begin(head, body);
     let switches = said.status() == StatusCode::SWITCHING_PROTOCOLS;
     drop(said);
-    if let Err(error) = send(wire, &mut sender).await {
+    let has_come = wire.with(|wire| wire.reader.has_ended());
+    let is_last = !framing.keep_alive && !switches;
+    if let Err(error) = send(wire, &mut sender, is_last && has_come).await {
         debug!(%error, "the answer was not sent to its end");
         return Then::Drop;
     }
@@ -220,7 +219,7 @@ async fn exchange(
         return Then::Next;
     }
     // Who is reset while it still sends may not read the answer.
-    if !asked.keep_alive && wire.with(|wire| wire.is_over()) {
+    if !asked.keep_alive && has_come {
         Then::Close
     } else {
         Then::Linger
@@ -273,9 +272,17 @@ enum Unsent {
     Body(forward::BodyError),
 }
 
-async fn send(wire: &Shared, sender: &mut Sender<Vec<u8>, Body>) -> Result<(), Unsent> {
+/// Sends an answer. Where the end of the connection `follows` at once, the last of it leaves with that.
+async fn send(
+    wire: &Shared,
+    sender: &mut Sender<Vec<u8>, Body>,
+    follows: bool,
+) -> Result<(), Unsent> {
     poll_fn(|cx| {
         wire.with(|wire| {
+            if follows && sender.gather(cx) {
+                wire.io.hold();
+            }
             if let Poll::Ready(sent) = sender.poll(&mut wire.io, cx) {
                 return Poll::Ready(sent.map_err(|error| match error {
                     SendError::Unsent(error) | SendError::Io(error) => Unsent::Io(error),
@@ -296,7 +303,7 @@ async fn refuse(connection: &Connection, wire: &Shared, malformed: Malformed) ->
     response::encode_refusal(malformed, &date, &mut head);
     let mut sender = Sender::default();
     sender.begin(head, None);
-    match send(wire, &mut sender).await {
+    match send(wire, &mut sender, false).await {
         Ok(()) => Then::Linger,
         Err(_) => Then::Drop,
     }

@@ -21,9 +21,13 @@ pub(crate) enum ClientIo {
 }
 
 impl ClientIo {
-    /// Whether its end is said by closing it, and nothing else.
-    pub(super) fn is_plain(&self) -> bool {
-        !matches!(self, Self::Tls(_))
+    /// What is written from now on may wait for the end of the connection, and leave in one packet with that.
+    pub(super) fn hold(&mut self) {
+        match self {
+            Self::Tcp(tcp) => tcp.hold(),
+            Self::Tls(tls) => tls.get_mut().0.hold(),
+            Self::Closed => {}
+        }
     }
 
     /// Whether it is told when something comes.

@@ -33,6 +33,8 @@ pub(crate) struct ClientStream {
     send_timeout: Duration,
     /// Since it took nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// What is written waits for the end of the connection.
+    holds: bool,
 }
 
 impl Reset {
@@ -48,6 +50,7 @@ impl ClientStream {
             reset,
             send_timeout,
             stalled: None,
+            holds: false,
         }
     }
 
@@ -69,6 +72,11 @@ impl ClientStream {
         self.reset.set();
         let message = format!("the client took nothing for {limit:?}");
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+    }
+
+    /// What is written from now on may wait for the end of the connection, and leave in one packet with that.
+    pub(super) fn hold(&mut self) {
+        self.holds = true;
     }
 
     /// Whether it is told when something comes.
@@ -113,7 +121,13 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = self.as_mut().socket().poll_write(cx, bytes);
+        let holds = self.holds;
+        let mut socket = self.as_mut().socket();
+        let written = if holds {
+            socket.poll_write_held(cx, bytes)
+        } else {
+            socket.poll_write(cx, bytes)
+        };
         self.unless_stalled(cx, written)
     }
 
@@ -122,6 +136,11 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.holds
+            && let [bytes] = slices
+        {
+            return self.poll_write(cx, bytes);
+        }
         let written = self.as_mut().socket().poll_write_vectored(cx, slices);
         self.unless_stalled(cx, written)
     }

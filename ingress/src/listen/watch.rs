@@ -8,11 +8,12 @@ use std::{
     net::{Shutdown, TcpStream as Unwatched},
     os::fd::{AsFd, BorrowedFd},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
+use rustix::net::{SendFlags, send};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -76,6 +77,25 @@ impl Socket {
         Some(unless_to_wait(read)?.map(|read| buffer.advance(read)))
     }
 
+    /// Writes what leaves only with the end of the connection: no packet is for that alone.
+    pub(super) fn poll_write_held(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if let Some(written) = self.write_unwatched(|tcp| send_held(tcp, bytes)) {
+            return Poll::Ready(written);
+        }
+        let tcp = self.watched()?;
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let written = tcp.try_io(Interest::WRITABLE, || send_held(&*tcp, bytes));
+            if let Some(written) = unless_to_wait(written) {
+                return Poll::Ready(written);
+            }
+        }
+    }
+
     /// Writes to a socket that is not watched; none where that is to be waited for.
     fn write_unwatched(
         &mut self,
@@ -86,6 +106,10 @@ impl Socket {
         };
         unless_to_wait(write(tcp))
     }
+}
+
+fn send_held(tcp: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    Ok(send(tcp, bytes, SendFlags::NOSIGNAL | SendFlags::MORE)?)
 }
 
 fn unless_to_wait<T>(done: io::Result<T>) -> Option<io::Result<T>> {
@@ -156,7 +180,7 @@ impl AsyncWrite for Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::{future::poll_fn, net::TcpListener};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -169,6 +193,26 @@ mod tests {
         let (ours, _) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
         (client, Socket::New(ours))
+    }
+
+    #[tokio::test]
+    async fn what_is_held_leaves_with_the_end_of_its_connection() {
+        for is_watched in [false, true] {
+            let (mut client, mut socket) = connect();
+            if is_watched {
+                socket.watched().unwrap();
+            }
+            let held = poll_fn(|cx| socket.poll_write_held(cx, b"last")).await;
+            assert_eq!(held.unwrap(), 4);
+            client.set_nonblocking(true).unwrap();
+            let early = client.peek(&mut [0]).unwrap_err();
+            assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
+            client.set_nonblocking(false).unwrap();
+            socket.shutdown().await.unwrap();
+            let mut all = String::new();
+            client.read_to_string(&mut all).unwrap();
+            assert_eq!(all, "last");
+        }
     }
 
     #[tokio::test]

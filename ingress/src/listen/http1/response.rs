@@ -7,7 +7,7 @@ use http_body::SizeHint;
 
 use super::head::Asked;
 use crate::{
-    http1::{Heard, Kind, Length, Malformed, Reason, has_option},
+    http1::{Encoder, Heard, Kind, Length, Malformed, Reason, has_option},
     reply::Head,
     respond::SERVER,
 };
@@ -83,6 +83,15 @@ pub(super) fn encode(
     }
     out.extend_from_slice(b"\r\n");
     framing
+}
+
+/// Frames the body of a response.
+pub(super) fn encoder(head: &Head, length: Length, asked: Asked) -> Encoder {
+    match head {
+        Head::Read(parts) if asked.takes_trailers => Encoder::new(length, &parts.headers),
+        // One that stayed as it came announces none.
+        Head::Read(_) | Head::AsCame(_) => Encoder::without_trailers(length),
+    }
 }
 
 /// Writes a head that comes before that of the answer itself (RFC 9110 section 15.2).

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::{head::Asked, replay::replay, *};
 use crate::{
-    http1::{Heard, MAX_FIELDS, MAX_HEAD},
+    http1::{Encoder, Heard, MAX_FIELDS, MAX_HEAD},
     pool,
     reply::Head as Said,
 };

@@ -169,11 +169,8 @@ impl Wire {
         self.reader.has_ended()
     }
 
-    /// Says that nothing follows, where the end of the connection does not.
+    /// Says that nothing follows.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.io.is_plain() {
-            return Poll::Ready(());
-        }
         Pin::new(&mut self.io).poll_shutdown(cx).map(drop)
     }
 
