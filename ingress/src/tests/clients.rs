@@ -147,10 +147,9 @@ async fn an_answer_says_its_date_once_and_keeps_that_of_its_endpoint() {
     )
     .await;
     let answer = exchange_bytes(mesh.http(), GET.as_bytes(), "\r\n\r\nok").await;
-    let dates = answer.to_lowercase().matches("date: ").count();
-    assert_eq!(dates, 1, "{answer}");
+    assert_eq!(answer.matches("date: ").count(), 1, "{answer}");
     assert!(
-        answer.contains("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
+        answer.contains("date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"),
         "{answer}"
     );
     let none = Mesh::start().await;

@@ -149,7 +149,8 @@ fn put_status(version: Version, status: StatusCode, reason: Option<&Reason>, out
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the fields that came from an endpoint for the client, and gives what the others say.
+/// Writes the fields that came from an endpoint for the client, and gives what the others say. Names are in lower case, as they are in a
+/// head that was read: what a route does to an answer must not change how the rest of it looks.
 fn pass_fields<'h>(heard: &'h Heard, out: &mut Vec<u8>) -> Said<'h> {
     let mut said = Said::default();
     let mut has_server = false;
@@ -166,7 +167,11 @@ fn pass_fields<'h>(heard: &'h Heard, out: &mut Vec<u8>) -> Said<'h> {
             Kind::Server => has_server = true,
             Kind::Trailer | Kind::Other => {}
         }
+        let start = out.len();
         put_field(name, value, out);
+        if let Some(written) = out.get_mut(start..start + name.len()) {
+            written.make_ascii_lowercase();
+        }
     }
     if !has_server {
         put_field(b"server", SERVER.as_bytes(), out);

@@ -327,7 +327,7 @@ proptest! {
                 let (first, fields) = out.split_once("\r\n").unwrap();
                 let named = |field: &str| {
                     let (name, value) = field.split_once(": ").unwrap();
-                    (name.to_lowercase(), value.to_owned())
+                    (name.to_owned(), value.to_owned())
                 };
                 let mut fields: Vec<_> = fields.trim_end().split("\r\n").map(named).collect();
                 // Those of one name have an order among themselves.
