@@ -89,7 +89,17 @@ fn essence(request: &str) -> [&str; 3] {
 /// Whether all that was seen was sent, in this order.
 fn is_among<'a>(seen: &[[&'a str; 3]], sent: &[[&'a str; 3]]) -> bool {
     let mut sent = sent.iter();
-    seen.iter().all(|seen| sent.any(|sent| sent == seen))
+    seen.iter().all(|seen| sent.any(|sent| is_same(seen, sent)))
+}
+
+/// Whether two requests are the same to who makes one slash of several, as Apache does.
+fn is_same([seen, seen_rest @ ..]: &[&str; 3], [sent, sent_rest @ ..]: &[&str; 3]) -> bool {
+    let one_slash = |line: &str| {
+        let mut bytes = line.as_bytes().to_vec();
+        bytes.dedup_by(|byte, before| *byte == b'/' && *before == b'/');
+        bytes
+    };
+    one_slash(seen) == one_slash(sent) && seen_rest == sent_rest
 }
 
 /// Sends each row's bytes to each server behind us. A server may refuse what we forward, but not see anything else in it.

@@ -22,7 +22,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Cases at most, however many are asked for: in each of them somebody may be that silent.
 const MOST: u32 = 500;
 
-const SEEDS: [&[u8]; 6] = [
+const SEEDS: [&[u8]; 7] = [
+    b"GET //a//b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
     b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
     b"POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
     b"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
