@@ -180,3 +180,34 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_found_in_a_head_is_there_once_it_is_read() {
+        let mut found = 0;
+        for byte in 0..=u8::MAX {
+            for (before, after) in [("x", ": a"), ("x: a", "c")] {
+                let head = [
+                    b"HTTP/1.1 200 OK\r\n",
+                    before.as_bytes(),
+                    &[byte],
+                    after.as_bytes(),
+                ];
+                let bytes = Bytes::from([&head.concat(), b"\r\n\r\n".as_slice()].concat());
+                let mut fields = [httparse::EMPTY_HEADER; 4];
+                let mut response = httparse::Response::new(&mut fields);
+                let Ok(httparse::Status::Complete(length)) = response.parse(&bytes) else {
+                    continue;
+                };
+                let count = response.headers.len();
+                let parts = Heard::new(&bytes, length, &response).unwrap().into_parts();
+                assert_eq!(parts.headers.len(), count, "{byte:#x}");
+                found += count;
+            }
+        }
+        assert!(found > 200, "{found} fields");
+    }
+}
