@@ -92,7 +92,7 @@ async fn accept(
         mut peer,
         mut local,
     } = accepted;
-    let mut socket = Socket::New(socket);
+    let mut socket = Socket::new(socket, &worker.promptness);
     let config = &worker.shared.config;
     if config.proxy_protocol {
         let Ok(stream) = socket.watched() else {

@@ -1,13 +1,11 @@
 //! A client's socket, which can be closed so that the client cannot take it for the end of a response.
 
 use std::{
+    cell::Cell,
     future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,7 +20,7 @@ use super::watch::Socket;
 
 /// Whether a socket is reset when it is closed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Reset(Arc<AtomicBool>);
+pub(crate) struct Reset(Rc<Cell<bool>>);
 
 /// A socket that is reset, instead of closed, once its [`Reset`] is set.
 #[derive(Debug)]
@@ -39,7 +37,7 @@ pub(crate) struct ClientStream {
 
 impl Reset {
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.set(true);
     }
 }
 
@@ -96,7 +94,7 @@ impl ClientStream {
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        if self.reset.0.load(Ordering::Relaxed)
+        if self.reset.0.get()
             && let Some(socket) = self.socket.as_fd()
         {
             // Without it the socket is closed as usual: there is nothing else to do.

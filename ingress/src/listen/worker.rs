@@ -14,7 +14,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use super::{Shared, accept, http1::Date, sockets::Listening, turn::StreamExecutor};
+use super::{
+    Shared, accept, http1::Date, sockets::Listening, turn::StreamExecutor, watch::Promptness,
+};
 use crate::{
     access_log::AccessLog,
     http1::Scratch,
@@ -67,6 +69,8 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     /// Those of a few milliseconds, which would change the others.
     pub(crate) brief_timers: Timers,
+    /// Of clients that were accepted.
+    pub(crate) promptness: Rc<Promptness>,
     /// Connections and tunnels.
     pub(crate) tasks: TaskTracker,
 }
@@ -156,6 +160,7 @@ impl Worker {
             access_log: access_log(&shared),
             timers: Timers::default(),
             brief_timers: Timers::default(),
+            promptness: Rc::default(),
             tasks: TaskTracker::new(),
             shared,
             index,
