@@ -29,7 +29,7 @@ use self::{
 use crate::{
     access_log::Record,
     balance::{Addresses, Turn, addresses},
-    client::Client,
+    client::{Client, Told},
     http1::Heard,
     listen::{self, Incoming, Reset, Worker},
     metrics::{Metrics, Open},
@@ -216,14 +216,14 @@ impl Exchange<'_> {
         let addresses = self.addresses(cluster).await?;
         let turn = self.turn(cluster, addresses, parts);
         let upgrade = Upgrade::fit(upgrade, &cluster.transport)?;
-        self.prepare(parts, route, admitted, cluster, upgrade.as_ref())?;
-        self.note_request(parts);
+        let told = self.prepare(parts, route, admitted, cluster, upgrade.as_ref())?;
+        self.note_request(parts, told.as_ref());
         if let Some(traced) = &*self.notes.traced.borrow() {
             traced.tell(&mut parts.headers);
         }
         let upload = Upload::new(self.started, admitted.body_limit());
         let body = self.body(parts, body, route, cluster, &upload);
-        let mut request = self.outgoing(cluster, parts, body);
+        let mut request = self.outgoing(cluster, parts, told.as_ref(), body);
         let answered = {
             let mut attempt = Attempt::new(self, Rules::of(route), cluster, turn, &upload);
             let attempt = pin!(attempt.run(&mut request));
@@ -283,14 +283,20 @@ impl Exchange<'_> {
         let turn = self.turn(cluster, self.addresses(cluster).await?, &parts);
         let upload = Upload::new(Instant::now(), None);
         let mut attempt = Attempt::new(self, Rules::DEFAULT, cluster, turn, &upload);
-        let mut request = self.outgoing(cluster, &mut parts, body);
+        let mut request = self.outgoing(cluster, &mut parts, None, body);
         Ok(attempt.run(&mut request).await?.reply.into_response())
     }
 
     /// The request that a cluster's endpoints get, whose head is taken.
-    fn outgoing(&self, cluster: &Cluster, parts: &mut Parts, body: RequestBody) -> Outgoing {
+    fn outgoing(
+        &self,
+        cluster: &Cluster,
+        parts: &mut Parts,
+        told: Option<&Told<'_>>,
+        body: RequestBody,
+    ) -> Outgoing {
         let memory = &self.connection.worker.head_memory;
-        Outgoing::new(parts, body, cluster.transport.is_http2, memory)
+        Outgoing::new(parts, told, body, cluster.transport.is_http2, memory)
     }
 
     /// The body of the request that an endpoint gets.

@@ -27,7 +27,10 @@ pub(crate) use self::{
     chunked::{Chunked, Piece},
     decoder::Decoder,
     encoder::{Encoder, Length, OtherLength},
-    fields::{fields_of, has_option, length, names_nothing, number, only_length, stays_open},
+    fields::{
+        fields_of, has_option, length, names_nothing, number, only_length, put_field, put_length,
+        stays_open,
+    },
     heard::{Heard, Kind},
     rewound::Rewound,
     sender::{Head, SendError, Sender},

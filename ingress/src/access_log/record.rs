@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::AccessLog;
 use crate::{
-    client::REQUEST_ID,
+    client::{REQUEST_ID, Told},
     forward::Exchange,
     reply::Reply,
     respond::{Body, Refusal},
@@ -98,9 +98,10 @@ impl Exchange<'_> {
     }
 
     /// Notes what the endpoint is told.
-    pub(crate) fn note_request(&self, parts: &Parts) {
+    pub(crate) fn note_request(&self, parts: &Parts, told: Option<&Told<'_>>) {
         if let Some(record) = &mut *self.notes.record.borrow_mut() {
-            record.request_id = parts.headers.get(REQUEST_ID).cloned();
+            let id = told.and_then(Told::id);
+            record.request_id = id.or_else(|| parts.headers.get(&REQUEST_ID).cloned());
         }
     }
 

@@ -4,15 +4,16 @@ use http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri};
 
 use super::{Exchange, upgrade::Upgrade};
 use crate::{
+    client::Told,
     http1::has_option,
     policy::Admitted,
     respond::Refusal,
     sanitise::{Names, strip_hop_by_hop_of},
-    table::{Cluster, Route},
+    table::{Cluster, Forwarding, Route},
 };
 
 impl Exchange<'_> {
-    /// Makes the client's request the one that the endpoint gets.
+    /// Makes the client's request the one that the endpoint gets, and gives what else that is told.
     pub(super) fn prepare(
         &self,
         parts: &mut Parts,
@@ -20,7 +21,7 @@ impl Exchange<'_> {
         admitted: &Admitted,
         cluster: &Cluster,
         upgrade: Option<&Upgrade>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Told<'_>>, Refusal> {
         let wants_trailers = |value: &HeaderValue| has_option(value.as_bytes(), "trailers");
         let takes_trailers = self.names.has(Names::TE)
             && parts.headers.get_all(header::TE).iter().any(wants_trailers);
@@ -31,7 +32,12 @@ impl Exchange<'_> {
         let trusted = &self.connection.worker.shared.config.trusted_proxies;
         let client = &self.connection.client;
         let port = &self.listener.port_value;
-        client.tell(&mut parts.headers, self.names, port, trusted);
+        let mut told = client.tell(&mut parts.headers, self.names, port, trusted);
+        if reads_headers(route)
+            && let Some(told) = told.take()
+        {
+            told.put_in(&mut parts.headers);
+        }
         admitted.tell(&mut parts.headers);
         for edits in &route.filters.request {
             edits.apply(&mut parts.headers);
@@ -53,8 +59,16 @@ impl Exchange<'_> {
                 .insert(header::TE, HeaderValue::from_static("trailers"));
         }
         speak(parts, cluster.transport.is_http2);
-        Ok(())
+        Ok(told)
     }
+}
+
+/// Whether anybody reads or changes what an endpoint is told before it is.
+fn reads_headers(route: &Route) -> bool {
+    let copies = |forwarding: &Forwarding| forwarding.mirror.is_some();
+    route.policy.is_some()
+        || !route.filters.request.is_empty()
+        || route.forwarding.as_deref().is_some_and(copies)
 }
 
 /// HTTP/2 clients may split their cookies (RFC 9113 section 8.2.3), which HTTP/1.1 does not know.

@@ -79,7 +79,7 @@ async fn send(
         RequestBody::Known(body)
     };
     let is_http2 = cluster.transport.is_http2;
-    let mut request = Outgoing::new(&mut head, body, is_http2, &worker.head_memory);
+    let mut request = Outgoing::new(&mut head, None, body, is_http2, &worker.head_memory);
     match lease.send(&mut request, false, drop).await {
         Ok(reply) => throw_away(reply.body).await,
         Err(error) => {

@@ -5,12 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::Malformed;
 
-/// Fields that there is room for beside those of the message: headers are added to most.
-pub(super) const ROOM: usize = 8;
-
 /// Fields that were found in these bytes.
 pub(crate) fn fields_of(bytes: &Bytes, fields: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(fields.len() + ROOM);
+    let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         append(
             &mut headers,
@@ -27,6 +24,24 @@ pub(super) fn append(headers: &mut HeaderMap, name: &[u8], value: Bytes) -> Opti
     let value = HeaderValue::from_maybe_shared(value).ok()?;
     headers.append(name, value);
     Some(())
+}
+
+/// Writes a field.
+pub(crate) fn put_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes how long a body is.
+pub(crate) fn put_length(length: u64, out: &mut Vec<u8>) {
+    put_field(
+        b"content-length",
+        itoa::Buffer::new().format(length).as_bytes(),
+        out,
+    );
 }
 
 /// Whether a list such as that of `Connection` names this option, which is in lower case.

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, Version, header, response::Parts};
 
-use super::{
-    Reason,
-    fields::{self, ROOM},
-};
+use super::{Reason, fields};
+
+/// Fields that there is room for beside those of the answer: whoever reads it adds some.
+const ROOM: usize = 8;
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -18,7 +18,13 @@ pub(crate) struct Heard {
     /// All of it.
     head: Bytes,
     fields: Vec<Field>,
+    /// What there is among them.
+    kinds: Kinds,
 }
+
+/// Some kinds of fields.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds(u16);
 
 /// A field of a head.
 #[derive(Clone, Copy, Debug)]
@@ -60,9 +66,12 @@ impl Heard {
     ) -> Option<Self> {
         let status = StatusCode::from_u16(found.code?).ok()?;
         let mut fields = Vec::with_capacity(found.headers.len());
+        let mut kinds = Kinds::default();
         for field in &*found.headers {
+            let kind = Kind::of(field.name);
+            kinds.add(kind);
             fields.push(Field {
-                kind: Kind::of(field.name),
+                kind,
                 name: Span::of(field.name.as_bytes(), bytes)?,
                 value: Span::of(field.value, bytes)?,
             });
@@ -80,19 +89,49 @@ impl Heard {
             reason: own.map(|reason| Reason(Bytes::copy_from_slice(reason.as_bytes()))),
             head: bytes.slice(..length),
             fields,
+            kinds,
         })
     }
 
-    /// What each field is about, its name as it came, and its value.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (Kind, &[u8], &[u8])> {
-        let fields = self.fields.iter();
-        fields.map(|field| (field.kind, self.at(field.name), self.at(field.value)))
+    /// Writes the fields that are to `pass`, by what they are about and their values. Their names are in lower case.
+    pub(crate) fn pass<'h>(
+        &'h self,
+        out: &mut Vec<u8>,
+        mut passes: impl FnMut(Kind, &'h [u8]) -> bool,
+    ) {
+        for field in &self.fields {
+            let (name, value) = (self.at(field.name), self.at(field.value));
+            if !passes(field.kind, value) {
+                continue;
+            }
+            let start = out.len();
+            match self.line(field) {
+                Some(line) => out.extend_from_slice(line),
+                None => fields::put_field(name, value, out),
+            }
+            if let Some(written) = out.get_mut(start..start + name.len()) {
+                written.make_ascii_lowercase();
+            }
+        }
+    }
+
+    /// The line of a field, where it came as we would write it.
+    fn line(&self, field: &Field) -> Option<&[u8]> {
+        let (name, value) = (field.name.range(), field.value.range());
+        let is_plain = self.head.get(name.end..value.start)? == b": ";
+        let line = self.head.get(name.start..value.end + 2)?;
+        (is_plain && line.ends_with(b"\r\n")).then_some(line)
     }
 
     /// The values of the fields of one kind.
     pub(crate) fn all(&self, kind: Kind) -> impl Iterator<Item = &[u8]> {
-        let fields = self.fields.iter().filter(move |field| field.kind == kind);
-        fields.map(|field| self.at(field.value))
+        let fields = if self.kinds.has(kind) {
+            self.fields.as_slice()
+        } else {
+            &[]
+        };
+        let all = fields.iter().filter(move |field| field.kind == kind);
+        all.map(|field| self.at(field.value))
     }
 
     fn at(&self, span: Span) -> &[u8] {
@@ -101,21 +140,15 @@ impl Heard {
 
     /// Whether the client may have the fields as they came, but for those that concern the connection alone.
     pub(crate) fn is_plain(&self) -> bool {
-        let (mut lengths, mut is_chunked) = (0, false);
-        let is_plain = self.fields.iter().all(|field| match field.kind {
-            Kind::Connection => fields::names_nothing(self.at(field.value)),
-            Kind::ContentLength => {
-                lengths += 1;
-                !self.at(field.value).contains(&b',')
-            }
-            Kind::TransferEncoding => {
-                is_chunked = true;
-                true
-            }
-            Kind::Trailer => false,
-            Kind::Date | Kind::KeepAlive | Kind::Server | Kind::HopByHop | Kind::Other => true,
-        });
-        is_plain && lengths <= usize::from(!is_chunked)
+        let mut lengths = self.all(Kind::ContentLength);
+        let has_one_at_most = match lengths.next() {
+            Some(length) => !self.kinds.has(Kind::TransferEncoding) && !length.contains(&b','),
+            None => true,
+        };
+        has_one_at_most
+            && lengths.next().is_none()
+            && !self.kinds.has(Kind::Trailer)
+            && self.all(Kind::Connection).all(fields::names_nothing)
     }
 
     /// The head, read. It says one length at most, and none where the body has chunks.
@@ -158,6 +191,16 @@ impl Span {
 
     fn range(self) -> std::ops::Range<usize> {
         self.start.into()..self.end.into()
+    }
+}
+
+impl Kinds {
+    fn add(&mut self, kind: Kind) {
+        self.0 |= 1 << kind as u16;
+    }
+
+    fn has(self, kind: Kind) -> bool {
+        self.0 & (1 << kind as u16) != 0
     }
 }
 

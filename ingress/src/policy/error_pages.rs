@@ -83,7 +83,7 @@ impl ErrorPages {
         for (name, value) in &self.about {
             headers.insert(name.clone(), value.clone());
         }
-        let kept = [header::HOST, header::ACCEPT_LANGUAGE, REQUEST_ID];
+        let kept = [header::HOST, header::ACCEPT_LANGUAGE, REQUEST_ID.clone()];
         for name in kept {
             if let Some(value) = head.headers.get(&name) {
                 headers.insert(name, value.clone());

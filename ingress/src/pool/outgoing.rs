@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use http::{Method, Request, request::Parts};
 
 use super::{RequestBody, http1};
+use crate::client::Told;
 
 /// A request on its way to the endpoints of one cluster, which all speak the same version of HTTP.
 #[derive(Debug)]
@@ -15,17 +16,21 @@ pub(crate) enum Outgoing {
 }
 
 impl Outgoing {
-    /// Takes the head, of which nothing stays that is of use. `memory` is what heads are written in.
+    /// Takes the head, of which nothing stays that is of use, and says what else there is to be `told`. `memory` is what heads are written in.
     pub(crate) fn new(
         parts: &mut Parts,
+        told: Option<&Told<'_>>,
         body: RequestBody,
         is_http2: bool,
         memory: &RefCell<Vec<u8>>,
     ) -> Self {
         if is_http2 {
+            if let Some(told) = told {
+                told.put_in(&mut parts.headers);
+            }
             return Self::Http2(Box::new(compose(parts, body)));
         }
-        let request = http1::Request::new(parts, body, &mut memory.borrow_mut());
+        let request = http1::Request::new(parts, told, body, &mut memory.borrow_mut());
         // Now, while it is in the processor's cache.
         drop(compose(parts, RequestBody::Empty));
         Self::Http1(request)

@@ -1,13 +1,11 @@
 //! The head of a response as it goes to a client, and how the client knows where its body ends. Pure.
 
-use std::io::Write as _;
-
 use http::{HeaderMap, StatusCode, Version, header, response::Parts};
 use http_body::SizeHint;
 
 use super::head::Asked;
 use crate::{
-    http1::{Encoder, Heard, Kind, Length, Malformed, Reason, has_option},
+    http1::{Encoder, Heard, Kind, Length, Malformed, Reason, has_option, put_field, put_length},
     reply::Head,
     respond::SERVER,
 };
@@ -154,25 +152,22 @@ fn put_status(version: Version, status: StatusCode, reason: Option<&Reason>, out
 fn pass_fields<'h>(heard: &'h Heard, out: &mut Vec<u8>) -> Said<'h> {
     let mut said = Said::default();
     let mut has_server = false;
-    for (kind, name, value) in heard.fields() {
-        match kind {
-            Kind::ContentLength => {
-                said.length = Some(value);
-                continue;
-            }
-            Kind::Connection | Kind::KeepAlive | Kind::TransferEncoding | Kind::HopByHop => {
-                continue;
-            }
-            Kind::Date => said.has_date = true,
-            Kind::Server => has_server = true,
-            Kind::Trailer | Kind::Other => {}
+    heard.pass(out, |kind, value| match kind {
+        Kind::ContentLength => {
+            said.length = Some(value);
+            false
         }
-        let start = out.len();
-        put_field(name, value, out);
-        if let Some(written) = out.get_mut(start..start + name.len()) {
-            written.make_ascii_lowercase();
+        Kind::Connection | Kind::KeepAlive | Kind::TransferEncoding | Kind::HopByHop => false,
+        Kind::Date => {
+            said.has_date = true;
+            true
         }
-    }
+        Kind::Server => {
+            has_server = true;
+            true
+        }
+        Kind::Trailer | Kind::Other => true,
+    });
     if !has_server {
         put_field(b"server", SERVER.as_bytes(), out);
     }
@@ -199,16 +194,4 @@ fn put_fields<'h>(headers: &'h HeaderMap, is_upgrade: bool, out: &mut Vec<u8>) -
         put_field(name.as_str().as_bytes(), value, out);
     }
     said
-}
-
-fn put_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn put_length(length: u64, out: &mut Vec<u8>) {
-    // Memory takes whatever is written.
-    drop(write!(out, "content-length: {length}\r\n"));
 }

@@ -1,12 +1,13 @@
 //! A request as it goes to an endpoint: its head is written once, however often it is sent. Pure.
 
-use std::{io::Write as _, rc::Rc};
+use std::rc::Rc;
 
 use http::{Method, header, request::Parts};
 use http_body::Body as _;
 
 use crate::{
-    http1::{self, Encoder, Length},
+    client::Told,
+    http1::{self, Encoder, Length, put_field, put_length},
     pool::RequestBody,
 };
 
@@ -24,7 +25,12 @@ pub(super) struct Head(Option<Rc<[u8]>>);
 
 impl Request {
     /// Writes a request by way of `memory`.
-    pub(in crate::pool) fn new(parts: &Parts, body: RequestBody, memory: &mut Vec<u8>) -> Self {
+    pub(in crate::pool) fn new(
+        parts: &Parts,
+        told: Option<&Told<'_>>,
+        body: RequestBody,
+        memory: &mut Vec<u8>,
+    ) -> Self {
         let length = match &body {
             RequestBody::Empty => Length::Known(0),
             body => {
@@ -33,7 +39,7 @@ impl Request {
             }
         };
         memory.clear();
-        encode(parts, length, memory);
+        encode(parts, told, length, memory);
         Self {
             method: parts.method.clone(),
             head: Head(Some(memory.as_slice().into())),
@@ -67,7 +73,7 @@ impl http1::Head for Head {
 }
 
 /// Writes request line and headers. What says where the body ends is decided here, whatever the headers say.
-fn encode(request: &Parts, length: Length, out: &mut Vec<u8>) {
+fn encode(request: &Parts, told: Option<&Told<'_>>, length: Length, out: &mut Vec<u8>) {
     out.extend_from_slice(request.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(request.uri.path().as_bytes());
@@ -85,10 +91,10 @@ fn encode(request: &Parts, length: Length, out: &mut Vec<u8>) {
         if *name == header::TRANSFER_ENCODING {
             continue;
         }
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        put_field(name.as_str().as_bytes(), value.as_bytes(), out);
+    }
+    if let Some(told) = told {
+        told.write(out);
     }
     match length {
         // A request cannot end with its connection.
@@ -97,10 +103,7 @@ fn encode(request: &Parts, length: Length, out: &mut Vec<u8>) {
         }
         // A GET without a body says nothing; a POST may have said that it has none.
         Length::Known(0) if !says_length => {}
-        Length::Known(length) => {
-            // Memory takes whatever is written.
-            drop(write!(out, "content-length: {length}\r\n"));
-        }
+        Length::Known(length) => put_length(length, out),
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -115,7 +118,7 @@ mod tests {
     fn encoded(request: &http::Request<()>, length: Length) -> Vec<u8> {
         let mut out = Vec::new();
         let (parts, ()) = request.clone().into_parts();
-        encode(&parts, length, &mut out);
+        encode(&parts, None, length, &mut out);
         out
     }
 

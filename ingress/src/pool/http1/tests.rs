@@ -18,7 +18,7 @@ fn connect(capacity: usize) -> (Connection<DuplexStream>, DuplexStream) {
 fn request(body: RequestBody) -> Request {
     let request = http::Request::post("/x").header("host", "h");
     let (parts, ()) = request.body(()).unwrap().into_parts();
-    Request::new(&parts, body, &mut Vec::new())
+    Request::new(&parts, None, body, &mut Vec::new())
 }
 
 fn known(text: &str) -> RequestBody {
