@@ -132,8 +132,9 @@ impl Text {
 impl RequestId {
     pub(super) fn random() -> Self {
         let mut id = [0; 32];
+        let mut numbers = fastrand::Rng::new();
         for digits in id.chunks_exact_mut(8) {
-            digits.copy_from_slice(&hexadecimal(fastrand::u32(..)));
+            digits.copy_from_slice(&hexadecimal(numbers.u32(..)));
         }
         Self(id)
     }

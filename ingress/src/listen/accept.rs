@@ -76,7 +76,8 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
 
 fn take_in(worker: &Rc<Worker>, id: ListenerId, accepted: Accepted, close: &Rc<CancellationToken>) {
     let task = accept(Rc::clone(worker), id, accepted, Rc::clone(close));
-    drop(worker.tasks.spawn_local(task));
+    // The runtime moves what it is given several times, and once more when that is done.
+    drop(worker.tasks.spawn_local(Box::pin(task)));
 }
 
 /// Serves one connection to its end.

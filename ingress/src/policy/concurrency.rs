@@ -1,21 +1,15 @@
 //! How many requests a client may have under way at once. Nothing is remembered of one that has none.
 
-#[expect(
-    clippy::disallowed_types,
-    reason = "looked up for every limited request; never iterated"
-)]
-use std::collections::HashMap;
 use std::{
-    collections::hash_map::Entry,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::rate::{ClientKey, LimitKey};
 
-/// The requests that are under way, by limit and client.
+/// The requests that are under way, by limit and client. In a tree, to which clients can add nothing that makes it slow.
 #[derive(Clone, Debug, Default)]
-#[expect(clippy::disallowed_types, reason = "as above")]
-pub(crate) struct UnderWay(Arc<Mutex<HashMap<LimitKey, u32>>>);
+pub(crate) struct UnderWay(Arc<Mutex<BTreeMap<LimitKey, u32>>>);
 
 /// A place among a client's requests, until it is dropped.
 #[derive(Debug)]

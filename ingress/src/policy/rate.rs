@@ -26,7 +26,7 @@ pub(crate) struct Rate {
 }
 
 /// Whose requests are counted together: an IPv4 address, or the 64 bits of an IPv6 address that one customer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClientKey(u64);
 
 /// A limit and one of its clients.
