@@ -1,6 +1,7 @@
 //! What a node counts: kube-proxy's names where they mean the same, `meshlite_…` for the rest.
 
 mod by_family;
+mod no_local_endpoints;
 mod probes;
 mod steps;
 mod traffic;
@@ -9,10 +10,8 @@ use std::sync::atomic::AtomicU64;
 
 use meshlite_snapshot::AddressFamily;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{
         counter::Counter,
-        family::Family,
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
@@ -21,6 +20,7 @@ use prometheus_client::{
 
 use crate::facts;
 use by_family::ByFamily;
+use no_local_endpoints::WithoutLocal;
 use steps::Steps;
 
 pub(crate) use self::{
@@ -39,7 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) endpoint_changes: Changes,
     pub(crate) last_sync: ByFamily<Gauge<f64, AtomicU64>>,
     pub(crate) last_queued: ByFamily<Gauge<f64, AtomicU64>>,
-    pub(crate) no_local_endpoints: Family<PolicyLabel, Gauge>,
+    pub(crate) no_local_endpoints: WithoutLocal,
     pub(crate) conntrack_duration: ByFamily<Histogram>,
     pub(crate) conntrack_deleted: ByFamily<Counter>,
     pub(crate) generation: Gauge,
@@ -60,23 +60,6 @@ pub(crate) struct Changes {
     total: Counter,
     /// Of these, those that are not programmed yet.
     pending: Gauge,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct PolicyLabel {
-    traffic_policy: &'static str,
-    ip_family: &'static str,
-}
-
-// === impl PolicyLabel ===
-
-impl PolicyLabel {
-    pub(crate) const fn new(traffic_policy: &'static str, family: AddressFamily) -> Self {
-        Self {
-            traffic_policy,
-            ip_family: by_family::name(family),
-        }
-    }
 }
 
 // === impl Metrics ===
@@ -103,7 +86,7 @@ impl Metrics {
             endpoint_changes: Changes::default(),
             last_sync: instant(),
             last_queued: instant(),
-            no_local_endpoints: Family::default(),
+            no_local_endpoints: WithoutLocal::new(families),
             conntrack_duration: sync(),
             conntrack_deleted: ByFamily::new(families, Counter::default),
             generation: Gauge::default(),
@@ -185,7 +168,7 @@ impl Metrics {
         registry.register(
             "sync_proxy_rules_no_local_endpoints_total",
             "Service ports whose traffic policy leaves them no endpoint on this node",
-            self.no_local_endpoints.clone(),
+            self.no_local_endpoints.all.clone(),
         );
         registry.register_with_unit(
             "conntrack_reconciler_sync_duration",

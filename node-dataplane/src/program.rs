@@ -28,7 +28,7 @@ use std::{
 };
 
 use meshlite_runtime::backoff::Backoff;
-use meshlite_snapshot::{AddressFamily, Finding, Snapshot};
+use meshlite_snapshot::{Finding, Snapshot};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -38,7 +38,7 @@ use crate::{
     facts::Facts,
     host::watch::Look,
     kernel::{Kernel, KernelError},
-    metrics::{Metrics, PolicyLabel},
+    metrics::Metrics,
     plan::Drains,
 };
 
@@ -335,16 +335,7 @@ impl<K: Kernel> Program<K> {
         self.metrics.draining.set(count(self.drains.len()));
         self.metrics.findings.set(count(self.findings.len()));
         let none = self.wanted.desired.no_local_endpoints();
-        for (family, ports) in [
-            (AddressFamily::Ipv4, none.ipv4),
-            (AddressFamily::Ipv6, none.ipv6),
-        ] {
-            for (policy, ports) in [("internal", ports.internal), ("external", ports.external)] {
-                let label = PolicyLabel::new(policy, family);
-                let gauge = self.metrics.no_local_endpoints.get_or_create(&label);
-                gauge.set(ports.into());
-            }
-        }
+        self.metrics.no_local_endpoints.set(none);
     }
 }
 

@@ -5,7 +5,10 @@ use prometheus_client::encoding::text::encode;
 use tokio::sync::watch;
 
 use super::*;
-use crate::admin::Scraped;
+use crate::{
+    admin::Scraped,
+    desired::{NoLocalEndpoints, Without},
+};
 
 fn encoded(registry: &Registry) -> String {
     let mut text = String::new();
@@ -19,8 +22,6 @@ async fn every_metric_is_documented_with_its_type_and_labels() {
     let code = CodeLabel { code: 200 };
     metrics.probes.healthz.get_or_create(&code).inc();
     metrics.probes.livez.get_or_create(&code).inc();
-    let policy = PolicyLabel::new("internal", AddressFamily::Ipv4);
-    metrics.no_local_endpoints.get_or_create(&policy).set(1);
     let mut rows = meshlite_golden::metrics("node", &registry, &encoded(&registry));
     registry = Registry::default();
     let (_status, reported) = watch::channel(SessionStatus::default());
@@ -31,4 +32,34 @@ async fn every_metric_is_documented_with_its_type_and_labels() {
         &encoded(&registry),
     ));
     meshlite_golden::rows("docs/metrics.md", "node", &rows);
+}
+
+#[test]
+fn service_ports_without_local_endpoints_are_shown_by_policy_for_the_families_of_this_node() {
+    let (metrics, registry) = Metrics::of_families(&[AddressFamily::Ipv4]);
+    let (ipv4, ipv6) = (
+        Without {
+            internal: 1,
+            external: 2,
+        },
+        Without::default(),
+    );
+    metrics
+        .no_local_endpoints
+        .set(NoLocalEndpoints { ipv4, ipv6 });
+    let text = encoded(&registry);
+    let mut shown: Vec<_> = text
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("kubeproxy_sync_proxy_rules_no_local_endpoints_total{")
+        })
+        .collect();
+    shown.sort_unstable();
+    assert_eq!(
+        shown,
+        [
+            r#"traffic_policy="external",ip_family="IPv4"} 2"#,
+            r#"traffic_policy="internal",ip_family="IPv4"} 1"#,
+        ]
+    );
 }
