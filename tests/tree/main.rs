@@ -1,7 +1,9 @@
-//! What the tree itself must hold to: which crate may know which, and that every source file is compiled and introduced.
+//! What the tree itself must hold to: which crate may know which, that every source file is compiled and introduced, and
+//! that every script says what it is for.
 #![cfg(test)]
 
 mod layers;
+mod scripts;
 mod sources;
 
 use std::path::Path;
