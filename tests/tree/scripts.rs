@@ -1,11 +1,13 @@
 //! Every program that a person may start here says what it does and how it is called, and then does nothing.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
+
+use meshlite_tests::programs::tool;
 
 use super::root;
 
@@ -29,7 +31,8 @@ fn every_script_answers_help_and_does_nothing_else() {
     }
     fs::create_dir_all(&few).expect("made");
     for name in NEEDED {
-        symlink(program(name), few.join(name)).expect("linked");
+        let found = tool(name).unwrap_or_else(|| panic!("{name} is not on PATH"));
+        symlink(found, few.join(name)).expect("linked");
     }
     let all = scripts();
     assert!(all.len() > 10, "only {all:?}");
@@ -60,12 +63,4 @@ fn scripts() -> Vec<PathBuf> {
         metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
     };
     entries.filter(is_executable).collect()
-}
-
-fn program(name: &str) -> PathBuf {
-    let path = env::var_os("PATH").expect("PATH is set");
-    let mut found = env::split_paths(&path).map(|folder| folder.join(name));
-    found
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("{name} is not on PATH"))
 }
