@@ -138,16 +138,16 @@ fn dispatch(cli: Cli, called: Called) -> Result<(), Failure> {
     match command {
         Command::ControlPlane(args) => {
             let config = configured(log, config::control_plane(args))?;
-            block_on(run::control_plane(config))
+            serve(run::control_plane(config))
         }
         Command::Node(args) => node(log, args),
         Command::Ingress(args) => {
             let config = configured(log, config::ingress(args))?;
-            block_on(run::ingress(config))
+            serve(run::ingress(config))
         }
         Command::Standalone(args) => {
             let config = configured(log, config::standalone(*args))?;
-            block_on(run::standalone(config))
+            serve(run::standalone(config))
         }
         Command::Demo(args) => {
             let check = args.check;
@@ -194,7 +194,7 @@ fn node(log: Result<(LogFormat, String), ConfigError>, args: NodeCommand) -> Res
     let notices = match args.action {
         None => {
             let config = configured(log, config::node(args))?;
-            return block_on(run::node(config));
+            return serve(run::node(config));
         }
         Some(NodeAction::Sets(args)) => {
             let config = configured(log, config::sets(args))?;
@@ -293,6 +293,12 @@ fn check_log(args: LogArgs, default: &str) -> Result<(LogFormat, String), Config
         problems.add("log-level", error);
     }
     problems.or(format.map(|format| (format, level)))
+}
+
+/// Runs a plane on threads of the runtime's own, where whatever wakes it mostly ran just before. This thread is none of
+/// them: it would have to be woken each time, on another processor.
+fn serve(plane: impl Future<Output = anyhow::Result<()>> + Send + 'static) -> Result<(), Failure> {
+    block_on(async { tokio::spawn(plane).await? })
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> Result<(), Failure> {
